@@ -1,0 +1,18 @@
+"""The data that crosses rooms, defined once.
+
+Standard library only: a Lambda handler, a training container, a CDK stack and
+the command line all import this package, so it may depend on none of them.
+
+    errors    the exception tree
+    parsing   plain data -> frozen dataclasses, with errors a person can act on
+    config    the sections of project.toml
+    recipes   what is known of each recipe without importing it (recipes.json)
+    request   RunRequest: everything one run was asked to do
+    reports   DatasetReport, EvaluationReport: what the pipeline decides on
+    gate      the release decision
+    manifest  ModelManifest: what is inside model.tar.gz
+    keys      where things are in S3
+    ledger    where things are in DynamoDB
+    names     environment variables, jobs, endpoints, events, metrics, tags
+    prices    what an hour of an instance type costs
+"""

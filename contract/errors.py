@@ -1,0 +1,59 @@
+"""Every error that Tandem raises on purpose.
+
+    TandemError
+    ├── InvalidConfig     a request, project.toml or hyperparameter that cannot be meant
+    ├── InvalidUpload     an upload (or manifest) that cannot become a dataset
+    ├── InvalidInput      a prediction request that does not fit the model's signature
+    ├── InvalidModel      a model archive that is incomplete, altered or unsafe
+    └── TrainingFailed    training that cannot go on (a loss that is not a number, ...)
+
+A ``TandemError`` is the user's to fix and says how; anything else that escapes
+is ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TandemError(Exception):
+    """Base of all errors that name a mistake and its remedy."""
+
+
+class InvalidConfig(TandemError):
+    """A setting with a mistake: where it is, what it says, what is allowed.
+
+    Args:
+        path: dotted path of the setting, e.g. ``train.epochs``.
+        value: what was given.
+        allowed: what may be given, as a phrase: ``an integer from 1 to 1000``.
+        hint: the nearest valid name, or how to fix it.
+    """
+
+    def __init__(self, path: str, value: object, allowed: str, hint: str = "") -> None:
+        self.path, self.value, self.allowed, self.hint = path, value, allowed, hint
+        message = f"{path}: {value!r} is not allowed; expected {allowed}"
+        super().__init__(f"{message}. {hint}" if hint else message)
+
+
+class InvalidUpload(TandemError):
+    """An upload that cannot become a dataset."""
+
+
+class InvalidInput(TandemError):
+    """A prediction request that does not fit the model's signature."""
+
+
+class InvalidModel(TandemError):
+    """A model archive that is incomplete, altered or unsafe."""
+
+
+class TrainingFailed(TandemError):
+    """Training that cannot go on."""
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return ``Did you mean 'x'?`` for the closest of ``names``, or ``''``."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f"Did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,164 @@
+"""Plain data (JSON, TOML, hyperparameters) to frozen dataclasses, strictly.
+
+A dataclass is the schema: its field types, defaults and the limits that
+:func:`setting` attaches. Anything else is refused with the path, the value,
+what is allowed and the nearest valid name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from contract.errors import InvalidConfig, nearest
+
+T = TypeVar("T")
+
+
+def setting(
+    doc: str,
+    *,
+    default: Any = dataclasses.MISSING,
+    default_factory: Any = dataclasses.MISSING,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: Sequence[str] | None = None,
+    pattern: str | None = None,
+) -> Any:
+    """Declare a dataclass field with its docstring and limits (both ends inclusive)."""
+    metadata = {
+        "doc": doc,
+        "minimum": minimum,
+        "maximum": maximum,
+        "choices": tuple(choices) if choices else None,
+        "pattern": pattern,
+    }
+    if default_factory is not dataclasses.MISSING:
+        return dataclasses.field(default_factory=default_factory, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def parse(cls: type[T], data: Any, path: str = "") -> T:
+    """Build ``cls`` from a mapping.
+
+    Raises:
+        InvalidConfig: for an unknown key, a missing one, a wrong type or a
+            value out of its limits; the path in it starts with ``path``.
+    """
+    if not isinstance(data, Mapping):
+        raise InvalidConfig(path or "(top level)", data, "a table of settings")
+    hints = get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in data:
+        if key not in fields:
+            allowed = "one of " + ", ".join(sorted(fields))
+            raise InvalidConfig(path or "(top level)", key, allowed, nearest(str(key), fields))
+    values = {}
+    for name, field in fields.items():
+        where = f"{path}.{name}" if path else name
+        if name in data:
+            values[name] = check(data[name], hints[name], field.metadata, where)
+        elif field.default is field.default_factory is dataclasses.MISSING:
+            raise InvalidConfig(where, None, _allowed(hints[name], field.metadata), "It is required.")
+    return cls(**values)
+
+
+def check(value: Any, hint: Any, metadata: Mapping[str, Any], path: str) -> Any:
+    """Return ``value`` as ``hint`` (an annotation), or raise InvalidConfig."""
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return parse(hint, value, path)
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (types.UnionType, Union):
+        if value is None:
+            return None
+        return check(value, next(arg for arg in args if arg is not type(None)), metadata, path)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise InvalidConfig(path, value, _allowed(hint, metadata))
+        return tuple(check(item, args[0], metadata, f"{path}[{i}]") for i, item in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise InvalidConfig(path, value, _allowed(hint, metadata))
+        return {str(k): check(v, args[1], metadata, f"{path}.{k}") for k, v in value.items()}
+    if hint is Any:
+        return value
+    return _scalar(value, hint, metadata, path)
+
+
+def _scalar(value: Any, hint: type, metadata: Mapping[str, Any], path: str) -> Any:
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    right_type = isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
+    if not right_type or (isinstance(value, float) and not math.isfinite(value)):
+        raise InvalidConfig(path, value, _allowed(hint, metadata))
+    minimum, maximum = metadata.get("minimum"), metadata.get("maximum")
+    if hint in (int, float) and (
+        (minimum is not None and value < minimum) or (maximum is not None and value > maximum)
+    ):
+        raise InvalidConfig(path, value, _allowed(hint, metadata))
+    choices = metadata.get("choices")
+    if choices and value not in choices:
+        raise InvalidConfig(path, value, _allowed(hint, metadata), nearest(str(value), choices))
+    return value
+
+
+def from_strings(cls: type[T], strings: Mapping[str, str], path: str = "") -> T:
+    """Build ``cls`` from SageMaker hyperparameters: every value arrives as a string.
+
+    A value that is not JSON (``adam``) is taken as it stands.
+    """
+    hints = get_type_hints(cls)
+    return parse(cls, {k: _from_string(v, hints.get(k)) for k, v in strings.items()}, path)
+
+
+def _from_string(text: str, hint: Any) -> Any:
+    import json
+
+    if hint is str:
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def describe(hint: Any, metadata: Mapping[str, Any]) -> str:
+    """Return what a field accepts, as a phrase: ``an integer from 1 to 1000``."""
+    return _allowed(hint, metadata)
+
+
+def _allowed(hint: Any, metadata: Mapping[str, Any]) -> str:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (types.UnionType, Union):
+        return _allowed(next(arg for arg in args if arg is not type(None)), metadata)
+    if origin is tuple:
+        return f"a list, each {_allowed(args[0], metadata)}"
+    if origin is dict:
+        return f"a table, each value {_allowed(args[1], metadata)}"
+    if metadata.get("choices"):
+        return "one of " + ", ".join(repr(choice) for choice in metadata["choices"])
+    noun = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}.get(
+        hint, "a table of settings"
+    )
+    minimum, maximum = metadata.get("minimum"), metadata.get("maximum")
+    if minimum is not None and maximum is not None:
+        return f"{noun} from {minimum:g} to {maximum:g}"
+    if minimum is not None:
+        return f"{noun} of at least {minimum:g}"
+    if maximum is not None:
+        return f"{noun} of at most {maximum:g}"
+    return noun
+
+
+def to_dict(value: Any) -> Any:
+    """Return a dataclass (or anything inside one) as JSON-ready data."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_dict(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {k: to_dict(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_dict(item) for item in value]
+    return value
