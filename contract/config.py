@@ -1,0 +1,152 @@
+"""The sections of project.toml: every setting, its default, its limits and what it does.
+
+Recipes override these defaults (``recipes.json``), project.toml overrides the
+recipe's, a request overrides both. Reference: docs/reference/project-toml.md,
+generated from these classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contract.parsing import setting
+
+INSTANCE = r"ml\.[a-z0-9-]+\.[a-z0-9]+"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepare:
+    """How an upload becomes a dataset."""
+
+    target: str = setting("Column that the model learns to predict (tables only).", default="")
+    exclude: tuple[str, ...] = setting("Columns that the model must not see.", default=())
+    validation_fraction: float = setting(
+        "Share of rows that training watches but does not learn from.", default=0.1, minimum=0.01, maximum=0.5
+    )
+    test_fraction: float = setting(
+        "Share of rows held out for evaluation; no training sees them.", default=0.2, minimum=0.01, maximum=0.5
+    )
+    max_rejected_fraction: float = setting(
+        "Share of rows that may be bad before the whole dataset is rejected.", default=0.05, minimum=0.0, maximum=1.0
+    )
+    shard_mb: int = setting("Size of one packed shard, in MiB.", default=64, minimum=1, maximum=1024)
+    lambda_limit_mb: int = setting(
+        "Uploads up to this size, in MiB, are prepared in Lambda (seconds); larger ones in a job (minutes).",
+        default=100, minimum=0, maximum=500,
+    )  # fmt: skip
+    instance: str = setting("Instance type of the preparation job.", default="ml.m5.xlarge", pattern=INSTANCE)
+    max_minutes: int = setting("Longest time the preparation job may run.", default=60, minimum=1, maximum=1440)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """How the model learns, and on what machines."""
+
+    epochs: int = setting("Passes over the training rows.", default=10, minimum=1, maximum=10_000)
+    batch_size: int = setting(
+        "Rows in one update, over all hosts and devices together.", default=64, minimum=1, maximum=1_048_576
+    )
+    learning_rate: float = setting("Peak step size of AdamW.", default=1e-3, minimum=1e-8, maximum=10.0)
+    weight_decay: float = setting("AdamW's decoupled weight decay.", default=1e-2, minimum=0.0, maximum=1.0)
+    seed: int = setting("Seed of every random choice; the same seed gives the same model.", default=0, minimum=0)
+    precision: str = setting(
+        "Arithmetic on GPUs: bf16 autocast, or full fp32.", default="fp32", choices=("fp32", "bf16")
+    )
+    checkpoint_every: int = setting("Epochs between checkpoints.", default=1, minimum=1)
+    hosts: int = setting("Machines that train together.", default=1, minimum=1, maximum=64)
+    instance: str = setting("Instance type that is tried first.", default="ml.g5.xlarge", pattern=INSTANCE)
+    fallback_instances: tuple[str, ...] = setting(
+        "Types that SageMaker may fall back to on missing capacity, best first (on-demand only).", default=(), maximum=4
+    )
+    spot: bool = setting("Try managed spot first: cheaper, may be interrupted, resumes from checkpoints.", default=True)
+    max_minutes: int = setting("Longest time one training job may run.", default=60, minimum=1, maximum=40_320)
+    spot_wait_minutes: int = setting(
+        "Longest time to wait for spot capacity, on top of max_minutes.", default=30, minimum=1, maximum=40_320
+    )
+    volume_gb: int = setting("Disk of each host, in GB.", default=30, minimum=1, maximum=16_384)
+    isolation: str = setting(
+        "Network isolation of the training container. 'off' is recorded in the audit trail.",
+        default="on", choices=("on", "off"),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """How the challenger is measured."""
+
+    instance: str = setting("Instance type of the evaluation job.", default="ml.m5.xlarge", pattern=INSTANCE)
+    max_minutes: int = setting("Longest time the evaluation job may run.", default=30, minimum=1, maximum=1440)
+    latency_requests: int = setting("Single-row predictions timed for the latency figures.", default=200, minimum=10)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """When a challenger may take the champion's place."""
+
+    min_improvement: float = setting(
+        "How much better than the champion the metric must be; a tie keeps the champion.", default=0.0, minimum=0.0
+    )
+    required: float | None = setting("Value of the metric that is required in any case.", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimise:
+    """What may be done to the model to make it smaller and faster."""
+
+    parity_tolerance: float = setting(
+        "Largest difference allowed between an output of the trained model and of its served form.",
+        default=1e-4, minimum=0.0, maximum=0.1,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deploy:
+    """Where the model is served."""
+
+    target: str = setting(
+        "'serverless' costs nothing when idle; 'realtime' keeps instances.",
+        default="serverless", choices=("serverless", "realtime"),
+    )  # fmt: skip
+    memory_mb: int = setting(
+        "Memory of a serverless endpoint, in MB, in steps of 1024.", default=2048, minimum=1024, maximum=6144
+    )
+    max_concurrency: int = setting("Requests served at once (serverless).", default=10, minimum=1, maximum=200)
+    instance: str = setting("Instance type (realtime).", default="ml.c6i.large", pattern=INSTANCE)
+    instances: int = setting("Number of instances (realtime).", default=1, minimum=1, maximum=100)
+    golden_samples: int = setting("Held-out rows that must predict as evaluated before any traffic.", default=8, minimum=1, maximum=100)  # fmt: skip
+    golden_tolerance: float = setting(
+        "Largest difference allowed between a golden sample's answer and its evaluated output.",
+        default=1e-3, minimum=0.0, maximum=0.1,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Privacy:
+    """What happens to personal data before anything learns from it (tables only)."""
+
+    drop: tuple[str, ...] = setting("Columns removed at once.", default=())
+    hash: tuple[str, ...] = setting("Columns replaced by a keyed hash with the tenant's salt.", default=())
+    generalise: dict[str, float] = setting(
+        "Number columns rounded down to a multiple: age = 10 keeps the decade.", default_factory=dict
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What a run may cost."""
+
+    max_usd_per_run: float = setting(
+        "A run whose worst case (price x longest time x attempts) exceeds this is refused.", default=10.0, minimum=0.0
+    )
+
+
+SECTIONS: dict[str, type] = {
+    "prepare": Prepare,
+    "train": Train,
+    "evaluate": Evaluate,
+    "gate": Gate,
+    "optimise": Optimise,
+    "deploy": Deploy,
+    "privacy": Privacy,
+    "budget": Budget,
+}

@@ -1,0 +1,88 @@
+"""Where things are in S3. The two buckets: data (people's) and artifacts (the pipeline's)."""
+
+from __future__ import annotations
+
+import re
+
+from contract.errors import InvalidUpload
+
+# --- data bucket ---
+
+
+def project_config(tenant: str, project: str) -> str:
+    """Return the key of project.toml."""
+    return f"{tenant}/{project}/project.toml"
+
+
+def salt(tenant: str) -> str:
+    """Return the key of the tenant's salt (32 random bytes) for keyed hashes."""
+    return f"{tenant}/.salt"
+
+
+def inbox(tenant: str, project: str) -> str:
+    """Return the prefix whose new objects start runs."""
+    return f"{tenant}/{project}/inbox/"
+
+
+_INBOX = re.compile(r"(?P<tenant>[^/]+)/(?P<project>[^/]+)/inbox/(?P<rest>.+)", re.DOTALL)
+
+
+def parse_inbox(key: str) -> tuple[str, str, str] | None:
+    """Split an inbox key into tenant, project and the path under inbox/; None for any other key."""
+    match = _INBOX.fullmatch(key)
+    return (match["tenant"], match["project"], match["rest"]) if match else None
+
+
+def starts_run(rest: str) -> bool:
+    """Say whether an object at ``inbox/<rest>`` starts a run.
+
+    A file directly in the inbox does; a batch folder does through its
+    manifest.json only. Folder markers (``.../``) never do.
+    """
+    if rest.endswith("/"):
+        return False
+    return "/" not in rest or (rest.count("/") == 1 and rest.endswith("/manifest.json"))
+
+
+def parse_uri(uri: str) -> tuple[str, str]:
+    """Split ``s3://bucket/key``.
+
+    Raises:
+        InvalidUpload: when it is not of that form.
+    """
+    match = re.fullmatch(r"s3://([a-z0-9.-]{3,63})/(.+)", uri, re.DOTALL)
+    if not match:
+        raise InvalidUpload(f"{uri!r} is not an object's address; expected s3://<bucket>/<key>")
+    return match[1], match[2]
+
+
+# --- artifacts bucket; each function takes the run's prefix ---
+
+
+def run_prefix(tenant: str, project: str, run: str) -> str:
+    """Return the prefix of everything a run writes, ending with a slash."""
+    return f"{tenant}/{project}/runs/{run}/"
+
+
+REQUEST = "request.json"
+UPLOAD = "upload/"  # the upload's object versions, copied so that nothing changes under the run
+DATASET = "dataset/"  # train/ validation/ test/ (shards) and schema.json
+DATASET_SCHEMA = "dataset/schema.json"
+DATASET_REPORT = "dataset_report.json"
+QUARANTINE = "quarantine/"
+CHECKPOINTS = "checkpoints/"
+TRAIN = "train/"  # SageMaker writes <job>/output/model.tar.gz below it
+EVALUATE = "evaluate/"  # what Evaluate makes: the three below
+EVALUATION_REPORT = "evaluate/evaluation_report.json"
+MODEL = "evaluate/model.tar.gz"
+GOLDEN = "evaluate/golden.json"
+RUN_DOCUMENT = "run.json"
+REPORT = "report.html"
+
+SPLITS = ("train", "validation", "test")
+
+# --- inside a model archive ---
+MODEL_ONNX = "model.onnx"
+MODEL_WEIGHTS = "weights.safetensors"
+MODEL_MANIFEST = "manifest.json"
+MODEL_METRICS = "metrics.jsonl"  # one line an epoch, as training measured it

@@ -1,0 +1,50 @@
+"""Where things are in the ledger, the one DynamoDB table.
+
+Keys ``pk`` and ``sk``, both strings. The index ``by-project`` has partition key
+``project`` (``<tenant>/<project>``) and sort key ``started`` (ISO 8601, UTC);
+only rows of runs carry both.
+
+| row | pk | sk | attributes |
+|---|---|---|---|
+| run | run#<run> | run | project, started, ended, status, outcome, reasons, recipe, upload, execution_arn, usd, package_arn |
+| upload | upload#<bucket>/<key>@<version> | upload | run, execution_arn, received |
+| champion | project#<tenant>/<project> | champion | package_arn, version, model_uri, endpoint, target, run, since |
+| lease | project#<tenant>/<project> | lease | holder, expires (seconds since 1970) |
+| throughput | project#<tenant>/<project> | throughput#<recipe>#<instance>#<hosts> | samples_per_second, run, measured |
+"""
+
+from __future__ import annotations
+
+BY_PROJECT = "by-project"
+
+CHAMPION, LEASE, RUN, UPLOAD = "champion", "lease", "run", "upload"
+
+
+def run_key(run: str) -> dict[str, str]:
+    """Return the key of a run's row."""
+    return {"pk": f"run#{run}", "sk": RUN}
+
+
+def upload_key(bucket: str, key: str, version_id: str) -> dict[str, str]:
+    """Return the key of the row that makes an object version start one run only."""
+    return {"pk": f"upload#{bucket}/{key}@{version_id}", "sk": UPLOAD}
+
+
+def project_pk(tenant: str, project: str) -> str:
+    """Return the partition of a project's rows."""
+    return f"project#{tenant}/{project}"
+
+
+def champion_key(tenant: str, project: str) -> dict[str, str]:
+    """Return the key of the row that names the version in service."""
+    return {"pk": project_pk(tenant, project), "sk": CHAMPION}
+
+
+def lease_key(tenant: str, project: str) -> dict[str, str]:
+    """Return the key of the project's deployment lease."""
+    return {"pk": project_pk(tenant, project), "sk": LEASE}
+
+
+def throughput_key(tenant: str, project: str, recipe: str, instance: str, hosts: int) -> dict[str, str]:
+    """Return the key of a measured training throughput."""
+    return {"pk": project_pk(tenant, project), "sk": f"throughput#{recipe}#{instance}#{hosts}"}

@@ -1,0 +1,79 @@
+"""ModelManifest: what is inside model.tar.gz, and how raw values become the model's inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from contract.parsing import parse, setting, to_dict
+
+FORMAT = 1
+OUTPUT = "probabilities"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """One named array of the model's signature; the first dimension, -1, is the batch."""
+
+    name: str = setting("Name of the ONNX input or output, and of the array in a shard.")
+    dtype: str = setting("Element type.", choices=("uint8", "float32", "int64"))
+    shape: tuple[int, ...] = setting("Dimensions; -1 is the batch.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """One thing a row is described by.
+
+    ``number`` fills a column of the tensor ``numeric`` (float32, missing is NaN),
+    in the order of the features; ``category`` a column of ``category`` (int64:
+    0 for missing or unknown, k for vocabulary[k - 1]); ``image`` is the tensor
+    ``image`` (uint8, height x width x channels).
+    """
+
+    name: str = setting("The column's name; 'image' for images.")
+    kind: str = setting("What it is.", choices=("number", "category", "image"))
+    vocabulary: tuple[str, ...] = setting("Known values of a category, in the order of their codes.", default=())
+    statistics: dict[str, float] = setting("Of the training rows: mean, std, min, max, missing (share).", default_factory=dict)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schema:
+    """How rows look; schema.json of a dataset and the heart of a manifest."""
+
+    task: str = setting("What is learned.", choices=("classification",))
+    inputs: tuple[Tensor, ...] = setting("The model's inputs.")
+    features: tuple[Feature, ...] = setting("What the inputs are made of.")
+    labels: tuple[str, ...] = setting("Class names in the order of the output's columns.")
+    target: str = setting("Column that is predicted; 'label' for images.")
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Schema:
+        """Parse schema.json."""
+        return parse(cls, data, "schema")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelManifest:
+    """manifest.json of a model archive."""
+
+    format: int = setting("Version of this format.", minimum=FORMAT, maximum=FORMAT)
+    tenant: str = setting("The team.")
+    project: str = setting("The line of models.")
+    run: str = setting("The run that made it.")
+    recipe: str = setting("What it was learned with.")
+    options: dict[str, Any] = setting("The recipe's options, needed to rebuild the network.")
+    form: str = setting("The form that is served, e.g. onnx-float32; empty before Evaluate.", default="")
+    schema: Schema = setting("Signature, features, labels.")
+    metrics: dict[str, float] = setting("On the held-out rows.", default_factory=dict)
+    lineage: dict[str, str] = setting("Upload version, dataset fingerprint, code hash, seed, versions.", default_factory=dict)  # fmt: skip
+    files: dict[str, str] = setting("sha256 of each other file of the archive, in hex.", default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ModelManifest:
+        """Parse manifest.json."""
+        return parse(cls, data, "manifest")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready data."""
+        return to_dict(self)

@@ -1,0 +1,127 @@
+"""Names that cross rooms: environment variables, jobs, endpoints, events, metrics, tags."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from contract.errors import InvalidConfig
+
+# Environment variables of the Lambda handlers.
+DATA_BUCKET = "TANDEM_DATA_BUCKET"
+ARTIFACTS_BUCKET = "TANDEM_ARTIFACTS_BUCKET"
+LEDGER_TABLE = "TANDEM_LEDGER_TABLE"
+PIPELINE_ARN = "TANDEM_PIPELINE_ARN"
+MODEL_ROLE_ARN = "TANDEM_MODEL_ROLE_ARN"
+SERVING_IMAGE_REPOSITORY = "TANDEM_SERVING_IMAGE_REPOSITORY"  # ECR repository URI, without tag
+SERVING_IMAGE_TAG = "TANDEM_SERVING_IMAGE_TAG"  # hash of the serving image's source
+
+# The SageMaker container contract. SAGEMAKER_BASE_DIR is the sagemaker-training toolkit's own variable.
+BASE_DIR = "SAGEMAKER_BASE_DIR"
+DEFAULT_BASE_DIR = "/opt/ml"
+
+TRAINING_INPUTS = "input/data"  # below the base folder; one folder a channel
+PROCESSING_INPUTS = "processing/input"
+PROCESSING_OUTPUT = "processing/output"
+
+# Stacks, and the outputs the command line looks up.
+STACK_STORAGE, STACK_SERVING, STACK_PIPELINE, STACK_OPERATIONS = (
+    "TandemStorage", "TandemServing", "TandemPipeline", "TandemOperations",
+)  # fmt: skip
+STACKS = (STACK_STORAGE, STACK_SERVING, STACK_PIPELINE, STACK_OPERATIONS)  # in order of deployment
+OUTPUT_DATA_BUCKET = "DataBucket"
+OUTPUT_ARTIFACTS_BUCKET = "ArtifactsBucket"
+OUTPUT_LEDGER_TABLE = "LedgerTable"
+OUTPUT_PIPELINE_ARN = "PipelineArn"
+OUTPUT_DEPLOYMENT_ARN = "DeploymentArn"
+OUTPUT_TOPIC_ARN = "NotificationsTopic"
+
+# Events on the default bus.
+EVENT_SOURCE = "tandem"
+EVENT_RUN_SETTLED = "Run Settled"
+
+# CloudWatch.
+METRICS_NAMESPACE = "Tandem"
+METRIC_RUN_SETTLED = "RunSettled"  # count, by tenant, project, outcome
+METRIC_RUN_COST = "RunCost"  # US dollars
+METRIC_RUN_SECONDS = "RunDuration"  # seconds
+
+# Tags on everything that is made at run time; `tandem destroy` finds things by them.
+TAG_APP, TAG_TENANT, TAG_PROJECT, TAG_RUN = "tandem:app", "tandem:tenant", "tandem:project", "tandem:run"
+APP = "tandem"
+
+NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9])*")
+NAME_LIMIT = 20
+RUN = re.compile(r"[a-z0-9](?:-?[a-z0-9])*")
+RUN_LIMIT = 20
+ENTRYPOINT_LIMIT = 256
+
+
+def check_name(path: str, value: object) -> str:
+    """Return ``value`` if it can name a tenant or a project.
+
+    At most 20 characters; ``--`` is kept to separate names in the names of
+    SageMaker's resources.
+    """
+    if isinstance(value, str) and len(value) <= NAME_LIMIT and NAME.fullmatch(value):
+        return value
+    raise InvalidConfig(
+        path, value, f"1 to {NAME_LIMIT} lower-case letters, digits and single hyphens, not first or last"
+    )
+
+
+def container_entrypoint(program: str, inputs: str) -> list[str]:
+    """Return the ContainerEntrypoint that unpacks the ``code`` input and runs one of our programs.
+
+    Args:
+        program: ``prepare``, ``train`` or ``evaluate``.
+        inputs: TRAINING_INPUTS or PROCESSING_INPUTS.
+    """
+    script = (
+        f'set -eu; base="${{{BASE_DIR}:-{DEFAULT_BASE_DIR}}}"; mkdir -p "$base/program"; '
+        f'tar -xzf "$base/{inputs}/code/"*.tar.gz -C "$base/program"; '
+        f'cd "$base/program"; exec python3 -m training.launch {program}'
+    )
+    if len(script) > ENTRYPOINT_LIMIT:
+        raise ValueError(f"the entrypoint has {len(script)} characters; SageMaker takes {ENTRYPOINT_LIMIT}")
+    return ["bash", "-c", script]
+
+
+def _digest(text: str, length: int) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def run_for_upload(project: str, bucket: str, key: str, version_id: str) -> str:
+    """Return the run id of one object version: however often its event arrives, it is the same.
+
+    Example: ``digits-1f3a9c2b7d``.
+    """
+    return f"{project[:9].rstrip('-')}-{_digest(f'{bucket}/{key}@{version_id}', 10)}"
+
+
+def run_for_execution(name: str) -> str:
+    """Return the run id of an execution: its name where that fits, else a short digest of it."""
+    if len(name) <= RUN_LIMIT and RUN.fullmatch(name):
+        return name
+    return f"run-{_digest(name, 12)}"
+
+
+def endpoint(tenant: str, project: str, target: str) -> str:
+    """Return the name of a project's live endpoint: at most 54 characters."""
+    return f"{tenant}--{project}--{target}"
+
+
+def staging_endpoint(tenant: str, project: str) -> str:
+    """Return the name of the endpoint on which golden samples are checked before any traffic."""
+    return f"{tenant}--{project}--staging"
+
+
+def model_group(tenant: str, project: str) -> str:
+    """Return the name of a project's model package group."""
+    return f"{tenant}--{project}"
+
+
+def tags(tenant: str, project: str, run: str) -> list[dict[str, str]]:
+    """Return the tags of a resource made at run time, in SageMaker's form."""
+    pairs = {TAG_APP: APP, TAG_TENANT: tenant, TAG_PROJECT: project, TAG_RUN: run}
+    return [{"Key": key, "Value": value} for key, value in pairs.items()]

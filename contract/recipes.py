@@ -1,0 +1,94 @@
+"""What is known of each recipe without importing it.
+
+``recipes.json`` is generated from the recipe files by
+``python -m training.recipes`` (a test keeps it fresh), so that a Lambda handler
+can check a request without torch.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contract.errors import InvalidConfig, nearest
+from contract.parsing import check, parse, setting
+
+TYPES: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One setting that only this recipe has."""
+
+    type: str = setting("int, float, bool or str.", choices=tuple(TYPES))
+    doc: str = setting("What it does.")
+    default: Any = setting("Its value when nobody sets it.")
+    minimum: float | None = setting("Smallest value.", default=None)
+    maximum: float | None = setting("Largest value.", default=None)
+    choices: tuple[str, ...] | None = setting("The only values.", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Throughput:
+    """How fast a recipe was seen to train, for the first estimate of a project."""
+
+    samples_per_second: float = setting("Rows trained each second by one host.", minimum=0.0)
+    machine: str = setting("On what it was measured.")
+    measured: str = setting("When, as an ISO date.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The public face of a recipe file."""
+
+    name: str = setting("Name of the file in training/recipes/.")
+    summary: str = setting("What it learns, in a line.")
+    accepts: tuple[str, ...] = setting("File name endings it can read.")
+    needs_target: bool = setting("Whether prepare.target must name a column.")
+    metric: str = setting("What the gate compares.")
+    higher_is_better: bool = setting("Which way the metric is good.")
+    throughput: Throughput = setting("Measured speed for first estimates.")
+    options: dict[str, Option] = setting("Settings of its own, under [recipe].", default_factory=dict)
+    defaults: dict[str, dict[str, Any]] = setting("Its defaults, section by section.", default_factory=dict)
+
+
+@functools.cache
+def load_recipes() -> Mapping[str, Recipe]:
+    """Return every recipe by name."""
+    data = json.loads(Path(__file__).with_name("recipes.json").read_text())
+    return {name: parse(Recipe, {"name": name, **entry}, f"recipes.{name}") for name, entry in data.items()}
+
+
+def choose_recipe(table: Mapping[str, Any], suffix: str) -> tuple[Recipe, dict[str, Any]]:
+    """Return the recipe that ``[recipe]`` names, or the only one that reads ``suffix``, with its checked options.
+
+    Raises:
+        InvalidConfig: for an unknown recipe or option, a wrong value, or when
+            no recipe is named and not exactly one reads such a file.
+    """
+    recipes, given = load_recipes(), dict(table)
+    name = given.pop("name", None) or _only_reader(recipes, suffix)
+    if name not in recipes:
+        raise InvalidConfig("recipe.name", name, "one of " + ", ".join(recipes), nearest(str(name), recipes))
+    recipe = recipes[name]
+    for key in given:
+        if key not in recipe.options:
+            allowed = "one of " + ", ".join(["name", *recipe.options])
+            raise InvalidConfig("recipe", key, allowed, nearest(key, recipe.options))
+    options = {
+        key: check(given.get(key, option.default), TYPES[option.type], vars(option), f"recipe.{key}")
+        for key, option in recipe.options.items()
+    }
+    return recipe, options
+
+
+def _only_reader(recipes: Mapping[str, Recipe], suffix: str) -> str:
+    readers = [recipe.name for recipe in recipes.values() if suffix.lower() in recipe.accepts]
+    if len(readers) == 1:
+        return readers[0]
+    can = f"{', '.join(readers)} can all read {suffix}" if readers else f"no recipe reads {suffix!r} files"
+    raise InvalidConfig("recipe.name", None, "one of " + ", ".join(recipes), f"Name one in project.toml: {can}.")

@@ -1,0 +1,89 @@
+"""DatasetReport and EvaluationReport: what the pipeline decides on, and what people read.
+
+Both pass through the state machine, whose data may have 256 KiB: lists here are
+bounded, the whole is in S3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from contract.gate import Verdict
+from contract.manifest import Feature
+from contract.parsing import parse, setting, to_dict
+
+MAX_REASONS = 20
+MAX_FEATURES = 100
+
+
+class _Document:
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Any:
+        """Parse the JSON document."""
+        return parse(cls, data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready data."""
+        return to_dict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetReport(_Document):
+    """What preparation found."""
+
+    run: str = setting("The run.")
+    accepted: bool = setting("Whether training may go on.")
+    outcome: str | None = setting("REJECTED, or null.", default=None)
+    reasons: tuple[str, ...] = setting("Why not, and which rows were set aside; at most 20.", default=())
+    rows: dict[str, int] = setting("Rows of train, validation, test.", default_factory=dict)
+    rejected_rows: int = setting("Rows set aside in quarantine.", default=0)
+    duplicate_rows: int = setting("Rows that occur more than once (kept).", default=0)
+    labels: dict[str, int] = setting("Rows of each class.", default_factory=dict)
+    features: tuple[Feature, ...] = setting("What rows are described by; at most 100.", default=())
+    features_total: int = setting("How many features there are.", default=0)
+    anonymised: dict[str, str] = setting("What was done to each column marked by [privacy].", default_factory=dict)
+    fingerprint: str = setting("sha256 of the prepared rows.", default="")
+    bytes: int = setting("Size of the shards.", default=0)
+    seconds: float = setting("Time it took.", default=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """One form in which the model could be served."""
+
+    name: str = setting("onnx-float32, ...")
+    metrics: dict[str, float] = setting("On the held-out rows.")
+    latency_ms: dict[str, float] = setting("p50 and p99 of one row, one thread.")
+    bytes: int = setting("Size of the file.")
+    parity: float = setting("Largest difference from the trained model's outputs.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Champion:
+    """The version in service, measured on the same rows."""
+
+    package_arn: str = setting("Its model package.")
+    version: int = setting("Its number.")
+    metrics: dict[str, float] = setting("On the challenger's held-out rows; empty when it cannot read them.")
+    note: str = setting("Why it could not be measured, if so.", default="")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationReport(_Document):
+    """What evaluation measured, and the verdict."""
+
+    run: str = setting("The run.")
+    metric: str = setting("What the gate compares.")
+    higher_is_better: bool = setting("Which way it is good.")
+    rows: int = setting("Held-out rows.")
+    metrics: dict[str, float] = setting("Of the chosen form on the held-out rows.")
+    baseline: dict[str, float] = setting("The metric of always answering the most frequent class.")
+    forms: tuple[Form, ...] = setting("Every form that was measured.")
+    chosen: str = setting("The form that would be served.")
+    champion: Champion | None = setting("The version in service, if any.", default=None)
+    labels: tuple[str, ...] = setting("Class names, at most 100.")
+    confusion: tuple[tuple[int, ...], ...] = setting("Rows by true class (first) and predicted class; at most 100 x 100.")  # fmt: skip
+    model_sha256: str = setting("Of the archive that would be served.")
+    verdict: Verdict = setting("The release decision.")

@@ -1,0 +1,169 @@
+"""RunRequest: everything one run was asked to do, with every default filled in."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from contract import keys, names
+from contract.config import SECTIONS, Budget, Deploy, Evaluate, Gate, Optimise, Prepare, Privacy, Train
+from contract.errors import InvalidConfig, nearest
+from contract.parsing import parse, setting, to_dict
+from contract.recipes import Recipe, choose_recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """The object (or the manifest naming objects) whose arrival started the run, pinned to a version."""
+
+    bucket: str = setting("Bucket of the upload.")
+    key: str = setting("Key of the file, or of manifest.json.")
+    version_id: str = setting("Version of that object.")
+    bytes: int = setting("Size of the data, in bytes, over all files.", minimum=0)
+    files: int = setting("Number of data files.", minimum=0)
+
+    @property
+    def uri(self) -> str:
+        """The object's address."""
+        return f"s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeChoice:
+    """Which recipe, and its own options."""
+
+    name: str = setting("The recipe.")
+    metric: str = setting("What the gate compares.")
+    higher_is_better: bool = setting("Which way the metric is good.")
+    options: dict[str, Any] = setting("Settings that only this recipe has.", default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """One run, fully specified. In the state machine it is ``$run``."""
+
+    run: str = setting("The run's id, at most 20 characters.")
+    tenant: str = setting("The team.")
+    project: str = setting("The line of models.")
+    prefix: str = setting("Prefix of everything the run writes in the artifacts bucket; ends with a slash.")
+    upload: Upload = setting("What started it.")
+    recipe: RecipeChoice = setting("What to learn and how.")
+    prepare: Prepare = setting("How the upload becomes a dataset.")
+    train: Train = setting("How the model learns.")
+    evaluate: Evaluate = setting("How it is measured.")
+    gate: Gate = setting("When it may take the champion's place.")
+    optimise: Optimise = setting("How it is made smaller.")
+    deploy: Deploy = setting("Where it is served.")
+    privacy: Privacy = setting("What happens to personal data.")
+    budget: Budget = setting("What the run may cost.")
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> RunRequest:
+        """Parse ``$run`` or request.json."""
+        return parse(cls, data, "run")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready data; :meth:`from_dict` reads it back."""
+        return to_dict(self)
+
+
+CONSOLE_KEYS = ("tenant", "project", "upload", "recipe", *SECTIONS)
+
+
+def build_request(
+    *, run: str, console: Mapping[str, Any], project_toml: Mapping[str, Any], upload: Upload, suffix: str = ""
+) -> RunRequest:
+    """Fill in every default: recipe's, then project.toml's, then the execution input's.
+
+    Args:
+        run: the run's id.
+        console: the execution's input; ``tenant``, ``project`` and ``upload`` at least.
+        project_toml: the parsed project.toml, empty when there is none.
+        upload: the pinned upload.
+        suffix: ending of the data files, when the upload is a manifest.
+
+    Raises:
+        InvalidConfig: for anything that cannot be meant.
+    """
+    _check_keys(console, CONSOLE_KEYS, "(input)")
+    _check_keys(project_toml, ("recipe", *SECTIONS), "project.toml")
+    tenant = names.check_name("tenant", console.get("tenant"))
+    project = names.check_name("project", console.get("project"))
+    table = {**_recipe_table(project_toml.get("recipe")), **_recipe_table(console.get("recipe"))}
+    recipe, options = choose_recipe(table, suffix or PurePosixPath(upload.key).suffix)
+    sections = {name: _section(name, recipe, project_toml, console) for name in SECTIONS}
+    request = RunRequest(
+        run=run,
+        tenant=tenant,
+        project=project,
+        prefix=keys.run_prefix(tenant, project, run),
+        upload=upload,
+        recipe=RecipeChoice(
+            name=recipe.name, metric=recipe.metric, higher_is_better=recipe.higher_is_better, options=options
+        ),
+        **sections,
+    )
+    _check_together(request, recipe)
+    return request
+
+
+def check_project(project_toml: Mapping[str, Any], suffix: str) -> None:
+    """Refuse a project.toml that no upload ending with ``suffix`` could use; for the command line.
+
+    Raises:
+        InvalidConfig: as :func:`build_request` does.
+    """
+    upload = Upload(bucket="check", key=f"check{suffix}", version_id="check", bytes=0, files=1)
+    build_request(
+        run="check", console={"tenant": "check", "project": "check"}, project_toml=project_toml, upload=upload
+    )
+
+
+def _recipe_table(value: object) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if isinstance(value, str):
+        return {"name": value}
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise InvalidConfig("recipe", value, "a recipe's name, or a table with its name and options")
+
+
+def _section(name: str, recipe: Recipe, project_toml: Mapping[str, Any], console: Mapping[str, Any]) -> Any:
+    merged: dict[str, Any] = {}
+    for source in (recipe.defaults, project_toml, console):
+        table = source.get(name, {})
+        if not isinstance(table, Mapping):
+            raise InvalidConfig(name, table, "a table of settings")
+        merged |= table
+    return parse(SECTIONS[name], merged, name)
+
+
+def _check_keys(given: Mapping[str, Any], allowed: tuple[str, ...], path: str) -> None:
+    for key in given:
+        if key not in allowed:
+            raise InvalidConfig(path, key, "one of " + ", ".join(allowed), nearest(str(key), allowed))
+
+
+def _check_together(request: RunRequest, recipe: Recipe) -> None:
+    prepare, deploy = request.prepare, request.deploy
+    if recipe.needs_target and not prepare.target:
+        raise InvalidConfig("prepare.target", "", "the name of a column", f"Recipe {recipe.name!r} needs it.")
+    if prepare.validation_fraction + prepare.test_fraction >= 0.9:
+        held = prepare.validation_fraction + prepare.test_fraction
+        raise InvalidConfig(
+            "prepare", held, "validation_fraction + test_fraction below 0.9, to leave rows to learn from"
+        )
+    if deploy.memory_mb % 1024:
+        raise InvalidConfig("deploy.memory_mb", deploy.memory_mb, "a multiple of 1024 from 1024 to 6144")
+    clash = set(request.privacy.drop) & {prepare.target}
+    if clash:
+        raise InvalidConfig("privacy.drop", prepare.target, "columns other than prepare.target")
+
+
+def settings(section: type) -> dict[str, dataclasses.Field[Any]]:
+    """Return the fields of a section by name; for documents and the template of project.toml."""
+    return {field.name: field for field in dataclasses.fields(section)}

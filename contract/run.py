@@ -1,0 +1,70 @@
+"""How a run ends, and the document that tells its whole story (run.json, the report's data)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Outcome(StrEnum):
+    """How a run ended. The first four are executions that succeed."""
+
+    DEPLOYED = "DEPLOYED"  # the challenger is in service
+    KEPT_CHAMPION = "KEPT_CHAMPION"  # the challenger was not better
+    REJECTED = "REJECTED"  # the upload could not become a dataset
+    REFUSED = "REFUSED"  # the request has a mistake, or would cost more than it may
+    FAILED = "FAILED"  # something broke; redrive continues at the state that failed
+    STOPPED = "STOPPED"  # a person stopped it, or it ran out of time
+
+
+RUNNING = "RUNNING"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One SageMaker job of a run, as it was billed."""
+
+    name: str
+    kind: str  # training or processing
+    status: str
+    instance: str
+    hosts: int
+    spot: bool
+    billable_seconds: float  # a host
+    usd: float | None  # None when the price snapshot does not know the instance type
+    failure: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateVisit:
+    """One state as the execution's history shows it; times are ISO 8601, UTC."""
+
+    name: str
+    entered: str
+    left: str | None
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A settled run."""
+
+    run: str
+    tenant: str
+    project: str
+    outcome: str
+    reasons: list[str]
+    started: str
+    ended: str
+    execution_arn: str
+    request: dict[str, Any] | None
+    dataset: dict[str, Any] | None
+    plan: dict[str, Any] | None
+    evaluation: dict[str, Any] | None
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+    states: list[StateVisit] = field(default_factory=list)
+    package: dict[str, Any] | None = None
+    endpoint: str | None = None
+    usd: float | None = None
