@@ -5,6 +5,7 @@ moto keeps its state in module globals, so a process holds at most one Cloud.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,8 @@ from local.clock import Clock
 ACCOUNT = "123456789012"  # moto's default account
 REGION = "us-east-1"
 
+log = logging.getLogger(__name__)
+
 
 class Cloud:
     """The laptop cloud of this process.
@@ -30,12 +33,17 @@ class Cloud:
         clock: how fast waits pass.
     """
 
+    account = ACCOUNT
+    region = REGION
+
     def __init__(self, *, root: Path, port: int = 0, clock: Clock | None = None) -> None:
         self.root = Path(root).resolve()
         self.clock = clock or Clock()
         self.stopping = threading.Event()
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
         self._closers: list[Callable[[], None]] = []
+        self._clients: dict[str, Any] = {}
+        self._clients_lock = threading.Lock()
 
     @property
     def url(self) -> str:
@@ -54,15 +62,18 @@ class Cloud:
         }
 
     def client(self, service: str) -> Any:
-        """Return a boto3 client of this cloud, without retries that would hide a fault."""
-        return boto3.client(
-            service,
-            endpoint_url=self.url,
-            region_name=REGION,
-            aws_access_key_id="laptop",
-            aws_secret_access_key="laptop",
-            config=Config(retries={"max_attempts": 1}, s3={"addressing_style": "path"}),
-        )
+        """Return the boto3 client of this cloud for ``service``, without retries that would hide a fault.
+
+        Clients are made once and shared: they are thread-safe, and making one costs 0.1 s.
+        """
+        with self._clients_lock:
+            if service not in self._clients:
+                self._clients[service] = self._make_client(service)
+            return self._clients[service]
+
+    def spawn(self, work: Callable[..., None], *args: Any, name: str) -> None:
+        """Do ``work`` on a thread that does not keep the cloud from stopping; its errors are logged."""
+        threading.Thread(target=self._guard, args=(work, *args), name=name, daemon=True).start()
 
     def on_stop(self, closer: Callable[[], None]) -> None:
         """Have ``closer`` called when the cloud stops, last added first."""
@@ -71,6 +82,7 @@ class Cloud:
     def start(self) -> Cloud:
         """Close the gaps and serve; returns when the endpoint answers."""
         self.root.mkdir(parents=True, exist_ok=True)
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # one line a request tells nobody anything
         gaps.install_all(self)
         self._server.start()
         return self
@@ -87,3 +99,19 @@ class Cloud:
 
     def __exit__(self, *exc: object) -> None:
         self.stop()
+
+    def _make_client(self, service: str) -> Any:
+        session = boto3.Session(
+            aws_access_key_id="laptop", aws_secret_access_key="laptop", region_name=REGION
+        )  # a session of its own: boto3's default one is shared and not thread-safe
+        config = Config(
+            retries={"max_attempts": 1}, s3={"addressing_style": "path"}, read_timeout=1000, max_pool_connections=64
+        )
+        return session.client(service, endpoint_url=self.url, config=config)
+
+    def _guard(self, work: Callable[..., None], *args: Any) -> None:
+        try:
+            work(*args)
+        except Exception:
+            if not self.stopping.is_set():  # while the cloud stops, a refused connection is no news
+                log.exception("background work failed: %s", threading.current_thread().name)

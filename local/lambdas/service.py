@@ -1,0 +1,155 @@
+"""Invocation of whatever is deployed: finds the pool of a function version and lends it a sandbox."""
+
+from __future__ import annotations
+
+import random
+import threading
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from moto.awslambda.models import lambda_backends
+
+from local.lambdas import archive
+from local.lambdas.config import FunctionConfig, from_moto
+from local.lambdas.outcome import Result
+from local.lambdas.pool import Pool
+from local.lambdas.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from local.cloud import Cloud
+
+CONCURRENCY = 32  # sandboxes busy at once on a laptop; the next invocation waits (AWS: 1,000, then throttles)
+IDLE_S = 300.0  # a sandbox idle for longer goes
+REAP_EVERY_S = 30.0
+
+
+class Throttled(Exception):
+    """The function's reserved concurrency is used up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invocation:
+    """One event for one function.
+
+    Args:
+        function: moto's model of the version to run.
+        arn: as invoked, alias included.
+        payload: JSON bytes.
+        request_id: AwsRequestId; the same for all attempts of an asynchronous event.
+        client_context: JSON, or "".
+    """
+
+    function: Any
+    arn: str
+    payload: bytes
+    request_id: str
+    client_context: str = ""
+
+
+class Lambdas:
+    """Lambda's data plane."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+        self._pools: dict[str, Pool] = {}
+        self._running: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._slots = threading.BoundedSemaphore(CONCURRENCY)
+        self._folder = cloud.root / "lambda"
+        cloud.on_stop(self.close)
+        threading.Thread(target=self._reap, name="lambda-reaper", daemon=True).start()
+
+    def resolve(self, name: str, qualifier: str | None = None) -> tuple[Any, str]:
+        """Return moto's function version and the ARN as invoked; an alias may spread over two versions.
+
+        Raises moto's ResourceNotFoundException for what does not exist.
+        """
+        backend = lambda_backends[self.cloud.account][self.cloud.region]
+        function = backend.get_function(name, qualifier)
+        asked = qualifier or (name.rsplit(":", 1)[-1] if name.count(":") in (1, 7) else "")
+        if not asked or asked == "$LATEST":
+            return function, function.function_arn
+        arn = f"{function.function_arn.rsplit(':', 1)[0] if function.function_arn.count(':') == 7 else function.function_arn}:{asked}"
+        if asked.isdigit():
+            return function, arn
+        weights = backend.get_alias(asked, function.function_name).routing_config or {}
+        drawn = random.random()
+        for version, weight in weights.get("AdditionalVersionWeights", {}).items():
+            if drawn < weight:
+                return backend.get_function(function.function_name, version), arn
+            drawn -= weight
+        return function, arn
+
+    def run(self, invocation: Invocation) -> Result:
+        """Run one attempt now.
+
+        Raises:
+            Throttled: when the function's reserved concurrency is used up.
+        """
+        config = from_moto(invocation.function)
+        limit = invocation.function.reserved_concurrency
+        with self._lock:
+            if limit is not None and self._running.get(config.name, 0) >= int(limit):
+                raise Throttled(config.name)
+            self._running[config.name] = self._running.get(config.name, 0) + 1
+        try:
+            with self._slots, self._pool(config, invocation.function.code_bytes).sandbox() as sandbox:
+                return sandbox.invoke(
+                    invocation.payload,
+                    request_id=invocation.request_id,
+                    arn=invocation.arn,
+                    client_context=invocation.client_context,
+                )
+        finally:
+            with self._lock:
+                self._running[config.name] -= 1
+
+    def invocation(self, name: str, payload: bytes, *, qualifier: str | None = None, context: str = "") -> Invocation:
+        """Make an invocation of ``name`` (name, ARN, with or without qualifier)."""
+        function, arn = self.resolve(name, qualifier)
+        return Invocation(
+            function=function,
+            arn=arn,
+            payload=payload or b"{}",
+            request_id=str(uuid.uuid4()),
+            client_context=context,
+        )
+
+    def close(self) -> None:
+        """End every sandbox."""
+        with self._lock:
+            pools, self._pools = list(self._pools.values()), {}
+        for pool in pools:
+            pool.close(busy=True)
+
+    def _pool(self, config: FunctionConfig, code: bytes) -> Pool:
+        with self._lock:
+            pool = self._pools.get(config.arn)
+            if pool is not None and pool.config.fingerprint == config.fingerprint:
+                return pool
+            if pool is not None:  # code or configuration changed: the old sandboxes end when they are done
+                pool.close(busy=False)
+            fresh = Pool(config, archive.unpack(code, self._folder / "code"), self._surroundings())
+            self._pools[config.arn] = fresh
+            return fresh
+
+    def _surroundings(self) -> Surroundings:
+        cloud = self.cloud
+        return Surroundings(
+            account=cloud.account,
+            region=cloud.region,
+            environment=cloud.environment,
+            scratch=self._folder / "tmp",
+            publish=self._publish_metrics,
+        )
+
+    def _publish_metrics(self, namespace: str, data: list[dict[str, Any]]) -> None:
+        self.cloud.client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=data)
+
+    def _reap(self) -> None:
+        while not self.cloud.stopping.wait(REAP_EVERY_S):
+            with self._lock:
+                pools = list(self._pools.values())
+            for pool in pools:
+                pool.reap(IDLE_S)
