@@ -29,6 +29,15 @@ class Feature:
     in the order of the features; ``category`` a column of ``category`` (int64:
     0 for missing or unknown, k for vocabulary[k - 1]); ``image`` is the tensor
     ``image`` (uint8, height x width x channels).
+
+    Preparation and the server turn raw values into these in the same way:
+
+    - Image files: EXIF orientation is applied; transparency is blended onto
+      white; 16-bit samples are divided by 257; then grey (Pillow's ``L``) when
+      there is one channel, else ``RGB``; then Pillow's ``BILINEAR`` resize where
+      the size differs.
+    - Text: an empty field is missing. Numbers are decimal, with an optional
+      exponent; infinite ones and ``nan`` are mistakes.
     """
 
     name: str = setting("The column's name; 'image' for images.")
