@@ -1,0 +1,102 @@
+"""A person's view of the deployed application: upload, wait, look."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from typing import Any
+
+from contract import keys, ledger, names
+from contract.run import RUNNING
+from local.cloud import Cloud
+
+
+class App:
+    """The application in a laptop cloud."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+        stacks = cloud.client("cloudformation").describe_stacks()["Stacks"]
+        outputs = {out["OutputKey"]: out["OutputValue"] for stack in stacks for out in stack.get("Outputs", [])}
+        self.data = outputs[names.OUTPUT_DATA_BUCKET]
+        self.artifacts = outputs[names.OUTPUT_ARTIFACTS_BUCKET]
+        self.table = outputs[names.OUTPUT_LEDGER_TABLE]
+        self.pipeline = outputs[names.OUTPUT_PIPELINE_ARN]
+        self.deployment = outputs[names.OUTPUT_DEPLOYMENT_ARN]
+        self.s3 = cloud.client("s3")
+        self.states = cloud.client("stepfunctions")
+        self.dynamodb = cloud.client("dynamodb")
+
+    @staticmethod
+    def project() -> str:
+        """Return the name of a project that no other test uses."""
+        return f"p{uuid.uuid4().hex[:8]}"
+
+    def configure(self, project: str, toml: str, tenant: str = "acme") -> None:
+        """Write project.toml."""
+        self.s3.put_object(Bucket=self.data, Key=keys.project_config(tenant, project), Body=toml.encode())
+
+    def upload(self, project: str, name: str, body: bytes, tenant: str = "acme") -> str:
+        """Put an object into the inbox; return the id of the run that it starts."""
+        key = keys.inbox(tenant, project) + name
+        version = self.s3.put_object(Bucket=self.data, Key=key, Body=body)["VersionId"]
+        return names.run_for_upload(project, self.data, key, version)
+
+    def row(self, run: str) -> dict[str, Any]:
+        """Return a run's row in the ledger, as plain data; empty before it starts."""
+        item = self.dynamodb.get_item(TableName=self.table, Key=_typed(ledger.run_key(run))).get("Item", {})
+        return {name: next(iter(value.values())) for name, value in item.items()}
+
+    def settled(self, run: str, seconds: float = 120) -> dict[str, Any]:
+        """Wait until the run is settled; return run.json.
+
+        Raises:
+            TimeoutError: with what is known of the run, when it is not settled in time.
+        """
+        deadline = time.monotonic() + seconds
+        while self.row(run).get("status", RUNNING) == RUNNING:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"run {run} is not settled: {self.row(run)}, {self.executions()[:3]}")
+            time.sleep(0.2)
+        row = self.row(run)
+        tenant, project = row["project"].split("/")
+        return self.document(tenant, project, run, keys.RUN_DOCUMENT)
+
+    def document(self, tenant: str, project: str, run: str, name: str) -> Any:
+        """Return a JSON document of a run."""
+        return json.loads(self.read(keys.run_prefix(tenant, project, run) + name))
+
+    def read(self, key: str) -> bytes:
+        """Return an object of the artifacts bucket."""
+        return self.s3.get_object(Bucket=self.artifacts, Key=key)["Body"].read()
+
+    def listing(self, prefix: str) -> list[str]:
+        """Return the keys below a prefix of the artifacts bucket."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.artifacts, Prefix=prefix)
+        return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+    def executions(self, machine: str = "") -> list[dict[str, Any]]:
+        """Return the executions of the pipeline, newest first."""
+        return self.states.list_executions(stateMachineArn=machine or self.pipeline)["executions"]
+
+    def visited(self, run: dict[str, Any]) -> list[str]:
+        """Return the states that a settled run went through, in order."""
+        return [state["name"] for state in run["states"]]
+
+    def champion(self, project: str, tenant: str = "acme") -> dict[str, Any]:
+        """Return the row of the version in service; empty when there is none."""
+        key = _typed(ledger.champion_key(tenant, project))
+        item = self.dynamodb.get_item(TableName=self.table, Key=key).get("Item", {})
+        return {name: next(iter(value.values())) for name, value in item.items()}
+
+    def predict(self, project: str, body: bytes, content_type: str = "application/json") -> Any:
+        """Ask the model in service."""
+        endpoint = self.champion(project)["endpoint"]
+        runtime = self.cloud.client("sagemaker-runtime")
+        answer = runtime.invoke_endpoint(EndpointName=endpoint, ContentType=content_type, Body=body)
+        return json.loads(answer["Body"].read())
+
+
+def _typed(key: dict[str, str]) -> dict[str, dict[str, str]]:
+    return {name: {"S": value} for name, value in key.items()}

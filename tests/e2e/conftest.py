@@ -1,0 +1,28 @@
+"""Whole runs: the application, deployed into the laptop cloud from its synthesised templates."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.cloud import Cloud
+from tests.e2e.app import App
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def app(cloud: Cloud) -> App:
+    """The application, deployed as `tandem deploy` does it."""
+    subprocess.run(
+        [sys.executable, "-m", "infra.apply", "--no-wheels"],
+        env={**os.environ, **cloud.environment},
+        cwd=ROOT,
+        check=True,
+        stdin=subprocess.DEVNULL,
+    )
+    return App(cloud)
