@@ -5,7 +5,9 @@
     ├── InvalidUpload     an upload (or manifest) that cannot become a dataset
     ├── InvalidInput      a prediction request that does not fit the model's signature
     ├── InvalidModel      a model archive that is incomplete, altered or unsafe
-    └── TrainingFailed    training that cannot go on (a loss that is not a number, ...)
+    ├── TrainingFailed    training that cannot go on (a loss that is not a number, ...)
+    ├── GoldenSamplesDiffer  an endpoint that does not answer as the model was evaluated
+    └── EndpointBusy      an endpoint that is still changing; it passes by itself
 
 A ``TandemError`` is the user's to fix and says how; anything else that escapes
 is ours.
@@ -51,6 +53,14 @@ class InvalidModel(TandemError):
 
 class TrainingFailed(TandemError):
     """Training that cannot go on."""
+
+
+class GoldenSamplesDiffer(TandemError):
+    """An endpoint that does not answer as the model was evaluated."""
+
+
+class EndpointBusy(TandemError):
+    """An endpoint that is still being made, changed or deleted; it passes by itself, so try again."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

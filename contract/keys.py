@@ -66,6 +66,8 @@ def run_prefix(tenant: str, project: str, run: str) -> str:
 
 REQUEST = "request.json"
 UPLOAD = "upload/"  # the upload's object versions, copied so that nothing changes under the run
+UPLOAD_FILES = "upload.json"  # a list: each file's source key and version, its size, its name below upload/
+PLAN = "plan.json"  # what Plan compute decided
 DATASET = "dataset/"  # train/ validation/ test/ (shards) and schema.json
 DATASET_SCHEMA = "dataset/schema.json"
 DATASET_REPORT = "dataset_report.json"

@@ -70,7 +70,9 @@ class RunRequest:
         return to_dict(self)
 
 
-CONSOLE_KEYS = ("tenant", "project", "upload", "recipe", *SECTIONS)
+CONSOLE_KEYS = ("tenant", "project", "upload", "version_id", "recipe", *SECTIONS)
+"""What an execution's input may hold. ``upload`` is ``s3://<data bucket>/<tenant>/<project>/...``; ``version_id`` is the
+version of that object, by default the newest when the run starts; the rest overrides project.toml."""
 
 
 def build_request(

@@ -47,6 +47,16 @@ class StateVisit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why a run failed or was stopped."""
+
+    state: str  # the state that was being executed; "" when there was none
+    error: str
+    cause: str
+    log: str = ""  # the end of the failed job's log, traceback included
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """A settled run."""
 
@@ -67,4 +77,5 @@ class Run:
     states: list[StateVisit] = field(default_factory=list)
     package: dict[str, Any] | None = None
     endpoint: str | None = None
+    failure: Failure | None = None
     usd: float | None = None
