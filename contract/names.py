@@ -16,6 +16,10 @@ MODEL_ROLE_ARN = "TANDEM_MODEL_ROLE_ARN"
 SERVING_IMAGE_REPOSITORY = "TANDEM_SERVING_IMAGE_REPOSITORY"  # ECR repository URI, without tag
 SERVING_IMAGE_TAG = "TANDEM_SERVING_IMAGE_TAG"  # hash of the serving image's source
 
+# Environment variables of the evaluation job: whom the ``champion`` input is. Empty or absent: there is no champion.
+CHAMPION_PACKAGE = "TANDEM_CHAMPION_PACKAGE"  # its model package's ARN
+CHAMPION_VERSION = "TANDEM_CHAMPION_VERSION"  # its number
+
 # The SageMaker container contract. SAGEMAKER_BASE_DIR is the sagemaker-training toolkit's own variable.
 BASE_DIR = "SAGEMAKER_BASE_DIR"
 DEFAULT_BASE_DIR = "/opt/ml"
