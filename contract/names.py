@@ -20,6 +20,10 @@ SERVING_IMAGE_TAG = "TANDEM_SERVING_IMAGE_TAG"  # hash of the serving image's so
 CHAMPION_PACKAGE = "TANDEM_CHAMPION_PACKAGE"  # its model package's ARN
 CHAMPION_VERSION = "TANDEM_CHAMPION_VERSION"  # its number
 
+# Environment variables of the Evaluate job; empty where no version serves yet.
+CHAMPION_PACKAGE_ARN = "TANDEM_CHAMPION_PACKAGE_ARN"
+CHAMPION_VERSION = "TANDEM_CHAMPION_VERSION"
+
 # The SageMaker container contract. SAGEMAKER_BASE_DIR is the sagemaker-training toolkit's own variable.
 BASE_DIR = "SAGEMAKER_BASE_DIR"
 DEFAULT_BASE_DIR = "/opt/ml"
@@ -39,6 +43,10 @@ OUTPUT_LEDGER_TABLE = "LedgerTable"
 OUTPUT_PIPELINE_ARN = "PipelineArn"
 OUTPUT_DEPLOYMENT_ARN = "DeploymentArn"
 OUTPUT_TOPIC_ARN = "NotificationsTopic"
+
+# State machines.
+MACHINE_PIPELINE = "tandem-pipeline"
+MACHINE_DEPLOYMENT = "tandem-deployment"
 
 # Events on the default bus.
 EVENT_SOURCE = "tandem"
