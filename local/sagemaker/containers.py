@@ -1,0 +1,66 @@
+"""What an image URI means on a laptop: which program, environment and files."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local import images
+
+if TYPE_CHECKING:
+    from local.cloud import Cloud
+
+# AWS's Deep Learning Containers: the laptop's own Python environment stands for them.
+DEEP_LEARNING = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/pytorch[a-z0-9-]*[:@].+")
+PYTHON = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+LAPTOP = ("OMP_NUM_THREADS", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")  # how much of the laptop may be used
+
+
+class NoImage(Exception):
+    """An image that cannot be run here; the message names it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """How to start an image.
+
+    Args:
+        entrypoint: the image's own program, [] if it has none that the laptop can run.
+        environment: its variables, without a job's.
+        folder: working directory inside.
+        binds: path inside -> path outside, of the image's own files.
+    """
+
+    entrypoint: list[str]
+    environment: dict[str, str]
+    folder: str = "/"
+    binds: dict[str, Path] = field(default_factory=dict)
+
+
+def resolve(cloud: Cloud, uri: str) -> Container:
+    """Return how to start the image ``uri``; raises NoImage."""
+    base = {"PATH": _path(), **PYTHON, **{name: os.environ[name] for name in LAPTOP if name in os.environ}}
+    try:
+        image = images.find(cloud, uri)
+    except images.ImageNotFound as error:
+        if DEEP_LEARNING.fullmatch(uri):
+            return Container(entrypoint=[], environment=base)
+        raise NoImage(
+            f"the image {uri} can only run on AWS: on the laptop, Deep Learning Containers (.../pytorch*:tag) stand for "
+            f"this Python environment, and images built by CodeBuild run from ECR here ({error})"
+        ) from error
+    return Container(
+        entrypoint=image.command,
+        environment={**base, **image.environment},
+        folder=image.folder,
+        binds=image.binds,
+    )
+
+
+def _path() -> str:
+    """Return PATH with this environment's ``python3`` first."""
+    return os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"])

@@ -1,0 +1,281 @@
+"""What training and processing jobs share: a thread a job, events, attempts, an orderly end."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import queue
+import shutil
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from local.sagemaker import containers, namespace
+from local.sagemaker.machines import Host, Machines
+from local.sagemaker.objects import Objects
+from local.sagemaker.records import Record
+from local.sagemaker.telemetry import LogStreams
+
+if TYPE_CHECKING:
+    from local.cloud import Cloud
+
+log = logging.getLogger(__name__)
+LOOK_SECONDS = 1.0  # how often a running job's deadline and metrics are looked at
+STOP_SECONDS = 120.0  # between SIGTERM and SIGKILL, as StopTrainingJob promises; real, not scaled
+_clusters = itertools.count(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended(Exception):
+    """A job has come to its end.
+
+    Args:
+        status: ``Completed``, ``Failed`` or ``Stopped``.
+        secondary: a training job's secondary status.
+        reason: FailureReason.
+    """
+
+    status: str
+    secondary: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something happened to a running job: ``exit``, ``stop`` or ``interrupt``."""
+
+    kind: str
+    machines: Machines | None = None
+    host: str = ""
+    code: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One host of a cluster, before it runs.
+
+    Args:
+        name: ``algo-1``.
+        address: the loopback address that the name resolves to.
+        folder: holds ``ml`` (its /opt/ml) and ``tmp``.
+    """
+
+    name: str
+    address: str
+    folder: Path
+
+    @property
+    def root(self) -> Path:
+        """Its ``/opt/ml``."""
+        return self.folder / "ml"
+
+    @property
+    def visible_name(self) -> str:
+        """How the other hosts reach it: its name, or its address where names cannot be made to resolve."""
+        return self.address if namespace.unavailable() else self.name
+
+    def host(self, container: containers.Container, command: list[str], environment: dict[str, str]) -> Host:
+        """Return what to run on it: ``environment`` is the job's own."""
+        scratch = str(self.folder / "tmp")
+        folders = {"HOME": scratch, "TMPDIR": scratch, "SAGEMAKER_BASE_DIR": str(self.root)}
+        return Host(
+            name=self.name,
+            address=self.address,
+            root=self.root,
+            command=command,
+            environment={**container.environment, **folders, **environment},
+            folder=container.folder,
+            binds=container.binds,
+        )
+
+
+class Job:
+    """One job on its own thread. Subclasses say what happens in ``work`` and how an end is recorded in ``finish``.
+
+    Args:
+        cloud: where it runs.
+        record: what Describe shows.
+        group: its CloudWatch log group.
+    """
+
+    def __init__(self, cloud: Cloud, record: Record, group: str) -> None:
+        self.cloud, self.record = cloud, record
+        self.folder = cloud.root / "jobs" / record.name
+        self.objects = Objects(cloud.client("s3"))
+        self.logs = LogStreams(
+            account=record.arn.split(":")[4], region=record.arn.split(":")[3], group=group, folder=self.folder / "logs"
+        )
+        self.events: queue.Queue[Event] = queue.Queue()
+        self.machines: Machines | None = None
+        self.stop_seconds = STOP_SECONDS
+        self._closed, self._stop_asked = threading.Event(), threading.Event()
+        self._stamp = int(time.time())
+        self._thread = threading.Thread(target=self._run, daemon=True, name=f"job-{record.name}")
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask it to stop, as StopTrainingJob does."""
+        self._stop_asked.set()
+        self.events.put(Event(kind="stop"))
+
+    def close(self) -> None:
+        """Kill it, because the cloud stops."""
+        self._closed.set()
+        self.stop_seconds = 0.0
+        self.stop()
+        self._thread.join()
+
+    def work(self) -> None:
+        """Do the job; raise Ended."""
+        raise NotImplementedError
+
+    def finish(self, end: Ended) -> None:
+        """Record how it ended."""
+        raise NotImplementedError
+
+    def on_line(self, host: str, line: str) -> None:
+        """Take a line of a container."""
+        self.logs.write(f"{self.record.name}/{host}-{self._stamp}", line)
+
+    def cluster(self, count: int, attempt: int) -> list[Member]:
+        """Return ``count`` hosts, each with a new ``/opt/ml`` folder and a loopback address of its own."""
+        number = next(_clusters)
+        block = f"127.{number // 256 % 254 + 1}.{number % 256}"
+        members = []
+        for index in range(1, count + 1):
+            folder = self.folder / f"attempt-{attempt}" / f"algo-{index}"
+            for part in ("ml", "tmp"):
+                (folder / part).mkdir(parents=True)
+            members.append(Member(name=f"algo-{index}", address=f"{block}.{index}", folder=folder))
+        return members
+
+    def run_containers(self, hosts: list[Host], *, isolated: bool, seconds: float) -> Ended | Event:
+        """Run the containers to their end, a stop, an interruption or the time limit.
+
+        Returns how the job ended, or the interruption; no process is left.
+        """
+        self._explain_isolation(isolated)
+        folder = hosts[0].root.parent.parent / "machines"
+        machines = Machines(hosts=hosts, folder=folder, isolated=isolated, on_line=self.on_line, on_exit=self._on_exit)
+        self.machines = machines.start()
+        try:
+            return self._wait(machines, time.monotonic() + seconds)
+        finally:
+            machines.close()
+            self.machines = None
+
+    def tick(self) -> None:
+        """Do what is to be done every second while containers run."""
+
+    def failure(self, host: str, code: int) -> str:
+        """Return FailureReason when ``host`` exited with ``code``."""
+        raise NotImplementedError
+
+    def _run(self) -> None:
+        try:
+            self.work()
+        except Ended as end:
+            self.finish(end)
+        except Exception as error:
+            log.exception("the laptop cloud failed at job %s", self.record.name)
+            self.finish(
+                Ended(status="Failed", secondary="Failed", reason=f"InternalServerError: the laptop cloud: {error!r}")
+            )
+
+    def _wait(self, machines: Machines, deadline: float) -> Ended | Event:
+        left = {host.name for host in machines.hosts}
+        while left:
+            event = self._next_event(deadline)
+            if event is None:
+                self._terminate(machines)
+                return Ended(status="Stopped", secondary="MaxRuntimeExceeded")
+            if event.kind == "stop":
+                self.on_stopping()
+                self._terminate(machines)
+                return Ended(status="Stopped", secondary="Stopped")
+            if event.kind == "interrupt":
+                self._terminate(machines)
+                return event
+            if event.machines is not machines:
+                continue  # the exit of a machine that was taken away earlier
+            left.discard(event.host)
+            if event.code:
+                machines.kill()
+                return Ended(status="Failed", secondary="Failed", reason=self.failure(event.host, event.code))
+        return Ended(status="Completed", secondary="Completed")
+
+    def on_stopping(self) -> None:
+        """Record that the job is being stopped."""
+
+    def _next_event(self, deadline: float) -> Event | None:
+        """Return the next event; None when the time is over."""
+        while (left := deadline - time.monotonic()) > 0:
+            if self._stop_asked.is_set():
+                return Event(kind="stop")
+            try:
+                return self.events.get(timeout=min(left, LOOK_SECONDS))
+            except queue.Empty:
+                self.tick()
+        return None
+
+    def _terminate(self, machines: Machines) -> None:
+        """SIGTERM, then SIGKILL to those that have not ended in time."""
+        machines.signal(signal.SIGTERM)
+        deadline = time.monotonic() + self.stop_seconds
+        while time.monotonic() < deadline and not self._closed.is_set():
+            if machines.ended(min(LOOK_SECONDS, deadline - time.monotonic())):
+                return
+        machines.kill()
+
+    def _on_exit(self, machines: Machines, host: str, code: int) -> None:
+        self.events.put(Event(kind="exit", machines=machines, host=host, code=code))
+
+    def _explain_isolation(self, isolated: bool) -> None:
+        reason = namespace.unavailable()
+        if reason:
+            self.on_line(
+                "algo-1",
+                f"laptop cloud: namespaces are not available here ({reason}), so /opt/ml and algo-N do not exist; "
+                "SAGEMAKER_BASE_DIR and the addresses in resourceconfig.json stand for them"
+                + (", and the network is not isolated" if isolated else ""),
+            )
+
+
+class Jobs:
+    """The jobs of one kind that this cloud runs, so that they can be stopped."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+        self._jobs: dict[str, Job] = {}
+        cloud.on_stop(self.close)
+
+    def start(self, job: Job) -> None:
+        """Run ``job``."""
+        self._jobs[job.record.arn] = job
+        job.start()
+
+    def stop(self, record: Record) -> None:
+        """Stop the job of ``record``."""
+        self._jobs[record.arn].stop()
+
+    def close(self) -> None:
+        """Kill every job, because the cloud stops."""
+        for job in self._jobs.values():
+            job.close()
+
+
+def discard(folder: Path) -> None:
+    """Remove the files of a job that has ended; its logs stay."""
+    for attempt in folder.glob("attempt-*"):
+        shutil.rmtree(attempt)
+
+
+def describe_network(request: dict[str, Any]) -> bool:
+    """Return whether a training or processing request asks for network isolation."""
+    return bool(request.get("EnableNetworkIsolation") or request.get("NetworkConfig", {}).get("EnableNetworkIsolation"))

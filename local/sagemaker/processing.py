@@ -1,0 +1,215 @@
+"""Processing jobs: inputs from S3 to local paths, a program, outputs back to S3."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from local.sagemaker import containers, opt_ml, rules
+from local.sagemaker.errors import InUse, Refused
+from local.sagemaker.faults import LAB
+from local.sagemaker.jobs import Ended, Job, Jobs, Member, describe_network, discard
+from local.sagemaker.listing import page
+from local.sagemaker.objects import Location, MissingInput, Sync, shard
+from local.sagemaker.records import Record, arn_of, now
+from local.sagemaker.training import NO_CAPACITY
+
+if TYPE_CHECKING:
+    from local.cloud import Cloud
+
+GROUP = "/aws/sagemaker/ProcessingJobs"
+
+
+class ProcessingJobs(Jobs):
+    """CreateProcessingJob, DescribeProcessingJob, ListProcessingJobs, StopProcessingJob."""
+
+    def create(self, backend: Any, request: dict[str, Any]) -> dict[str, Any]:
+        """Check the request, record the job and start it."""
+        rules.check_processing(request)
+        name = request["ProcessingJobName"]
+        if name in backend.processing_jobs:
+            raise InUse("Job name must be unique within an AWS account and region, and a job with this name already "
+                        f"exists ({backend.processing_jobs[name].arn})")  # fmt: skip
+        record = Record(name=name, arn=arn_of(backend, "processing-job", name), request=request)
+        record.update(ProcessingJobName=name, ProcessingJobArn=record.arn, ProcessingJobStatus="InProgress")
+        backend.processing_jobs[name] = record
+        self.start(ProcessingJob(self.cloud, record, GROUP))
+        return {"ProcessingJobArn": record.arn}
+
+    def describe(self, backend: Any, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the job's description."""
+        description: dict[str, Any] = self._record(backend, request).describe()
+        return description
+
+    def stop_job(self, backend: Any, request: dict[str, Any]) -> None:
+        """Stop a job."""
+        record = self._record(backend, request)
+        if record.get("ProcessingJobStatus") not in ("InProgress", "Stopping"):
+            raise Refused(f"The job is in status {record.get('ProcessingJobStatus')} and cannot be stopped.")
+        self.stop(record)
+
+    def list_jobs(self, backend: Any, request: dict[str, Any]) -> dict[str, Any]:
+        """Return one page of summaries."""
+        fields = (
+            "ProcessingJobName", "ProcessingJobArn", "CreationTime", "ProcessingEndTime", "LastModifiedTime",
+            "ProcessingJobStatus", "FailureReason", "ExitMessage",
+        )  # fmt: skip
+        return page(
+            backend.processing_jobs.values(),
+            request,
+            key="ProcessingJobSummaries",
+            status="ProcessingJobStatus",
+            summary=lambda record: {name: record.get(name) for name in fields if record.get(name) is not None},
+        )
+
+    def _record(self, backend: Any, request: dict[str, Any]) -> Record:
+        record = backend.processing_jobs.get(request["ProcessingJobName"])
+        if record is None:
+            raise Refused(
+                f"Could not find processing job '{arn_of(backend, 'processing-job', request['ProcessingJobName'])}'."
+            )
+        found: Record = record
+        return found
+
+
+class ProcessingJob(Job):
+    """One processing job, on its own thread."""
+
+    def __init__(self, cloud: Cloud, record: Record, group: str) -> None:
+        super().__init__(cloud, record, group)
+        self.request = record.request
+        self.members: list[Member] = []
+        self.outputs = self.request.get("ProcessingOutputConfig", {}).get("Outputs", [])
+
+    def work(self) -> None:
+        """Inputs, program, outputs; raises Ended."""
+        instance, count = self.provision()
+        container, command = self.resolve()
+        self.members = self.cluster(count, 1)
+        names = [member.visible_name for member in self.members]
+        for member in self.members:
+            resources = opt_ml.resource_config(member.visible_name, names, instance)
+            opt_ml.write_processing(member.root, self.record.describe(), resources)
+            self._make_outputs(member)
+        self.download()
+        self.record.update(ProcessingStartTime=now())
+        seconds = self.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", rules.DAY)
+        end = self.process(container, command, seconds)
+        if end.status == "Completed":
+            self.upload()
+        raise end
+
+    def provision(self) -> tuple[str, int]:
+        """Return the instance type and count that are to be had."""
+        cluster = self.request["ProcessingResources"]["ClusterConfig"]
+        for each in cluster.get("InstancePreferences", [cluster]):
+            instance, count = each["InstanceType"], each.get("InstanceCount", cluster.get("InstanceCount", 1))
+            if LAB.take_missing_capacity(self.record.name, instance) is None:
+                if "InstancePreferences" in cluster:
+                    chosen = {**cluster, "SelectedInstanceType": instance, "SelectedInstanceCount": count}
+                    self.record.update(ProcessingResources={"ClusterConfig": chosen})
+                return instance, count
+        raise _failed(NO_CAPACITY)
+
+    def resolve(self) -> tuple[containers.Container, list[str]]:
+        """Return the image's container and the command to run in it."""
+        application = self.request["AppSpecification"]
+        try:
+            container = containers.resolve(self.cloud, application["ImageUri"])
+        except containers.NoImage as error:
+            raise _failed(f"ClientError: Cannot pull container image: {error}") from error
+        entrypoint = application.get("ContainerEntrypoint", container.entrypoint)
+        if not entrypoint:
+            raise _failed(
+                f"ClientError: the laptop cloud runs {application['ImageUri']} only with a ContainerEntrypoint"
+            )
+        return container, [*entrypoint, *application.get("ContainerArguments", [])]
+
+    def download(self) -> None:
+        """Bring the inputs to every host."""
+        try:
+            for each in self.request.get("ProcessingInputs", []):
+                source = each["S3Input"]
+                chosen = self.objects.choose(source["S3Uri"], source["S3DataType"])
+                distribution = source.get("S3DataDistributionType", "FullyReplicated")
+                for index, member in enumerate(self.members):
+                    folder = opt_ml.path_in(member.root, source["LocalPath"], each["InputName"])
+                    self.objects.download_all(shard(chosen, distribution, index, len(self.members)), folder)
+        except MissingInput as error:
+            raise _failed(f"ClientError: Data download failed: {error}") from error
+
+    def process(self, container: containers.Container, command: list[str], seconds: float) -> Ended:
+        """Run the containers, uploading Continuous outputs meanwhile."""
+        syncs = [sync.start() for sync in self._syncs()]
+        hosts = [member.host(container, command, self.environment()) for member in self.members]
+        try:
+            end = self.run_containers(hosts, isolated=describe_network(self.request), seconds=seconds)
+        finally:
+            for sync in syncs:
+                sync.finish()
+        assert isinstance(end, Ended), "a processing job is never interrupted"
+        return end
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that the platform sets, then the request's."""
+        region = self.record.arn.split(":")[3]
+        reach = {} if describe_network(self.request) else self.cloud.environment
+        return {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, **reach, **self.request.get("Environment", {})}
+
+    def upload(self) -> None:
+        """Store the EndOfJob outputs of every host."""
+        for each, folder, prefix in self._output_folders():
+            if each.get("S3UploadMode") != "Continuous":
+                self.objects.upload_all(folder, prefix)
+
+    def on_stopping(self) -> None:
+        """StopProcessingJob was called."""
+        self.record.update(ProcessingJobStatus="Stopping")
+
+    def failure(self, host: str, code: int) -> str:
+        """Return ``AlgorithmError``, what the host wrote to output/failure, and its exit code."""
+        root = next(member.root for member in self.members if member.name == host)
+        return f"AlgorithmError: {opt_ml.told(root, 'failure')}, exit code: {code}"
+
+    def finish(self, end: Ended) -> None:
+        """Record the end."""
+        messages = [message for member in self.members if (message := opt_ml.told(member.root, "message"))]
+        self.record.update(
+            ProcessingJobStatus=end.status,
+            ProcessingEndTime=now(),
+            FailureReason=end.reason or _time_out(end) or None,
+            ExitMessage=messages[0] if messages else None,
+        )
+        if end.status == "Completed":
+            discard(self.folder)
+
+    def _syncs(self) -> list[Sync]:
+        return [
+            Sync(self.objects, folder, prefix)
+            for each, folder, prefix in self._output_folders()
+            if each.get("S3UploadMode") == "Continuous"
+        ]
+
+    def _output_folders(self) -> list[tuple[dict[str, Any], Path, Location]]:
+        return [
+            (
+                each["S3Output"],
+                opt_ml.path_in(member.root, each["S3Output"]["LocalPath"], each["OutputName"]),
+                Location.parse(each["S3Output"]["S3Uri"]),
+            )
+            for each in self.outputs
+            for member in self.members
+        ]
+
+    def _make_outputs(self, member: Member) -> None:
+        for each in self.outputs:
+            path = opt_ml.path_in(member.root, each["S3Output"]["LocalPath"], each["OutputName"])
+            path.mkdir(parents=True, exist_ok=True)
+
+
+def _failed(reason: str) -> Ended:
+    return Ended(status="Failed", secondary="Failed", reason=reason)
+
+
+def _time_out(end: Ended) -> str:
+    return "Job timed out: it ran longer than MaxRuntimeInSeconds" if end.secondary == "MaxRuntimeExceeded" else ""

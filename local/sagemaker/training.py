@@ -1,0 +1,304 @@
+"""Training jobs: one process tree a host, from CreateTrainingJob to the model in S3."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import signal
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from local.sagemaker import containers, opt_ml, processes, rules
+from local.sagemaker.errors import InUse, NotFound, Refused
+from local.sagemaker.faults import LAB, KilledRank, SpotInterruption
+from local.sagemaker.jobs import Ended, Event, Job, Jobs, Member, describe_network, discard
+from local.sagemaker.listing import page
+from local.sagemaker.objects import Location, MissingInput, Sync, shard
+from local.sagemaker.records import Record, arn_of, now
+from local.sagemaker.telemetry import Metrics
+
+if TYPE_CHECKING:
+    from local.cloud import Cloud
+
+GROUP = NAMESPACE = "/aws/sagemaker/TrainingJobs"
+CHECKPOINTS = "/opt/ml/checkpoints"
+NO_CAPACITY = (
+    "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type."
+)
+MESSAGES = {
+    "Starting": "Preparing the instances for training",
+    "Downloading": "Downloading input data",
+    "Training": "Training image download completed. Training in progress.",
+    "Interrupted": "Training job interrupted: the managed spot training instances were taken back",
+    "Uploading": "Uploading generated training model",
+    "Stopping": "Stopping the training job",
+    "Completed": "Training job completed",
+    "Stopped": "Training job stopped",
+    "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
+    "MaxWaitTimeExceeded": "Training job wait time exceeded MaxWaitTimeInSeconds provided",
+}
+
+
+class TrainingJobs(Jobs):
+    """CreateTrainingJob, DescribeTrainingJob, ListTrainingJobs, StopTrainingJob."""
+
+    def create(self, backend: Any, request: dict[str, Any]) -> dict[str, Any]:
+        """Check the request, record the job and start it."""
+        rules.check_training(request)
+        name = request["TrainingJobName"]
+        if name in backend.training_jobs:
+            raise InUse("Training job names must be unique within an AWS account and region, and a job with this "
+                        f"name already exists ({backend.training_jobs[name].arn})")  # fmt: skip
+        output = Location.parse(request["OutputDataConfig"]["S3OutputPath"]) / f"{name}/output"
+        record = Record(name=name, arn=arn_of(backend, "training-job", name), request=request)
+        record.update(
+            TrainingJobName=name,
+            TrainingJobArn=record.arn,
+            TrainingJobStatus="InProgress",
+            SecondaryStatus="Starting",
+            EnableNetworkIsolation=request.get("EnableNetworkIsolation", False),
+            EnableInterContainerTrafficEncryption=request.get("EnableInterContainerTrafficEncryption", False),
+            EnableManagedSpotTraining=request.get("EnableManagedSpotTraining", False),
+            ModelArtifacts={"S3ModelArtifacts": str(output / "model.tar.gz")},
+        )
+        backend.training_jobs[name] = record
+        self.start(TrainingJob(self.cloud, record, output))
+        return {"TrainingJobArn": record.arn}
+
+    def describe(self, backend: Any, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the job's description; ValidationException when there is none, as AWS says it."""
+        name = request["TrainingJobName"]
+        if name not in backend.training_jobs:
+            raise Refused("Requested resource not found.")
+        description: dict[str, Any] = backend.training_jobs[name].describe()
+        return description
+
+    def stop_job(self, backend: Any, request: dict[str, Any]) -> None:
+        """Stop a job; one that has ended cannot be stopped."""
+        record = backend.training_jobs.get(request["TrainingJobName"])
+        if record is None:
+            raise NotFound("Requested resource not found.")
+        if record.get("TrainingJobStatus") not in ("InProgress", "Stopping"):
+            raise Refused(
+                f"The request was rejected because the training job is in status {record.get('TrainingJobStatus')}."
+            )
+        self.stop(record)
+
+    def list_jobs(self, backend: Any, request: dict[str, Any]) -> dict[str, Any]:
+        """Return one page of summaries."""
+        fields = ("TrainingJobName", "TrainingJobArn", "CreationTime", "TrainingEndTime", "LastModifiedTime")
+        return page(
+            backend.training_jobs.values(),
+            request,
+            key="TrainingJobSummaries",
+            status="TrainingJobStatus",
+            summary=lambda record: {
+                name: record.get(name)
+                for name in (*fields, "TrainingJobStatus", "SecondaryStatus")
+                if record.get(name) is not None
+            },
+        )
+
+
+class TrainingJob(Job):
+    """One training job, on its own thread."""
+
+    def __init__(self, cloud: Cloud, record: Record, output: Location) -> None:
+        super().__init__(cloud, record, GROUP)
+        self.request, self.output = record.request, output
+        self.members: list[Member] = []
+        self.training_started: datetime | None = None
+        definitions = self.request["AlgorithmSpecification"].get("MetricDefinitions", [])
+        self.metrics = Metrics(cloud.client("cloudwatch"), definitions, NAMESPACE, {"TrainingJobName": record.name})
+
+    def work(self) -> None:
+        """Run attempts until one is not interrupted; raises Ended."""
+        condition = self.request["StoppingCondition"]
+        began = time.monotonic()
+        trained = 0.0
+        for attempt in itertools.count(1):
+            self.enter("Starting")
+            instance, count = self.provision()
+            container, command = self.resolve()
+            self.enter("Downloading")
+            self.members = self.download(attempt, instance, count)
+            self.enter("Training")
+            self.training_started = self.training_started or now()
+            started = time.monotonic()
+            result = self.train(container, command, condition.get("MaxRuntimeInSeconds", rules.DAY) - trained)
+            trained += time.monotonic() - started
+            if isinstance(result, Ended):
+                self.upload(result)
+                raise result
+            self.enter("Interrupted")
+            if time.monotonic() - began >= condition["MaxWaitTimeInSeconds"]:
+                raise Ended(status="Stopped", secondary="MaxWaitTimeExceeded")
+
+    def provision(self) -> tuple[str, int]:
+        """Return the instance type and count that are to be had; the first of the preferences with capacity."""
+        resources = self.request["ResourceConfig"]
+        for each in resources.get("InstancePreferences", [resources]):
+            instance, count = each["InstanceType"], each.get("InstanceCount", resources.get("InstanceCount"))
+            if LAB.take_missing_capacity(self.record.name, instance) is None:
+                if "InstancePreferences" in resources:
+                    chosen = {"SelectedInstanceType": instance, "SelectedInstanceCount": count}
+                    self.record.update(ResourceConfig={**resources, **chosen})
+                return instance, count
+        raise Ended(status="Failed", secondary="Failed", reason=NO_CAPACITY)
+
+    def resolve(self) -> tuple[containers.Container, list[str]]:
+        """Return the image's container and the command to run in it."""
+        algorithm = self.request["AlgorithmSpecification"]
+        try:
+            container = containers.resolve(self.cloud, algorithm["TrainingImage"])
+        except containers.NoImage as error:
+            raise _failed(f"ClientError: Cannot pull algorithm container: {error}") from error
+        if "ContainerEntrypoint" in algorithm:
+            return container, [*algorithm["ContainerEntrypoint"], *algorithm.get("ContainerArguments", [])]
+        if container.entrypoint:
+            return container, [*container.entrypoint, *algorithm.get("ContainerArguments", ["train"])]
+        raise _failed(
+            f"ClientError: the laptop cloud runs {algorithm['TrainingImage']} only with a ContainerEntrypoint: the "
+            "image's own entry script (script mode) is not emulated"
+        )
+
+    def download(self, attempt: int, instance: str, count: int) -> list[Member]:
+        """Make the hosts' folders: configuration, channels and earlier checkpoints."""
+        members = self.cluster(count, attempt)
+        names = [member.visible_name for member in members]
+        for member in members:
+            resources = opt_ml.resource_config(member.visible_name, names, instance)
+            opt_ml.write_training(member.root, self.request, resources)
+        try:
+            for channel in self.request.get("InputDataConfig", []):
+                self._download_channel(channel, members)
+            self._download_checkpoints(members)
+        except MissingInput as error:
+            raise _failed(f"ClientError: Data download failed: {error}") from error
+        return members
+
+    def train(self, container: containers.Container, command: list[str], seconds: float) -> Ended | Event:
+        """Run the containers of all hosts, uploading checkpoints meanwhile."""
+        hosts = [member.host(container, command, self.environment(member)) for member in self.members]
+        syncs = [sync.start() for sync in self._syncs()]
+        try:
+            return self.run_containers(hosts, isolated=describe_network(self.request), seconds=seconds)
+        finally:
+            for sync in syncs:
+                sync.finish()
+            self.metrics.flush()
+
+    def environment(self, member: Member) -> dict[str, str]:
+        """Return the variables that the platform sets, then the request's."""
+        region = self.record.arn.split(":")[3]
+        platform = {
+            "TRAINING_JOB_NAME": self.record.name,
+            "TRAINING_JOB_ARN": self.record.arn,
+            "CURRENT_HOST": member.visible_name,
+            "DMLC_INTERFACE": opt_ml.INTERFACE,
+            "SAGEMAKER_REGION": region,
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+        }
+        reach = {} if describe_network(self.request) else self.cloud.environment
+        return {**platform, **reach, **self.request.get("Environment", {})}
+
+    def upload(self, end: Ended) -> None:
+        """Store the model (unless the job failed) and the other output."""
+        roots = [member.root for member in self.members]
+        scratch = self.folder / "output.tar.gz"
+        if end.status != "Failed":
+            self.enter("Uploading")
+            self.objects.upload_archive([root / "model" for root in roots], self.output / "model.tar.gz", scratch)
+        self.objects.upload_archive(
+            [root / "output" / "data" for root in roots], self.output / "output.tar.gz", scratch
+        )
+
+    def on_line(self, host: str, line: str) -> None:
+        """Take a line: log, metrics, and the faults that wait for it."""
+        super().on_line(host, line)
+        self.metrics.read(line)
+        if self.request.get("EnableManagedSpotTraining") and LAB.take_at_line(SpotInterruption, self.record.name, line):
+            self.events.put(Event(kind="interrupt"))
+        killed = LAB.take_at_line(KilledRank, self.record.name, line)
+        if killed and self.machines:
+            for pid in processes.matching(self.machines.pids[killed.host], killed.process)[:1]:
+                os.kill(pid, signal.SIGKILL)
+
+    def on_stopping(self) -> None:
+        """StopTrainingJob was called."""
+        self.record.update(TrainingJobStatus="Stopping")
+        self.enter("Stopping")
+
+    def tick(self) -> None:
+        """Send metrics while the job runs."""
+        self.metrics.flush()
+
+    def failure(self, host: str, code: int) -> str:
+        """Return ``AlgorithmError``, what the host wrote to output/failure, and its exit code."""
+        root = next(member.root for member in self.members if member.name == host)
+        return f"AlgorithmError: {opt_ml.told(root, 'failure')}, exit code: {code}"
+
+    def enter(self, secondary: str, message: str = "") -> None:
+        """Go to a secondary status."""
+        moment = now()
+        with self.record.lock:
+            transitions = [dict(each) for each in self.record.get("SecondaryStatusTransitions") or []]
+            if transitions:
+                transitions[-1].setdefault("EndTime", moment)
+            step = {"Status": secondary, "StartTime": moment, "StatusMessage": message or MESSAGES[secondary]}
+            self.record.update(SecondaryStatus=secondary, SecondaryStatusTransitions=[*transitions, step])
+
+    def finish(self, end: Ended) -> None:
+        """Record the end: status, reason, times, final metrics."""
+        ended = now()
+        self.enter(end.secondary, end.reason or MESSAGES[end.secondary])
+        times: dict[str, Any] = {"TrainingEndTime": ended}
+        if self.training_started:
+            seconds = math.ceil((ended - self.training_started).total_seconds())
+            times |= {
+                "TrainingStartTime": self.training_started,
+                "TrainingTimeInSeconds": seconds,
+                "BillableTimeInSeconds": seconds,
+            }
+        self.record.update(
+            **times,
+            FinalMetricDataList=self.metrics.final(),
+            FailureReason=end.reason or None,
+            TrainingJobStatus=end.status,
+        )
+        if end.status == "Completed":
+            discard(self.folder)
+
+    def _download_channel(self, channel: dict[str, Any], members: list[Member]) -> None:
+        source = channel["DataSource"]["S3DataSource"]
+        chosen = self.objects.choose(source["S3Uri"], source["S3DataType"])
+        distribution = source.get("S3DataDistributionType", "FullyReplicated")
+        for index, member in enumerate(members):
+            own = shard(chosen, distribution, index, len(members))
+            self.objects.download_all(own, member.root / "input" / "data" / channel["ChannelName"])
+
+    def _download_checkpoints(self, members: list[Member]) -> None:
+        if config := self.request.get("CheckpointConfig"):
+            location = Location.parse(config["S3Uri"])
+            folder = Location(bucket=location.bucket, key=f"{location.key.rstrip('/')}/")
+            keys = self.objects.keys(folder)
+            chosen = [(Location(bucket=folder.bucket, key=key), key.removeprefix(folder.key)) for key in keys]
+            for member in members:
+                self.objects.download_all(chosen, self._checkpoints(member))
+
+    def _syncs(self) -> list[Sync]:
+        config = self.request.get("CheckpointConfig")
+        if not config:
+            return []
+        return [Sync(self.objects, self._checkpoints(each), Location.parse(config["S3Uri"])) for each in self.members]
+
+    def _checkpoints(self, member: Member) -> Any:
+        inside = self.request["CheckpointConfig"].get("LocalPath", CHECKPOINTS)
+        return opt_ml.path_in(member.root, inside, "CheckpointConfig.LocalPath")
+
+
+def _failed(reason: str) -> Ended:
+    return Ended(status="Failed", secondary="Failed", reason=reason)
