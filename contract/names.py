@@ -20,10 +20,6 @@ SERVING_IMAGE_TAG = "TANDEM_SERVING_IMAGE_TAG"  # hash of the serving image's so
 CHAMPION_PACKAGE = "TANDEM_CHAMPION_PACKAGE"  # its model package's ARN
 CHAMPION_VERSION = "TANDEM_CHAMPION_VERSION"  # its number
 
-# Environment variables of the Evaluate job; empty where no version serves yet.
-CHAMPION_PACKAGE_ARN = "TANDEM_CHAMPION_PACKAGE_ARN"
-CHAMPION_VERSION = "TANDEM_CHAMPION_VERSION"
-
 # The SageMaker container contract. SAGEMAKER_BASE_DIR is the sagemaker-training toolkit's own variable.
 BASE_DIR = "SAGEMAKER_BASE_DIR"
 DEFAULT_BASE_DIR = "/opt/ml"
