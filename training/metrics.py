@@ -1,0 +1,37 @@
+"""How good predictions are."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+SMALLEST = 1e-7  # keeps the log loss of a confident mistake finite
+
+
+def classification(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> dict[str, float]:
+    """Return accuracy, macro F1 (over the classes that occur) and log loss.
+
+    Args:
+        probabilities: [n, classes]; may have more classes than labels use.
+        labels: int64 [n].
+    """
+    predicted = probabilities.argmax(axis=1)
+    of_truth = np.clip(probabilities[np.arange(len(labels)), labels], SMALLEST, 1.0)
+    return {
+        "accuracy": float((predicted == labels).mean()),
+        "macro_f1": _macro_f1(confusion(probabilities, labels)),
+        "log_loss": float(-np.log(of_truth).mean()),
+    }
+
+
+def confusion(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many rows of each true class (first) were predicted as each class, int64 [classes, classes]."""
+    classes = probabilities.shape[1]
+    pairs = labels * classes + probabilities.argmax(axis=1)
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def _macro_f1(matrix: NDArray[np.int64]) -> float:
+    hits, truth, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    occurs = truth + predicted > 0
+    return float((2 * hits[occurs] / (truth + predicted)[occurs]).mean())

@@ -1,0 +1,145 @@
+"""Recipes: what to learn and how. One file each, found by name.
+
+A recipe's file defines a subclass of :class:`Recipe` and ``RECIPE``, one instance
+of it. Reading uploads must work without torch, because preparation also runs in
+Lambda: only ``network`` and ``loss`` may import it, inside the function.
+
+``python -m training.recipes`` writes ``contract/recipes.json``, from which the
+other rooms know the recipes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.errors import InvalidConfig, nearest
+from contract.manifest import Schema
+from contract.parsing import parse
+from contract.recipes import Throughput
+from contract.request import RunRequest
+from training import metrics
+from training.rejection import Quarantine
+from training.split import Splitter
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """What a recipe needs to read an upload."""
+
+    request: RunRequest
+    splitter: Splitter
+    quarantine: Quarantine
+    salt: bytes  # the tenant's; empty when nothing is hashed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """Some prepared rows.
+
+    ``arrays`` are those of a shard (inputs, ``label``, ``row``), n rows each;
+    ``content`` n digests of what the model would see, ``split`` n numbers into
+    ``contract.keys.SPLITS``.
+    """
+
+    arrays: Mapping[str, NDArray]
+    content: Sequence[bytes]
+    split: NDArray[np.int8]
+
+
+class Source(Protocol):
+    """An upload that a recipe has opened."""
+
+    notes: list[str]  # what a person should know of an accepted dataset
+    anonymised: dict[str, str]  # what was done to each column marked by [privacy]
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield all good rows; set the bad ones aside in the quarantine."""
+
+    def schema(self) -> Schema:
+        """Return how the rows look; complete once ``chunks`` is exhausted."""
+
+
+class Recipe(ABC):
+    """One way to learn. The defaults of these methods are those of classification."""
+
+    name: str
+    summary: str
+    accepts: tuple[str, ...]
+    needs_target = False
+    metric = "accuracy"
+    higher_is_better = True
+    options: type  # a frozen dataclass of contract.parsing.setting fields
+    defaults: Mapping[str, Mapping[str, Any]]
+    throughput: Throughput  # as benchmarks/throughput.py measured it
+
+    @abstractmethod
+    def read(self, files: Sequence[Path], work: Preparation) -> Source:
+        """Open an upload.
+
+        Raises:
+            Rejected: when nothing can be learned from it.
+        """
+
+    @abstractmethod
+    def network(self, schema: Schema, options: Any) -> nn.Module:
+        """Return the untrained network.
+
+        It takes the schema's inputs in order, n rows each, as they are in a shard,
+        and returns logits, float32 [n, labels]. Normalisation and imputation are part of it.
+        """
+
+    @abstractmethod
+    def instance(self, arrays: Mapping[str, NDArray], schema: Schema) -> Any:
+        """Return one row (arrays without a batch dimension) as a prediction request has it: JSON-ready."""
+
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return the loss of each row, float32 [n]."""
+        from torch.nn import functional
+
+        return functional.cross_entropy(logits.float(), labels, reduction="none")
+
+    def metrics(self, probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> dict[str, float]:
+        """Return the metrics of predictions [n, classes]; ``self.metric`` is one of them."""
+        return metrics.classification(probabilities, labels)
+
+    def baseline(
+        self, train: NDArray[np.int64], labels: NDArray[np.int64], *, classes: int
+    ) -> NDArray[np.floating]:
+        """Return what answering every row of ``labels`` with the training rows' class shares predicts."""
+        shares = np.bincount(train, minlength=classes) / len(train)
+        return np.tile(shares, (len(labels), 1))
+
+    def parse_options(self, options: Mapping[str, Any]) -> Any:
+        """Return this recipe's options, checked."""
+        return parse(self.options, options, "recipe")
+
+
+def names() -> list[str]:
+    """Return the names of all recipes."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+
+
+def load(name: str) -> Recipe:
+    """Return a recipe.
+
+    Raises:
+        InvalidConfig: when there is none of that name.
+    """
+    if name not in names():
+        raise InvalidConfig("recipe", name, "one of " + ", ".join(names()), nearest(name, names()))
+    recipe: Recipe = importlib.import_module(f"{__name__}.{name}").RECIPE
+    recipe.name = name
+    return recipe

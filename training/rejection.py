@@ -1,0 +1,68 @@
+"""What is wrong with an upload: rows that are set aside, and datasets that are refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from contract.errors import InvalidUpload
+from contract.reports import MAX_REASONS
+
+
+class Rejected(InvalidUpload):
+    """A dataset that cannot be learned from; ``reasons`` say what to change."""
+
+    def __init__(self, *reasons: str) -> None:
+        self.reasons = reasons
+        super().__init__("; ".join(reasons))
+
+
+class Quarantine:
+    """Bad rows, kept for people to repair: ``rows.jsonl`` has a line for each, ``files/`` whole files.
+
+    A line is ``{"file", "row", "reason", "raw"}``. ``raw`` is the original, before
+    any anonymisation: the quarantine is as sensitive as the upload itself. A
+    ``reason`` is not, so it never quotes a value of a column marked by [privacy].
+
+    Args:
+        folder: made when the first bad row comes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.rows = 0
+        self.reasons: list[str] = []  # the first ones only: the report is bounded
+        self._folder = folder
+
+    def row(self, *, file: str, row: int, reason: str, raw: str) -> None:
+        """Set a row aside; ``row`` counts from 1 within its file."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        line = {"file": file, "row": row, "reason": reason, "raw": raw}
+        with (self._folder / "rows.jsonl").open("a", encoding="ascii") as lines:
+            lines.write(json.dumps(line) + "\n")
+        self.rows += 1
+        if len(self.reasons) < MAX_REASONS:
+            self.reasons.append(f"{file}, row {row}: {reason}")
+
+    def file(self, *, file: str, row: int, name: str, reason: str, content: bytes) -> None:
+        """Set a row aside that is a file of its own, with a copy of it."""
+        safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in Path(name).name)[-100:]
+        copy = self._folder / "files" / f"{row:06}-{safe}"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(content)
+        self.row(file=file, row=row, reason=f"{name}: {reason}", raw=f"files/{copy.name}")
+
+
+def bounded(reasons: Iterable[str], *, total: int | None = None) -> tuple[str, ...]:
+    """Return at most 20 reasons; the last one then says how many more there are.
+
+    Args:
+        reasons: what there is to say.
+        total: how many reasons there really are, when not all were given.
+    """
+    listed = list(reasons)
+    count = max(total or 0, len(listed))
+    if count <= MAX_REASONS:
+        return tuple(listed)
+    kept = listed[: MAX_REASONS - 1]
+    return (*kept, f"... and {count - len(kept)} more; all are in quarantine/rows.jsonl")
