@@ -1,0 +1,31 @@
+"""State machines run, as JSONata Standard workflows run on AWS.
+
+AWS (Step Functions developer guide: "Transforming data with JSONata", "Handling
+errors", "Run a Job", "Redrive") runs a machine however it was created. moto
+5.2.5 has two backends: machines from CloudFormation land in the one that runs
+nothing, and the one that runs has no JSONata, no ``sagemaker:*.sync``, waits
+that nothing interrupts, and errors under other names than AWS gives them (the
+tests beside this file show them one by one). Both backends are replaced by
+``local.stepfunctions``, behind moto's own API and CloudFormation resource.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moto.core.base_backend import BackendDict
+from moto.stepfunctions import models, responses
+
+from local.stepfunctions.backend import LaptopStepFunctions
+
+if TYPE_CHECKING:
+    from local.cloud import Cloud
+
+
+def install(cloud: Cloud) -> None:
+    """Put the interpreter behind moto's Step Functions API and CloudFormation."""
+    bound = type("StepFunctionBackend", (LaptopStepFunctions,), {"cloud": cloud})
+    backends = BackendDict(bound, "stepfunctions")
+    models.stepfunctions_backends = backends
+    responses.stepfunctions_backends = backends
+    responses.default_user_config["stepfunctions"] = {"execute_state_machine": False}  # moto's own interpreter is off

@@ -1,0 +1,101 @@
+"""The states of a machine, a branch or an iteration, one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.clock import Clock
+from local.stepfunctions.callbacks import Callbacks
+from local.stepfunctions.clients import Clients
+from local.stepfunctions.history import Trail
+from local.stepfunctions.scope import Scope
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What every state of an execution shares.
+
+    Args:
+        context: ``Execution`` and ``StateMachine`` of the context object.
+        clients: how tasks reach the services.
+        clock: how fast waits pass.
+        callbacks: where task tokens are kept.
+    """
+
+    context: Mapping[str, Any]
+    clients: Clients
+    clock: Clock
+    callbacks: Callbacks
+
+
+@dataclass(kw_only=True)
+class Position:
+    """Where a flow is: the state it entered last, with its input; a redrive goes on from here."""
+
+    state: str
+    input: Any
+
+
+@dataclass(kw_only=True)
+class Flow:
+    """One run through ``{"StartAt": ..., "States": ...}``.
+
+    Args:
+        definition: the machine, branch or item processor.
+        world: what the execution shares.
+        scope: what interrupts it.
+        trail: its chain of events.
+        outer: variables of the workflow around it; it sees them and cannot change them.
+        map_context: ``$states.context.Map`` of an iteration.
+        variables: its own variables.
+    """
+
+    definition: Mapping[str, Any]
+    world: World
+    scope: Scope
+    trail: Trail
+    outer: Mapping[str, Any] = field(default_factory=dict)
+    map_context: Mapping[str, Any] | None = None
+    variables: dict[str, Any] = field(default_factory=dict)
+    position: Position | None = None
+
+    @property
+    def visible(self) -> dict[str, Any]:
+        """The variables that an expression sees."""
+        return {**self.outer, **self.variables}
+
+    def run(self, value: Any) -> Any:
+        """Run from StartAt with this input and return the output.
+
+        Raises:
+            StateFailed: a state failed and nothing caught it.
+            Interrupted: the execution, or this branch of it, must end.
+        """
+        return self.go_on(Position(state=self.definition["StartAt"], input=value))
+
+    def go_on(self, position: Position) -> Any:
+        """Run from a position; see ``run``."""
+        from local.stepfunctions.states import Visit
+
+        name: str | None = position.state
+        value = position.input
+        while name is not None:
+            self.scope.check()
+            self.position = Position(state=name, input=value)
+            name, value = Visit(self, name, self.definition["States"][name], value).run()
+        return value
+
+    def inner(
+        self, definition: Mapping[str, Any], scope: Scope, trail: Trail, map_context: Mapping[str, Any] | None = None
+    ) -> Flow:
+        """Return the flow of a branch or iteration inside this one."""
+        return Flow(
+            definition=definition,
+            world=self.world,
+            scope=scope,
+            trail=trail,
+            outer=self.visible,
+            map_context=map_context if map_context is not None else self.map_context,
+        )
