@@ -1,0 +1,53 @@
+"""The laptop cloud as people start it: a program of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import boto3
+
+from local.cloud import REGION
+
+
+class RunningCloud:
+    """`python -m local`, from start to stop; a client is all it gives."""
+
+    def __init__(self, root: Path, *, clock_scale: float) -> None:
+        self.command = [sys.executable, "-m", "local", "--port", "0", "--root", str(root)]
+        self.command += ["--clock-scale", str(clock_scale)]
+
+    def __enter__(self) -> RunningCloud:
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+        assert self.process.stdout
+        self.url = json.loads(self.process.stdout.readline())["endpoint_url"]
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.process.terminate()
+        assert self.process.wait(timeout=30) == 0
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that point a child process at this cloud."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": "laptop",
+            "AWS_SECRET_ACCESS_KEY": "laptop",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
+        }
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client of this cloud."""
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id="laptop",
+            aws_secret_access_key="laptop",
+        )

@@ -1,0 +1,218 @@
+"""What has a remedy gets it, what has none is told with its true cause; the champion never leaves service."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import pytest
+
+from contract import keys, ledger, names
+from contract.run import Outcome
+from local.sagemaker.faults import LAB, KilledRank, MissingCapacity, SpotInterruption
+from tests.e2e.app import App
+from tests.e2e.data import table, table_toml
+
+
+def test_missing_spot_capacity_goes_on_demand(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml(spot=True))
+    with LAB.inject(MissingCapacity(job=f"{project}-*-spot-*")):
+        run = app.settled(app.upload(project, "rows.csv", table()))
+    assert run["outcome"] == Outcome.DEPLOYED, run["reasons"]
+    visited = app.visited(run)
+    assert visited.index("Train on spot") < visited.index("Is capacity missing?") < visited.index("Train on demand")
+
+
+def test_the_ladder_is_climbed_on_missing_capacity(app: App) -> None:
+    project = app.project()
+    ladder = 'instance = "ml.m5.xlarge"\nfallback_instances = ["ml.m5.2xlarge"]'
+    app.configure(project, table_toml().replace('instance = "ml.m5.xlarge"', ladder))
+    with LAB.inject(MissingCapacity(job=f"{project}-*", instance="ml.m5.xlarge")):
+        run = app.settled(app.upload(project, "rows.csv", table()))
+    assert run["outcome"] == Outcome.DEPLOYED, run["reasons"]
+    assert [job["instance"] for job in run["jobs"] if job["kind"] == "training"] == ["ml.m5.2xlarge"]
+
+
+def test_an_interrupted_spot_job_resumes_from_its_checkpoint(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml(spot=True, epochs=30))
+    with LAB.inject(SpotInterruption(job=f"{project}-*-spot-*", when="epoch=5 ")):
+        run = app.settled(app.upload(project, "rows.csv", table()))
+    assert run["outcome"] == Outcome.DEPLOYED, run["reasons"]
+    assert [epoch["epoch"] for epoch in run["epochs"]] == list(range(1, 31))
+    uninterrupted = app.project()
+    app.configure(uninterrupted, table_toml(epochs=30))
+    twin = app.settled(app.upload(uninterrupted, "rows.csv", table()))
+    if app.document("acme", project, run["run"], keys.DATASET_REPORT)["fingerprint"] == (
+        app.document("acme", uninterrupted, twin["run"], keys.DATASET_REPORT)["fingerprint"]
+    ):
+        assert run["epochs"][-1]["train_loss"] == twin["epochs"][-1]["train_loss"]
+
+
+def test_spot_that_never_comes_back_goes_on_demand(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml(spot=True, epochs=30))
+    with LAB.inject(SpotInterruption(job=f"{project}-*-spot-*", when="epoch=5 ", comes_back=False)):
+        run = app.settled(app.upload(project, "rows.csv", table()))
+    assert run["outcome"] == Outcome.DEPLOYED, run["reasons"]
+    assert "Train on demand" in app.visited(run)
+    assert [epoch["epoch"] for epoch in run["epochs"]][-1] == 30
+
+
+@pytest.mark.parametrize("spot", [True, False])
+def test_a_training_failure_shows_the_end_of_its_traceback(app: App, spot: bool) -> None:
+    project = app.project()
+    app.configure(project, table_toml(spot=spot, learning_rate=10.0, epochs=40))
+    fault = KilledRank(job=f"{project}-*", process="training.train", when="epoch=2 ")
+    with LAB.inject(fault):
+        run = app.settled(app.upload(project, "rows.csv", table()))
+    assert run["outcome"] == Outcome.FAILED
+    assert "SIGKILL" in json.dumps(run["failure"]) or "signal 9" in json.dumps(run["failure"]).lower()
+    assert "TrainingFailed" in json.dumps(run["failure"]) or "AlgorithmError" in json.dumps(run["failure"])
+
+
+def test_a_stopped_training_job_fails_the_run_with_its_status(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml(epochs=10_000))
+    run = app.upload(project, "rows.csv", table())
+    job = _training_job(app, run)
+    app.cloud.client("sagemaker").stop_training_job(TrainingJobName=job)
+    settled = app.settled(run)
+    assert settled["outcome"] == Outcome.FAILED
+    assert "Stopped" in settled["failure"]["cause"]
+
+
+def test_a_stopped_execution_stops_its_job_and_is_settled(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml(epochs=10_000))
+    run = app.upload(project, "rows.csv", table())
+    job = _training_job(app, run)
+    app.states.stop_execution(executionArn=app.row(run)["execution_arn"], error="Enough", cause="changed my mind")
+    settled = app.settled(run)
+    assert settled["outcome"] == Outcome.STOPPED
+    assert "changed my mind" in json.dumps(settled["failure"])
+    status = app.cloud.client("sagemaker").describe_training_job(TrainingJobName=job)["TrainingJobStatus"]
+    assert status in ("Stopping", "Stopped")
+
+
+def test_the_same_event_ten_times_is_one_run(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml(epochs=2))
+    key = keys.inbox("acme", project) + "rows.csv"
+    version = app.s3.put_object(Bucket=app.data, Key=key, Body=table())["VersionId"]
+    detail = {"bucket": {"name": app.data}, "object": {"key": key, "version-id": version, "size": 1}}
+    intake = next(
+        function["FunctionName"]
+        for function in app.cloud.client("lambda").list_functions()["Functions"]
+        if function["Handler"] == "functions.intake.handler"
+    )
+    event = json.dumps({"source": "aws.s3", "detail-type": "Object Created", "detail": detail})
+    invoke = app.cloud.client("lambda").invoke
+    threads = [threading.Thread(target=invoke, kwargs={"FunctionName": intake, "Payload": event}) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    run = names.run_for_upload(project, app.data, key, version)
+    app.settled(run)
+    assert [each["name"] for each in app.executions() if each["name"].startswith(project)] == [run]
+
+
+def test_a_champion_that_changed_meanwhile_is_compared_again(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml())
+    first = app.settled(app.upload(project, "rows.csv", table(seed=1, noise=0.6)))
+    assert first["outcome"] == Outcome.DEPLOYED, first["reasons"]
+    held = app.dynamodb.put_item  # another deployment of the project holds the lease until we let it go
+    lease = {name: {"S": value} for name, value in ledger.lease_key("acme", project).items()}
+    expires = {"N": str(int(time.time()) + 600)}
+    held(TableName=app.table, Item={**lease, "holder": {"S": "another"}, "expires": expires})
+    run = app.upload(project, "rows.csv", table(400, seed=1))
+    _wait_for_state(app, run, "Deploy")
+    champion = app.champion(project)
+    key = {name: {"S": value} for name, value in ledger.champion_key("acme", project).items()}
+    app.dynamodb.update_item(
+        TableName=app.table,
+        Key=key,
+        UpdateExpression="SET package_arn = :other",
+        ExpressionAttributeValues={":other": {"S": champion["package_arn"] + "0"}},
+    )
+    app.dynamodb.delete_item(TableName=app.table, Key=lease)
+    settled = app.settled(run)
+    assert app.visited(settled).count("Evaluate") == 2, settled["reasons"]
+    assert settled["outcome"] in (Outcome.DEPLOYED, Outcome.KEPT_CHAMPION)
+
+
+def test_a_version_that_answers_otherwise_than_evaluated_is_never_served(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml())
+    first = app.settled(app.upload(project, "rows.csv", table(seed=1, noise=0.6)))
+    champion = app.champion(project)
+    row = {"income": 2.0, "age": 80, "region": "south"}
+    body = json.dumps({"instances": [row]}).encode()
+    answer = app.predict(project, body)
+    golden = keys.run_prefix("acme", project, first["run"]) + keys.GOLDEN
+    document = json.loads(app.read(golden))
+    document["samples"][0]["probabilities"] = dict.fromkeys(document["samples"][0]["probabilities"], 0.123)
+    app.s3.put_object(Bucket=app.artifacts, Key=golden, Body=json.dumps(document).encode())
+    request = {"tenant": "acme", "project": project, "run": "rollback", "package_arn": champion["package_arn"]}
+    started = app.states.start_execution(stateMachineArn=app.deployment, input=json.dumps(request))
+    execution = _finished(app, started["executionArn"])
+    assert execution["status"] == "FAILED"
+    assert "Golden" in execution["error"] + execution["cause"]
+    assert app.champion(project) == champion
+    assert app.predict(project, body) == answer
+    endpoints = app.cloud.client("sagemaker").list_endpoints(NameContains=f"acme--{project}--")["Endpoints"]
+    assert [endpoint["EndpointName"] for endpoint in endpoints] == [champion["endpoint"]]
+
+
+def test_any_version_can_be_taken_back_into_service(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml())
+    app.settled(app.upload(project, "rows.csv", table(seed=1, noise=0.6)))
+    old = app.champion(project)
+    newer = app.settled(app.upload(project, "rows.csv", table(400, seed=1)))
+    assert newer["outcome"] == Outcome.DEPLOYED, newer["reasons"]
+    assert app.champion(project)["package_arn"] != old["package_arn"]
+    request = {"tenant": "acme", "project": project, "run": "rollback", "package_arn": old["package_arn"]}
+    started = app.states.start_execution(stateMachineArn=app.deployment, input=json.dumps(request))
+    execution = _finished(app, started["executionArn"])
+    assert execution["status"] == "SUCCEEDED", execution
+    assert app.champion(project)["package_arn"] == old["package_arn"]
+    body = json.dumps({"instances": [{"income": 2.0, "age": 80, "region": "south"}]}).encode()
+    assert app.predict(project, body)["model"]["run"] == old["run"]
+
+
+def _training_job(app: App, run: str, seconds: float = 60) -> str:
+    """Wait until the run's training job trains; return its name."""
+    sagemaker, deadline = app.cloud.client("sagemaker"), time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for job in sagemaker.list_training_jobs(NameContains=run)["TrainingJobSummaries"]:
+            detail = sagemaker.describe_training_job(TrainingJobName=job["TrainingJobName"])
+            if detail["SecondaryStatus"] == "Training":
+                return job["TrainingJobName"]
+        time.sleep(0.2)
+    raise TimeoutError(f"run {run} does not train: {app.row(run)}")
+
+
+def _wait_for_state(app: App, run: str, state: str, seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        arn = app.row(run).get("execution_arn")
+        events = app.states.get_execution_history(executionArn=arn, maxResults=1000)["events"] if arn else []
+        if any(event.get("stateEnteredEventDetails", {}).get("name") == state for event in events):
+            return
+        time.sleep(0.2)
+    raise TimeoutError(f"run {run} does not reach {state}: {app.row(run)}")
+
+
+def _finished(app: App, arn: str, seconds: float = 90) -> dict[str, str]:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        execution = app.states.describe_execution(executionArn=arn)
+        if execution["status"] != "RUNNING":
+            return execution
+        time.sleep(0.2)
+    raise TimeoutError(f"{arn} does not end")
