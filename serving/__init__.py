@@ -1,0 +1,19 @@
+"""The inference server: one program for every target (SageMaker endpoints, the laptop, later Lambda and batch).
+
+    python -m serving serve
+
+reads the model that SageMaker unpacked into ``/opt/ml/model`` and answers
+``/ping`` and ``/invocations``. From the wire to the model and back:
+
+    __main__      start, load, drain
+    settings      what the container's environment says
+    archive       is this folder the archive that was evaluated?
+    model         ONNX Runtime session, checked against the manifest
+    app, http     the ASGI application
+    inputs        which formats this model reads
+    json_body, csv_body, npy_body     bytes to plain values
+    image_inputs, table_inputs        plain values to the model's arrays
+    responses     probabilities to JSON or CSV
+    describe      GET /: what may be sent
+    errors, logs
+"""

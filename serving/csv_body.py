@@ -1,0 +1,55 @@
+"""CSV bodies (RFC 4180, UTF-8): a header with the names of the columns, then one row a line."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from dataclasses import dataclass
+
+from serving.errors import Refused, show
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lines:
+    """The rows of a CSV body, each as long as the header."""
+
+    header: list[str]
+    rows: list[list[str]]
+    numbers: list[int]  # the line on which each row ends, for messages
+
+
+def read_lines(body: bytes) -> Lines:
+    """Parse the body.
+
+    Raises:
+        Refused: when it is not UTF-8, has no header or no row, repeats a
+            column, or has a row of another length.
+    """
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Refused(f"the body is not UTF-8: byte {error.start} is {body[error.start]:#04x}") from error
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows, numbers = [], []
+    try:
+        header = next(reader, [])
+        for row in reader:
+            if row:  # an empty line is no row
+                rows.append(row)
+                numbers.append(reader.line_num)
+    except csv.Error as error:
+        raise Refused(f"the body is not CSV: {error}", f"line {reader.line_num}") from error
+    _check(header, rows, numbers)
+    return Lines(header=header, rows=rows, numbers=numbers)
+
+
+def _check(header: list[str], rows: list[list[str]], numbers: list[int]) -> None:
+    if len(set(header)) < len(header):
+        repeated = Counter(header).most_common(1)[0][0]
+        raise Refused(f"column {show(repeated)} occurs twice; name each column once", "line 1")
+    if not rows:
+        raise Refused("there are no rows; expected a header and at least one row")
+    for row, number in zip(rows, numbers, strict=True):
+        if len(row) != len(header):
+            raise Refused(f"the row has {len(row)} fields; the header has {len(header)}", f"line {number}")

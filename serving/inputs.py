@@ -1,0 +1,42 @@
+"""Which formats a model reads: one reader for images, one for tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from contract.errors import InvalidModel
+from contract.manifest import Schema
+
+Arrays = dict[str, npt.NDArray]
+
+
+class InputReader(Protocol):
+    """Turns a request's body into the model's inputs."""
+
+    @property
+    def decoders(self) -> Mapping[str, Callable[[bytes], Arrays]]:
+        """By content type; each raises :class:`serving.errors.Refused`."""
+
+    def example(self) -> dict[str, Any]:
+        """Return one instance that the model accepts, as JSON."""
+
+
+def reader_for(schema: Schema) -> InputReader:
+    """Return the reader of the schema's kind.
+
+    Raises:
+        InvalidModel: when features and inputs do not describe the same arrays.
+    """
+    # Tables need no imaging library: it is loaded for the models that do.
+    if any(feature.kind == "image" for feature in schema.features):
+        from serving.image_inputs import ImageReader
+
+        return ImageReader(schema)
+    if schema.features:
+        from serving.table_inputs import TableReader
+
+        return TableReader(schema)
+    raise InvalidModel("the manifest's schema has no features, so no request could be read")

@@ -1,0 +1,65 @@
+"""What the container's environment says.
+
+Sources: SageMaker's hosting contract ("Custom Inference Code with Hosting
+Services": port 8080, ``SAGEMAKER_BIND_TO_PORT``) and batch transform
+(``SAGEMAKER_MAX_PAYLOAD_IN_MB``; 0 means no limit).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from contract.errors import InvalidConfig
+from contract.names import BASE_DIR, DEFAULT_BASE_DIR
+
+PORTS = ("SAGEMAKER_BIND_TO_PORT", "PORT")  # the first that is set wins
+HOST = "TANDEM_SERVING_HOST"
+MAX_PAYLOAD = "SAGEMAKER_MAX_PAYLOAD_IN_MB"
+DEFAULT_PORT = 8080
+DEFAULT_MAX_PAYLOAD_MB = 6  # what InvokeEndpoint lets through
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to serve."""
+
+    model_folder: Path
+    host: str
+    port: int
+    max_body: float  # bytes; infinity for no limit
+    threads: int  # inferences at once
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Read the settings.
+
+        Raises:
+            InvalidConfig: for a port or a size that is no number in range.
+        """
+        megabytes = _integer(environment, (MAX_PAYLOAD,), DEFAULT_MAX_PAYLOAD_MB, maximum=1_048_576)
+        return cls(
+            model_folder=Path(environment.get(BASE_DIR) or DEFAULT_BASE_DIR) / "model",
+            host=environment.get(HOST) or "0.0.0.0",
+            port=_integer(environment, PORTS, DEFAULT_PORT, maximum=65535),
+            max_body=megabytes * 2**20 or float("inf"),
+            threads=_cores(),
+        )
+
+
+def _integer(environment: Mapping[str, str], variables: tuple[str, ...], default: int, *, maximum: int) -> int:
+    name = next((name for name in variables if environment.get(name)), None)
+    if name is None:
+        return default
+    text = environment[name]
+    if not (text.isascii() and text.isdigit() and int(text) <= maximum):
+        raise InvalidConfig(name, text, f"an integer from 0 to {maximum}")
+    return int(text)
+
+
+def _cores() -> int:
+    """Return the cores this process may use; macOS cannot say, so there it is all of them."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
