@@ -43,9 +43,10 @@ class Options:
         "Side of the square that images are resized to; 0 takes the median side of the upload, from 8 to 64.",
         default=0, minimum=0, maximum=512,
     )  # fmt: skip
-    channels: int = setting(
-        "1 for grey, 3 for colour; 0 takes grey where every image is grey.", default=0, minimum=0, maximum=3
-    )
+    colours: str = setting(
+        "What the network sees; auto is grey where every image is grey.",
+        default="auto", choices=("auto", "grey", "rgb"),
+    )  # fmt: skip
     width: int = setting("Filters of the first block; each block has twice those before it.", default=32, minimum=4, maximum=512)  # fmt: skip
 
 
@@ -116,7 +117,8 @@ class ImageFolders:
 
     def _survey(self, options: Options) -> tuple[int, int]:
         """Choose the size and the channels from the headers of all images."""
-        sides, modes = [], Counter[bool]()
+        sides: list[int] = []
+        modes: Counter[bool] = Counter()
         for _, content in self._contents(self._pictures, report=False):
             try:
                 header = pixels.open_image(content)
@@ -127,7 +129,8 @@ class ImageFolders:
         if not sides:
             raise Rejected("no file in a class folder is an image; expected " + ", ".join(pixels.FORMATS))
         side = options.image_size or min(LARGEST, max(SMALLEST, round(statistics.median(sides))))
-        return side, options.channels or (3 if modes[False] else 1)
+        grey = options.colours == "grey" or (options.colours == "auto" and not modes[False])
+        return side, 1 if grey else 3
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the pictures that can be read."""
