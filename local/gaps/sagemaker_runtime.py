@@ -1,0 +1,51 @@
+"""Gap: InvokeEndpoint answers with a constant.
+
+AWS passes the request to a container of the endpoint and its answer back. moto
+returns ``body`` for any endpoint, existing or not. Closed by
+``local/sagemaker/runtime.py``, which ``sagemaker_endpoints`` hands over here.
+
+Not emulated: asynchronous and streaming invocations (refused).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from moto.core.responses import ActionResult
+from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
+
+from local.sagemaker.runtime import ATTRIBUTES, InvocationRefused, Runtime, Throttled
+
+if TYPE_CHECKING:
+    from local.cloud import Cloud
+
+
+def install(cloud: Cloud) -> None:
+    """Take request bodies as bytes, and refuse what is not emulated."""
+
+    def refuse(self: SageMakerRuntimeResponse) -> Any:
+        raise InvocationRefused("InvokeEndpointAsync is not emulated by the laptop cloud")
+
+    SageMakerRuntimeResponse.use_raw_body = True
+    setattr(SageMakerRuntimeResponse, "invoke_endpoint_async", refuse)  # noqa: B010
+
+
+def answer_with(runtime: Runtime) -> None:
+    """Have InvokeEndpoint answered by ``runtime``."""
+
+    def invoke_endpoint(self: SageMakerRuntimeResponse) -> Any:
+        name = self.path.split("/")[2]
+        try:
+            answer, variant = runtime.invoke(self.current_account, self.region, name, dict(self.headers), self.raw_body)
+        except Throttled as error:
+            status, headers, body = self.serialized(ActionResult(error))
+            return body, {**headers, "status": 429}
+        headers = {
+            "Content-Type": answer.headers.get("content-type", "application/octet-stream"),
+            "x-Amzn-Invoked-Production-Variant": variant,
+        }
+        if attributes := answer.headers.get(ATTRIBUTES.lower()):
+            headers[ATTRIBUTES] = attributes
+        return 200, headers, answer.body
+
+    setattr(SageMakerRuntimeResponse, "invoke_endpoint", invoke_endpoint)  # noqa: B010

@@ -1,0 +1,218 @@
+"""The servers of one endpoint configuration: variants, weights, instances."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import shutil
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from local.sagemaker import containers
+from local.sagemaker.archives import BadArchive, unpack
+from local.sagemaker.machines import Host
+from local.sagemaker.objects import Location, MissingInput, Objects
+from local.sagemaker.servers import INVOCATION_SECONDS, Server, Unhealthy
+
+if TYPE_CHECKING:
+    from local.cloud import Cloud
+
+STARTUP_SECONDS = 480.0  # a container has 8 minutes to become healthy
+SHORTEST_STARTUP = 30.0  # real seconds, however fast the clock: starting is work, not waiting
+_addresses = itertools.count(1)
+
+
+class NoFleet(Exception):
+    """The servers cannot be brought into service; the message is the endpoint's FailureReason."""
+
+
+@dataclass(kw_only=True)
+class Variant:
+    """One production variant in service.
+
+    Args:
+        config: its entry in the endpoint configuration.
+        weight: its share of the traffic.
+    """
+
+    config: dict[str, Any]
+    weight: float
+    servers: list[Server] = field(default_factory=list)
+    image: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        name: str = self.config["VariantName"]
+        return name
+
+    @property
+    def concurrency(self) -> int | None:
+        """How many requests it takes at once; None without a limit."""
+        return self.config.get("ServerlessConfig", {}).get("MaxConcurrency")
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests it is answering."""
+        return sum(server.in_flight for server in self.servers)
+
+
+class Fleet:
+    """All servers of an endpoint.
+
+    Args:
+        cloud: where they run.
+        folder: for their files.
+        variants: entries of ProductionVariants.
+        model: returns a model's container definition by name, with its isolation.
+        on_line: called with ``<variant>/<instance>`` and each line printed.
+    """
+
+    def __init__(
+        self,
+        *,
+        cloud: Cloud,
+        folder: Path,
+        variants: list[dict[str, Any]],
+        model: Callable[[str], dict[str, Any]],
+        on_line: Callable[[str, str], None],
+    ) -> None:
+        self.cloud, self.folder, self._model, self._on_line = cloud, folder, model, on_line
+        self.objects = Objects(cloud.client("s3"))
+        self.variants = [Variant(config=each, weight=each.get("InitialVariantWeight", 1.0)) for each in variants]
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def start(self) -> Fleet:
+        """Bring every server into service; raises NoFleet, and then none is left."""
+        try:
+            for variant in self.variants:
+                self._start_variant(variant)
+            servers = [(variant, server) for variant in self.variants for server in variant.servers]
+            with ThreadPoolExecutor(max_workers=len(servers)) as pool:
+                list(pool.map(lambda pair: self._wait(*pair), servers))
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def take(self, wanted: str | None) -> tuple[Variant, Server] | None:
+        """Choose a server for a request and count the request in; None when the variant is at its limit.
+
+        Raises KeyError for a ``wanted`` variant that does not exist.
+        """
+        with self._lock:
+            variant = self._choose(wanted)
+            if variant.concurrency is not None and variant.in_flight >= variant.concurrency:
+                return None
+            server = min(variant.servers, key=lambda each: each.in_flight)
+            server.enter()
+            return variant, server
+
+    def drain(self) -> None:
+        """Let requests in flight end, then stop every server."""
+        for variant in self.variants:
+            for server in variant.servers:
+                server.drain(INVOCATION_SECONDS)
+        self.close()
+
+    def close(self) -> None:
+        """Kill every server."""
+        self._closed = True
+        for variant in self.variants:
+            for server in variant.servers:
+                server.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _choose(self, wanted: str | None) -> Variant:
+        if wanted is not None:
+            return {variant.name: variant for variant in self.variants}[wanted]
+        weights = [variant.weight for variant in self.variants]
+        return random.choices(self.variants, weights if any(weights) else None)[0]
+
+    def _start_variant(self, variant: Variant) -> None:
+        definition = self._model(variant.config["ModelName"])
+        variant.image = definition["Image"]
+        try:
+            container = containers.resolve(self.cloud, variant.image)
+        except containers.NoImage as error:
+            raise NoFleet(f"The image for production variant {variant.name} cannot be started: {error}") from error
+        if not container.entrypoint:
+            raise NoFleet(
+                f"The image {variant.image} for production variant {variant.name} has no server that the laptop cloud "
+                "can run: serving with a Deep Learning Container is not emulated"
+            )
+        for number in range(1, variant.config.get("InitialInstanceCount", 1) + 1):
+            variant.servers.append(self._server(variant, number, definition, container).start())
+
+    def _server(
+        self, variant: Variant, number: int, definition: dict[str, Any], container: containers.Container
+    ) -> Server:
+        folder = self.folder / f"{variant.name}-{number}"
+        root = folder / "ml"
+        (folder / "tmp").mkdir(parents=True)
+        (root / "model").mkdir(parents=True)
+        self._fetch_model(definition, root / "model", folder)
+
+        def host(port: int) -> Host:
+            return Host(
+                name="model",
+                address=f"127.255.{next(_addresses) % 256}.1",
+                root=root,
+                command=[*container.entrypoint, "serve"],
+                environment=self._environment(container, definition, folder, port),
+                folder=container.folder,
+                binds=container.binds,
+            )
+
+        stream = f"{variant.name}/i-{number:017x}"
+        return Server(folder=folder, host=host, on_line=lambda line: self._on_line(stream, line))
+
+    def _environment(
+        self, container: containers.Container, definition: dict[str, Any], folder: Path, port: int
+    ) -> dict[str, str]:
+        region = self.cloud.region
+        return {
+            **container.environment,
+            "HOME": str(folder / "tmp"),
+            "TMPDIR": str(folder / "tmp"),
+            "SAGEMAKER_BASE_DIR": str(folder / "ml"),
+            "SAGEMAKER_BIND_TO_PORT": str(port),
+            "PORT": str(port),
+            "SAGEMAKER_REGION": region,
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            **({} if definition.get("EnableNetworkIsolation") else self.cloud.environment),
+            **definition.get("Environment", {}),
+        }
+
+    def _fetch_model(self, definition: dict[str, Any], folder: Path, scratch: Path) -> None:
+        url = definition.get("ModelDataUrl")
+        if url is None:
+            return
+        archive = scratch / "model.tar.gz"
+        try:
+            self.objects.download(Location.parse(url), archive)
+            unpack(archive, folder)
+        except MissingInput as error:
+            raise NoFleet(f'Failed to download model data from URL "{url}": {error}') from error
+        except BadArchive as error:
+            raise NoFleet(
+                f'Failed to extract model data archive from URL "{url}". Please ensure that the object located at the '
+                f"URL is a valid tar.gz archive ({error})"
+            ) from error
+        archive.unlink()
+
+    def _wait(self, variant: Variant, server: Server) -> None:
+        asked = variant.config.get("ContainerStartupHealthCheckTimeoutInSeconds", STARTUP_SECONDS)
+        try:
+            server.wait_until_healthy(max(self.cloud.clock.seconds(asked), SHORTEST_STARTUP))
+        except Unhealthy as error:
+            raise NoFleet(
+                f"The primary container for production variant {variant.name} did not pass the ping health check. "
+                f"Please check CloudWatch logs for this endpoint ({error})"
+            ) from error
