@@ -1,0 +1,78 @@
+"""What a model package says of its model, in CustomerMetadataProperties: lineage, and how to deploy it.
+
+A package deployed months later, by a rollback, carries everything that its
+deployment needs. SageMaker allows 50 properties of 256 characters, from letters,
+digits, spaces and ``_ . : / = + - @``: :func:`encode` writes any other
+character as ``=XX``, a byte in hex.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from contract import keys
+from contract.config import Deploy
+from contract.parsing import from_strings, to_dict
+from contract.reports import EvaluationReport
+from contract.request import RunRequest
+
+LIMIT = 256
+DEPLOY = "deploy."
+METRIC = "metric."
+MAX_METRICS = 10
+
+
+def encode(value: str) -> str:
+    """Return ``value`` in the characters that SageMaker allows, cut to 256.
+
+    Example: ``a 50%.csv`` becomes ``a 50=25.csv``.
+    """
+    safe = re.sub(r"[^A-Za-z0-9 _.:/+@-]", lambda m: "".join(f"={byte:02X}" for byte in m[0].encode()), value)
+    return re.sub(r"=[0-9A-F]?$", "", safe[:LIMIT]) or "-"
+
+
+def metadata(
+    request: RunRequest, evaluation: EvaluationReport, origin: Mapping[str, str], bucket: str
+) -> dict[str, str]:
+    """Return the properties of a run's package.
+
+    Args:
+        request: what the run was asked.
+        evaluation: what it measured.
+        origin: ``training_job``, ``training_image``, ``code_uri``, and more of the kind.
+        bucket: the artifacts bucket.
+    """
+    folder = f"s3://{bucket}/{request.prefix}"
+    properties = {
+        "run": request.run,
+        "tenant": request.tenant,
+        "project": request.project,
+        "recipe": request.recipe.name,
+        "upload": request.upload.uri,
+        "upload_version": request.upload.version_id,
+        "seed": str(request.train.seed),
+        "form": evaluation.chosen,
+        "model_sha256": evaluation.model_sha256,
+        "request": folder + keys.REQUEST,
+        "golden": folder + keys.GOLDEN,
+        **origin,
+    }
+    properties |= {METRIC + name: f"{value:.6g}" for name, value in list(evaluation.metrics.items())[:MAX_METRICS]}
+    properties |= {DEPLOY + name: str(value) for name, value in to_dict(request.deploy).items()}
+    return {name: encode(value) for name, value in properties.items()}
+
+
+def deploy_settings(properties: Mapping[str, str]) -> Deploy:
+    """Return the ``[deploy]`` settings that a package was registered with.
+
+    Raises:
+        InvalidConfig: when they are not of this version of Tandem.
+    """
+    given = {name.removeprefix(DEPLOY): value for name, value in properties.items() if name.startswith(DEPLOY)}
+    return from_strings(Deploy, given, "deploy")
+
+
+def version(arn: str) -> int:
+    """Return the number of a package in its group: the last part of its ARN."""
+    return int(arn.rpartition("/")[2])

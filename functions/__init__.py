@@ -1,0 +1,14 @@
+"""Lambda handlers, one file each: parse, one call, return.
+
+    intake      an upload's event -> exactly one execution of the pipeline
+    accept      Accept request:  the execution's input -> a full RunRequest, the upload pinned
+    plan        Plan compute:    machines, price, worst case; refuses what the budget cannot pay
+    register    Register model:  a model package with its card and lineage
+    deployment  Plan deployment: what the deployment machine makes, and under which names
+    golden      Check golden samples: asks a staging endpoint what was evaluated
+    settle      Settle run:      cost, report, ledger, metrics, event; also for runs that failed
+
+They import contract, boto3 and Powertools only. What several share is in
+shared (logger, settings, clients), table (the ledger), documents (S3) and runs
+(a run's row).
+"""

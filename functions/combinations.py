@@ -1,0 +1,84 @@
+"""What SageMaker, or our server, cannot combine: found before any money is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from contract.errors import InvalidConfig
+from contract.prices import load_prices
+from contract.reports import DatasetReport
+from contract.request import RunRequest
+
+GPU_FAMILIES = {
+    # family: whether its tensor cores do bf16 (NVIDIA Ampere and later)
+    "g4dn": False,
+    "g5": True,
+    "g6": True,
+    "g6e": True,
+    "p3": False,
+    "p3dn": False,
+    "p4d": True,
+    "p4de": True,
+    "p5": True,
+    "p5e": True,
+    "p5en": True,
+}
+
+
+def find_mistakes(request: RunRequest, dataset: DatasetReport) -> list[InvalidConfig]:
+    """Return every setting that cannot be meant together with the others; empty when all is well."""
+    checks = (_prices(request), _precision(request), _sizes(request, dataset), _serving(request))
+    return [mistake for check in checks for mistake in check]
+
+
+def _family(instance: str) -> str:
+    """Return ``g5`` of ``ml.g5.xlarge``."""
+    return instance.split(".")[1]
+
+
+def _prices(request: RunRequest) -> Iterator[InvalidConfig]:
+    """Types without a known price: the worst case could not be told."""
+    train = request.train
+    wanted = [("training", train.instance, "train.instance")]
+    wanted += [("training", name, f"train.fallback_instances[{i}]") for i, name in enumerate(train.fallback_instances)]
+    wanted.append(("processing", request.evaluate.instance, "evaluate.instance"))
+    if request.upload.bytes > request.prepare.lambda_limit_mb * 1024 * 1024:
+        wanted.append(("processing", request.prepare.instance, "prepare.instance"))
+    if request.deploy.target == "realtime":
+        wanted.append(("hosting", request.deploy.instance, "deploy.instance"))
+    for use, instance, path in wanted:
+        try:
+            load_prices().hourly(use, instance, path)
+        except InvalidConfig as mistake:
+            yield mistake
+
+
+def _precision(request: RunRequest) -> Iterator[InvalidConfig]:
+    train = request.train
+    if train.precision != "bf16":
+        return
+    for instance in (train.instance, *train.fallback_instances):
+        if not GPU_FAMILIES.get(_family(instance), False):
+            fix = f"{instance} has no GPU that computes in bf16; take fp32, or an instance with one, like ml.g5.xlarge."
+            yield InvalidConfig("train.precision", "bf16", "'fp32' on this instance", fix)
+
+
+def _sizes(request: RunRequest, dataset: DatasetReport) -> Iterator[InvalidConfig]:
+    train, rows = request.train, dataset.rows.get("train", 0)
+    if train.batch_size < train.hosts:
+        yield InvalidConfig(
+            "train.batch_size", train.batch_size, f"at least {train.hosts}, a row for each of train.hosts"
+        )
+    if rows < train.hosts:
+        yield InvalidConfig("train.hosts", train.hosts, f"at most {rows}, the number of training rows")
+
+
+def _serving(request: RunRequest) -> Iterator[InvalidConfig]:
+    deploy = request.deploy
+    if _family(deploy.instance) not in GPU_FAMILIES:
+        return
+    if deploy.target == "serverless":
+        fix = "Serverless endpoints have no GPU; leave deploy.instance out, or set deploy.target to 'realtime'."
+    else:
+        fix = "The server computes on CPUs, so a GPU would be paid for nothing."
+    yield InvalidConfig("deploy.instance", deploy.instance, "an instance type without a GPU", fix)

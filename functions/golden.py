@@ -1,0 +1,83 @@
+"""Check golden samples: a staging endpoint must answer as the model was evaluated, before any traffic."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from contract import keys
+from contract.errors import GoldenSamplesDiffer
+from contract.golden import Golden, GoldenSample
+from functions import documents
+from functions.shared import client, logger
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Ask ``event["endpoint"]`` the samples at ``event["golden_uri"]``.
+
+    Returns:
+        ``{"samples", "largest_difference"}``.
+
+    Raises:
+        GoldenSamplesDiffer: with the sample, what was expected and what was got.
+    """
+    golden = read(event["golden_uri"])
+    differences = [check(event["endpoint"], sample, golden.tolerance) for sample in golden.samples]
+    logger.info("golden samples agree", extra={"endpoint": event["endpoint"], "samples": len(differences)})
+    return {"samples": len(differences), "largest_difference": max(differences)}
+
+
+def read(uri: str) -> Golden:
+    """Return the samples.
+
+    Raises:
+        GoldenSamplesDiffer: when there are none, because then nothing could be shown to agree.
+    """
+    body = documents.read_bytes(*keys.parse_uri(uri))
+    golden = Golden.from_dict(json.loads(body)) if body else None
+    if golden is None or not golden.samples:
+        raise GoldenSamplesDiffer(f"{uri} holds no golden samples, so the endpoint cannot be checked")
+    return golden
+
+
+def check(endpoint: str, sample: GoldenSample, tolerance: float) -> float:
+    """Ask one sample; return the largest difference of a probability.
+
+    Raises:
+        GoldenSamplesDiffer: when it is more than ``tolerance``, or the answer has other labels.
+    """
+    got = ask(endpoint, sample)
+    if got.keys() != sample.probabilities.keys():
+        raise GoldenSamplesDiffer(f"{sample.name}: expected labels {sorted(sample.probabilities)}, got {sorted(got)}")
+    differences = {label: _difference(got[label], value) for label, value in sample.probabilities.items()}
+    worst = max(differences, key=lambda label: differences[label])
+    if not differences[worst] <= tolerance:
+        raise GoldenSamplesDiffer(
+            f"{sample.name}: expected probability {sample.probabilities[worst]:.6f} of {worst!r}, got {got[worst]:.6f};"
+            f" the difference is more than {tolerance:g}. Expected {_short(sample.probabilities)}, got {_short(got)}"
+        )
+    return differences[worst]
+
+
+def _difference(got: float, expected: float) -> float:
+    return abs(got - expected) if math.isfinite(got) else math.inf
+
+
+def _short(probabilities: Mapping[str, float]) -> str:
+    """Return the three most probable labels."""
+    best = sorted(probabilities.items(), key=lambda item: -item[1])[:3]
+    return ", ".join(f"{label}: {value:.4f}" for label, value in best)
+
+
+def ask(endpoint: str, sample: GoldenSample) -> dict[str, float]:
+    """Return the endpoint's probabilities for a sample."""
+    body = base64.b64decode(sample.body) if sample.base64 else sample.body.encode()
+    answer = client("sagemaker-runtime").invoke_endpoint(
+        EndpointName=endpoint, ContentType=sample.content_type, Accept="application/json", Body=body
+    )
+    document = json.loads(answer["Body"].read())
+    (prediction,) = document["predictions"]
+    return {str(label): float(value) for label, value in prediction["probabilities"].items()}

@@ -1,0 +1,137 @@
+"""Intake: an object appears in an inbox -> exactly one execution of the pipeline for that version of it.
+
+Events may arrive twice, late and out of order, and this handler may die at any
+point. The row of the object version remembers its run; the execution's name is
+derived from the version; the row learns the execution's ARN last. Whatever was
+done before, the next delivery does the rest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from boto3.dynamodb.conditions import Attr
+from botocore.exceptions import ClientError
+
+from contract import keys, ledger, names
+from contract.errors import InvalidConfig
+from contract.run import Outcome
+from functions import runs, table
+from functions.shared import client, environment, error_code, logger
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrival:
+    """One version of an object in an inbox."""
+
+    tenant: str
+    project: str
+    bucket: str
+    key: str
+    version_id: str
+
+    @property
+    def uri(self) -> str:
+        """The object's address."""
+        return f"s3://{self.bucket}/{self.key}"
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Handle one EventBridge event ``Object Created`` of the data bucket."""
+    arrival = parse(event)
+    if arrival is None:
+        return {"run": None}
+    try:
+        names.check_name("tenant", arrival.tenant)
+        names.check_name("project", arrival.project)
+    except InvalidConfig as error:
+        return {"run": refuse(arrival, str(error))}
+    return {"run": start(arrival)}
+
+
+def parse(event: Mapping[str, Any]) -> Arrival | None:
+    """Return what arrived, or None for an object that starts no run.
+
+    EventBridge's keys are plain text; only S3's own notifications encode them.
+    """
+    detail = event["detail"]
+    parts = keys.parse_inbox(detail["object"]["key"])
+    if parts is None or not keys.starts_run(parts[2]):
+        return None
+    return Arrival(
+        tenant=parts[0],
+        project=parts[1],
+        bucket=detail["bucket"]["name"],
+        key=detail["object"]["key"],
+        version_id=detail["object"]["version-id"],
+    )
+
+
+def start(arrival: Arrival) -> str:
+    """Start the run of an object version, or find it started; return its id."""
+    run = names.run_for_upload(arrival.project, arrival.bucket, arrival.key, arrival.version_id)
+    row = ledger.upload_key(arrival.bucket, arrival.key, arrival.version_id)
+    if not table.add(row, {"run": run, "received": datetime.now(UTC).isoformat(timespec="seconds")}):
+        known = table.get(row)
+        if known and known.get("execution_arn"):
+            logger.info("upload has its run already", extra={"run": run, "upload": arrival.uri})
+            return run
+    execution = _start_execution(run, arrival)
+    table.change(row, {"execution_arn": execution}, only_if=Attr("pk").exists())
+    logger.info("run started", extra={"run": run, "upload": arrival.uri, "execution": execution})
+    return run
+
+
+def _start_execution(run: str, arrival: Arrival) -> str:
+    machine = environment(names.PIPELINE_ARN)
+    request = {
+        "tenant": arrival.tenant,
+        "project": arrival.project,
+        "upload": arrival.uri,
+        "version_id": arrival.version_id,
+    }
+    try:
+        answer = client("stepfunctions").start_execution(
+            stateMachineArn=machine, name=run, input=json.dumps(request, ensure_ascii=False)
+        )
+    except ClientError as error:
+        if error_code(error) != "ExecutionAlreadyExists":
+            raise
+        return _execution_arn(machine, run)
+    return answer["executionArn"]
+
+
+def _execution_arn(machine: str, name: str) -> str:
+    """Return the ARN of an execution, from the machine's or from one of its aliases'."""
+    *head, _, machine_name = machine.split(":")[:7]
+    return ":".join([*head, "execution", machine_name, name])
+
+
+def refuse(arrival: Arrival, reason: str) -> str:
+    """Settle a run that cannot start, because its folder names no tenant or project; return its id.
+
+    Retrying would not help, so it is no failure of this function: the ledger
+    and the notification tell the person. The upload stays where it is.
+    """
+    run = names.run_for_execution(f"{arrival.uri}@{arrival.version_id}")
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    values = {
+        "run": run,
+        "project": f"{arrival.tenant}/{arrival.project}",
+        "upload": arrival.uri,
+        "started": now,
+        "ended": now,
+        "status": Outcome.REFUSED.value,
+        "outcome": Outcome.REFUSED.value,
+        "reasons": [reason],
+    }
+    logger.error("upload refused", extra={"upload": arrival.uri, "reason": reason})
+    table.add(ledger.run_key(run), values)
+    row = table.get(ledger.run_key(run)) or {}
+    if not row.get("announced"):
+        runs.announce(run, {**values, "tenant": arrival.tenant, "project": arrival.project})
+    return run

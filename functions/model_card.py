@@ -1,0 +1,72 @@
+"""The model card of a package.
+
+Schema: "Model package model card schema" of the SageMaker developer guide
+(model-registry-details.html#model-card-schema): a model card without
+``model_package_details``, whose ``model_overview`` has two properties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from contract.reports import EvaluationReport
+from contract.request import RunRequest
+
+
+def content(request: RunRequest, evaluation: EvaluationReport, origin: Mapping[str, str]) -> dict[str, Any]:
+    """Return the card's content: what was asked, on what it learned, how it measured."""
+    return {
+        "model_overview": {
+            "model_creator": f"{request.tenant}/{request.project}, run {request.run}",
+            "model_artifact": [evaluation.chosen],
+        },
+        "intended_uses": {
+            "purpose_of_model": f"Classification into {_few(evaluation.labels)} by recipe {request.recipe.name!r}.",
+        },
+        "training_details": _training(request, origin),
+        "evaluation_details": [_evaluation(evaluation)],
+        "additional_information": {"custom_details": {"Released because": "; ".join(evaluation.verdict.reasons)}},
+    }
+
+
+def _few(labels: tuple[str, ...]) -> str:
+    shown = ", ".join(labels[:10])
+    return shown if len(labels) <= 10 else f"{shown} and {len(labels) - 10} more"
+
+
+def _training(request: RunRequest, origin: Mapping[str, str]) -> dict[str, Any]:
+    train = request.train
+    settings = {
+        "epochs": train.epochs,
+        "batch_size": train.batch_size,
+        "learning_rate": train.learning_rate,
+        "weight_decay": train.weight_decay,
+        "seed": train.seed,
+        **request.recipe.options,
+    }
+    return {
+        "training_observations": f"Code {origin['code_uri']}, seed {train.seed}, {train.hosts} host(s)"[:1024],
+        "training_job_details": {
+            "training_arn": origin["training_job"],
+            "training_datasets": [request.upload.uri[:1024]],
+            "training_environment": {"container_image": [origin["training_image"]]},
+            "user_provided_hyper_parameters": [{"name": k, "value": str(v)} for k, v in settings.items()],
+        },
+    }
+
+
+def _evaluation(evaluation: EvaluationReport) -> dict[str, Any]:
+    groups = [_metrics("held-out rows", evaluation.metrics), _metrics("baseline", evaluation.baseline)]
+    if evaluation.champion and evaluation.champion.metrics:
+        groups.append(_metrics(f"champion, version {evaluation.champion.version}", evaluation.champion.metrics))
+    return {
+        "name": f"{evaluation.chosen} on {evaluation.rows} held-out rows",
+        "evaluation_observation": "; ".join(evaluation.verdict.reasons)[:2096],
+        "metric_groups": groups,
+    }
+
+
+def _metrics(name: str, metrics: Mapping[str, float]) -> dict[str, Any]:
+    data = [{"name": metric, "type": "number", "value": value} for metric, value in metrics.items()]
+    return {"name": name, "metric_data": data}

@@ -1,0 +1,183 @@
+"""Plan compute: machines, expected time and price, and the worst case that the budget must cover.
+
+The worst case is what the run could cost if every paid state ran as long and as
+often as it may, on the dearest machine that it may get, at on-demand prices.
+Disks and S3 (cents) and Lambda (less) are not counted.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from contract import attempts, keys, ledger
+from contract.errors import InvalidConfig
+from contract.prices import load_prices
+from contract.recipes import load_recipes
+from contract.reports import DatasetReport
+from contract.request import RunRequest
+from contract.run import Outcome
+from functions import combinations, documents, table
+from functions.shared import logger
+
+STARTUP_SECONDS = 180
+"""What a job takes to get its machines, image and data (AWS: minutes); of these, the next are billed."""
+BILLED_STARTUP_SECONDS = 90
+STOP_SECONDS = 120
+"""SageMaker gives a stopped training job this long to save its model, and bills it."""
+GB = 10**9
+SPARE_GB = 10
+"""Room on every disk for the image's layers, code and checkpoints."""
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Plan ``event["run"]`` (RunRequest) for ``event["dataset"]`` (DatasetReport).
+
+    Returns:
+        ``{"accepted", "outcome", "reasons", "train", "evaluate", "expected", "worst_case", "budget_usd"}``;
+        without the four in the middle when the request cannot be planned at all.
+    """
+    request, dataset = RunRequest.from_dict(event["run"]), DatasetReport.from_dict(event["dataset"])
+    plan = make_plan(request, dataset)
+    documents.write(request.prefix + keys.PLAN, plan)
+    logger.info("planned", extra={"run": request.run, "accepted": plan["accepted"], "reasons": plan["reasons"]})
+    return plan
+
+
+def make_plan(request: RunRequest, dataset: DatasetReport) -> dict[str, Any]:
+    """Return the plan, accepted or REFUSED with the reasons."""
+    mistakes = combinations.find_mistakes(request, dataset)
+    if mistakes:
+        return _answer(request, [str(mistake) for mistake in mistakes])
+    worst = worst_case(request)
+    parts = {
+        "train": train_part(request, dataset),
+        "evaluate": evaluate_part(request, dataset),
+        "expected": expected(request, dataset),
+        "worst_case": worst,
+    }
+    budget = request.budget.max_usd_per_run
+    return {**_answer(request, [_over_budget(worst, budget)] if worst["usd"] > budget else []), **parts}
+
+
+def _answer(request: RunRequest, reasons: list[str]) -> dict[str, Any]:
+    return {
+        "accepted": not reasons,
+        "outcome": Outcome.REFUSED.value if reasons else None,
+        "reasons": reasons,
+        "train": None,
+        "evaluate": None,
+        "expected": None,
+        "worst_case": None,
+        "budget_usd": request.budget.max_usd_per_run,
+    }
+
+
+def ladder(request: RunRequest) -> list[str]:
+    """Return the training instance types, best first, each once."""
+    return list(dict.fromkeys((request.train.instance, *request.train.fallback_instances)))
+
+
+def train_part(request: RunRequest, dataset: DatasetReport) -> dict[str, Any]:
+    """Return what the training states ask SageMaker for."""
+    train = request.train
+    runtime = train.max_minutes * 60
+    return {
+        "instance": train.instance,
+        "ladder": ladder(request),
+        "hosts": train.hosts,
+        "spot": train.spot,
+        "volume_gb": max(train.volume_gb, _volume_gb(dataset)),
+        "max_runtime_seconds": runtime,
+        "max_wait_seconds": runtime + train.spot_wait_minutes * 60,
+    }
+
+
+def evaluate_part(request: RunRequest, dataset: DatasetReport) -> dict[str, Any]:
+    """Return what the evaluation state asks SageMaker for."""
+    return {
+        "instance": request.evaluate.instance,
+        "volume_gb": max(30, _volume_gb(dataset)),
+        "max_runtime_seconds": request.evaluate.max_minutes * 60,
+    }
+
+
+def _volume_gb(dataset: DatasetReport) -> int:
+    """Every host has the whole dataset, and half of it again to spare."""
+    return math.ceil(1.5 * dataset.bytes / GB) + SPARE_GB
+
+
+def worst_case(request: RunRequest) -> dict[str, Any]:
+    """Return the dearest way the run can go, state by state, in US dollars."""
+    train, prices = request.train, load_prices()
+    runtime = train.max_minutes * 60 + STOP_SECONDS
+    dearest = max(ladder(request), key=lambda name: prices.training[name])
+    lines = []
+    if needs_prepare_job(request):
+        lines.append(
+            _line(attempts.PREPARE, "processing", request.prepare.instance, 1, request.prepare.max_minutes * 60)
+        )
+    if train.spot:
+        lines.append(_line(attempts.TRAIN_ON_SPOT, "training", train.instance, train.hosts, runtime))
+    lines.append(_line(attempts.TRAIN_ON_DEMAND, "training", dearest, train.hosts, runtime))
+    lines.append(
+        _line(attempts.EVALUATE, "processing", request.evaluate.instance, 1, request.evaluate.max_minutes * 60)
+    )
+    return {"usd": round(sum(line["usd"] for line in lines), 4), "lines": lines}
+
+
+def needs_prepare_job(request: RunRequest) -> bool:
+    """Say whether the upload is prepared in a job; the same comparison as the state 'Is upload small?'."""
+    return request.upload.bytes > request.prepare.lambda_limit_mb * 1024 * 1024
+
+
+def _line(state: str, use: str, instance: str, hosts: int, seconds: int) -> dict[str, Any]:
+    times = attempts.ATTEMPTS[state]
+    hourly = load_prices().hourly(use, instance, state)
+    usd = hourly * hosts * seconds / 3600 * times
+    sizes = {"instance": instance, "hosts": hosts, "seconds": seconds, "attempts": times}
+    return {"state": state, **sizes, "usd": round(usd, 4)}
+
+
+def _over_budget(worst: dict[str, Any], budget: float) -> str:
+    lines = "; ".join(
+        f"{line['state']}: {line['attempts']} x {line['hosts']} {line['instance']} for {line['seconds'] / 60:g} min"
+        f" = ${line['usd']:.2f}"
+        for line in worst["lines"]
+    )
+    return (
+        f"the worst case costs ${worst['usd']:.2f}, more than budget.max_usd_per_run = {budget:g} ({lines})."
+        f" Raise the budget, or lower train.max_minutes, train.hosts or evaluate.max_minutes"
+    )
+
+
+def expected(request: RunRequest, dataset: DatasetReport) -> dict[str, Any]:
+    """Return the expected time from now to the verdict, its price, and what the guess rests on."""
+    train, prices = request.train, load_prices()
+    speed, basis = throughput(request)
+    training = dataset.rows.get("train", 0) * train.epochs / speed
+    evaluation = dataset.rows.get("test", 0) / speed
+    usd = (training + BILLED_STARTUP_SECONDS) * prices.training[train.instance] * train.hosts
+    usd += (evaluation + BILLED_STARTUP_SECONDS) * prices.processing[request.evaluate.instance]
+    return {
+        "seconds": round(training + evaluation + 2 * STARTUP_SECONDS, 1),
+        "usd": round(usd / 3600, 4),
+        "basis": basis,
+    }
+
+
+def throughput(request: RunRequest) -> tuple[float, str]:
+    """Return rows trained a second, and where that was measured: in this project if it ever trained so."""
+    train, name = request.train, request.recipe.name
+    key = ledger.throughput_key(request.tenant, request.project, name, train.instance, train.hosts)
+    row = table.get(key)
+    if row and row["samples_per_second"] > 0:
+        speed = float(row["samples_per_second"])
+        return speed, f"{speed:,.0f} rows/s, measured in run {row['run']} on {train.hosts} x {train.instance}"
+    known = load_recipes()[name].throughput
+    if known.samples_per_second <= 0:
+        raise InvalidConfig("recipe.name", name, "a recipe whose throughput was measured")
+    return known.samples_per_second, (
+        f"{known.samples_per_second:,.0f} rows/s, measured for recipe {name!r} on {known.machine} ({known.measured});"
+        " this project's first run on these machines will tell better"
+    )

@@ -1,0 +1,97 @@
+"""Register model: one model package a run, with its card and lineage.
+
+The gate has passed, so the package is Approved. Registering again, after a
+retry or a second evaluation of the same model, finds the first package.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from contract import keys, names, packages
+from contract.reports import EvaluationReport
+from contract.request import RunRequest
+from functions import model_card, runs
+from functions.shared import client, environment, error_code, logger
+
+CONTENT_TYPES = ["application/json", "text/csv", "application/x-npy", "image/png"]
+REALTIME_INSTANCES = ["ml.c6i.large", "ml.c6i.xlarge", "ml.m5.large", "ml.m5.xlarge"]
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Register the model of ``event["run"]``.
+
+    Args:
+        event: ``{"run", "evaluation", "training_job", "training_image", "code_uri"}``.
+        context: unused.
+
+    Returns:
+        ``{"package_arn", "version"}``.
+    """
+    request = RunRequest.from_dict(event["run"])
+    evaluation = EvaluationReport.from_dict(event["evaluation"])
+    origin = {name: str(event[name]) for name in ("training_job", "training_image", "code_uri")}
+    arn = find(request, evaluation) or create(request, evaluation, origin)
+    version = packages.version(arn)
+    runs.note(request.run, {"package_arn": arn, "version": version})
+    logger.info("model registered", extra={"run": request.run, "package": arn})
+    return {"package_arn": arn, "version": version}
+
+
+def find(request: RunRequest, evaluation: EvaluationReport) -> str | None:
+    """Return the package that this run already made of this model, if any."""
+    group = make_group(request)
+    pages = client("sagemaker").get_paginator("list_model_packages")
+    for page in pages.paginate(ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending"):
+        for summary in page["ModelPackageSummaryList"]:
+            arn = summary["ModelPackageArn"]
+            made = client("sagemaker").describe_model_package(ModelPackageName=arn)
+            properties = made.get("CustomerMetadataProperties", {})
+            if properties.get("run") == request.run and properties.get("model_sha256") == evaluation.model_sha256:
+                return arn
+    return None
+
+
+def make_group(request: RunRequest) -> str:
+    """Make the project's model package group if it is missing; return its name."""
+    group = names.model_group(request.tenant, request.project)
+    tags = [tag for tag in names.tags(request.tenant, request.project, request.run) if tag["Key"] != names.TAG_RUN]
+    try:
+        client("sagemaker").create_model_package_group(
+            ModelPackageGroupName=group,
+            ModelPackageGroupDescription=f"Models of {request.tenant}/{request.project}",
+            Tags=tags,
+        )
+    except ClientError as error:
+        if error_code(error) != "ValidationException" or "already exists" not in str(error):
+            raise
+    return group
+
+
+def create(request: RunRequest, evaluation: EvaluationReport, origin: Mapping[str, str]) -> str:
+    """Create the package; return its ARN."""
+    bucket = environment(names.ARTIFACTS_BUCKET)
+    image = f"{environment(names.SERVING_IMAGE_REPOSITORY)}:{environment(names.SERVING_IMAGE_TAG)}"
+    container = {"Image": image, "ModelDataUrl": f"s3://{bucket}/{request.prefix}{keys.MODEL}"}
+    answer = client("sagemaker").create_model_package(
+        ModelPackageGroupName=names.model_group(request.tenant, request.project),
+        ModelPackageDescription=f"Run {request.run}: {'; '.join(evaluation.verdict.reasons)}"[:1024],
+        ClientToken=f"{request.run}-{evaluation.model_sha256}"[:36].rstrip("-"),
+        ModelApprovalStatus="Approved",
+        InferenceSpecification={
+            "Containers": [container],
+            "SupportedContentTypes": CONTENT_TYPES,
+            "SupportedResponseMIMETypes": ["application/json"],
+            "SupportedRealtimeInferenceInstanceTypes": REALTIME_INSTANCES,
+        },
+        CustomerMetadataProperties=packages.metadata(request, evaluation, origin, bucket),
+        ModelCard={
+            "ModelCardStatus": "Approved",
+            "ModelCardContent": json.dumps(model_card.content(request, evaluation, origin), ensure_ascii=False),
+        },
+    )
+    return answer["ModelPackageArn"]

@@ -1,0 +1,88 @@
+"""Reads and conditional writes of the ledger, in plain Python values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from boto3.dynamodb.conditions import ConditionBase, ConditionExpressionBuilder
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from contract import names
+from functions.shared import client, environment, error_code
+
+Key = dict[str, str]
+
+
+def get(key: Key) -> dict[str, Any] | None:
+    """Return a row as it is now (strongly consistent), or None."""
+    response = client("dynamodb").get_item(TableName=_table(), Key=_typed(key), ConsistentRead=True)
+    return _plain(response["Item"]) if response.get("Item") else None
+
+
+def add(key: Key, values: Mapping[str, Any]) -> bool:
+    """Write a new row; return False, changing nothing, when there is one already."""
+    return _conditionally(
+        client("dynamodb").put_item, Item=_typed({**values, **key}), ConditionExpression="attribute_not_exists(pk)"
+    )
+
+
+def put(key: Key, values: Mapping[str, Any]) -> None:
+    """Write a row over whatever is there."""
+    client("dynamodb").put_item(TableName=_table(), Item=_typed({**values, **key}))
+
+
+def change(key: Key, values: Mapping[str, Any], only_if: ConditionBase) -> bool:
+    """Set attributes of a row; return False, changing nothing, when ``only_if`` does not hold."""
+    condition = ConditionExpressionBuilder().build_expression(only_if)
+    changes = ", ".join(f"#s{i} = :s{i}" for i in range(len(values)))
+    attributes = {f"#s{i}": name for i, name in enumerate(values)} | condition.attribute_name_placeholders
+    typed = {f":s{i}": value for i, value in enumerate(values.values())} | condition.attribute_value_placeholders
+    return _conditionally(
+        client("dynamodb").update_item,
+        Key=_typed(key),
+        UpdateExpression=f"SET {changes}",
+        ConditionExpression=condition.condition_expression,
+        ExpressionAttributeNames=attributes,
+        ExpressionAttributeValues=_typed(typed),
+    )
+
+
+def _conditionally(write: Any, **arguments: Any) -> bool:
+    try:
+        write(TableName=_table(), **arguments)
+    except ClientError as error:
+        if error_code(error) != "ConditionalCheckFailedException":
+            raise
+        return False
+    return True
+
+
+def _table() -> str:
+    return environment(names.LEDGER_TABLE)
+
+
+def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
+    serialize = TypeSerializer().serialize
+    return {name: serialize(_exact(value)) for name, value in values.items() if value is not None}
+
+
+def _exact(value: Any) -> Any:
+    if isinstance(value, float):
+        return Decimal(str(value))
+    if isinstance(value, (list, tuple)):
+        return [_exact(item) for item in value]
+    return value
+
+
+def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
+    deserialize = TypeDeserializer().deserialize
+    return {name: _number(deserialize(value)) for name, value in item.items()}
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value
