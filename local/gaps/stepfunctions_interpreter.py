@@ -11,7 +11,7 @@ tests beside this file show them one by one). Both backends are replaced by
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moto.core.base_backend import BackendDict
 from moto.stepfunctions import models, responses
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def install(cloud: Cloud) -> None:
     """Put the interpreter behind moto's Step Functions API and CloudFormation."""
     bound = type("StepFunctionBackend", (LaptopStepFunctions,), {"cloud": cloud})
-    backends = BackendDict(bound, "stepfunctions")
+    backends: BackendDict[Any] = BackendDict(bound, "stepfunctions")
     models.stepfunctions_backends = backends
     responses.stepfunctions_backends = backends
     responses.default_user_config["stepfunctions"] = {"execute_state_machine": False}  # moto's own interpreter is off

@@ -49,7 +49,8 @@ def request(value: Any, shape: Shape | None) -> Any:
     if isinstance(shape, StructureShape) and isinstance(value, Mapping):
         names = _member_names(shape)
         members = shape.members
-        return {names.get(key, key): request(item, members.get(names.get(key, key))) for key, item in value.items()}
+        known = [(names.get(str(key), str(key)), item) for key, item in value.items()]
+        return {name: request(item, members.get(name)) for name, item in known}
     if isinstance(shape, ListShape) and isinstance(value, list):
         return [request(item, shape.member) for item in value]
     if isinstance(shape, MapShape) and isinstance(value, Mapping):
@@ -132,7 +133,7 @@ def _type_problem(value: Any, shape: Shape | None, path: str) -> Iterator[tuple[
 
 
 def _member_names(shape: StructureShape) -> dict[str, str]:
-    return {_pascal(name): name for name in shape.members}
+    return {_pascal(str(name)): str(name) for name in shape.members}
 
 
 def _pascal(name: str) -> str:
