@@ -1,0 +1,199 @@
+"""The entry of every container.
+
+    python3 -m training.launch train       # a training job: torchrun over all hosts
+    python3 -m training.launch prepare     # a processing job
+    python3 -m training.launch evaluate    # a processing job
+
+Checks the wheels, starts the program as a child, passes SIGTERM on to it, and
+leaves the end of the true traceback where SageMaker looks for it:
+``output/failure`` (training) or ``output/message`` (processing). Standard library
+only, because the wheels are not there yet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+from contract import keys
+from training.container import Container, Hosts
+from training.wheels import CannotInstall, install_missing
+
+PROGRAMS = ("train", "prepare", "evaluate")
+STOPPED = 143  # 128 + SIGTERM
+FAILURE_LIMIT = 1000  # SageMaker shows the first 1,024 characters
+TAIL_LINES = 60
+RESOLVE_SECONDS = 120  # names of hosts appear a little after their containers
+GRACE_SECONDS = 100  # of the 120 between SIGTERM and SIGKILL
+LOST_PEER = ("Connection closed by peer", "Connection reset by peer", "Connection refused")
+LOST_PEER_SECONDS = 5  # lets the host that really failed end, and be named, first
+LOST_PEER_NOTE = "This host lost the others; the cause is the failure of another host."
+FIRST_PORT, PORTS = 20_000, 10_000  # below the ports that systems hand out to clients
+
+
+class CannotStart(Exception):
+    """The job cannot begin; the message is its failure text."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run one program; return the exit status for SageMaker."""
+    if len(arguments) != 1 or arguments[0] not in PROGRAMS:
+        print(f"usage: python3 -m training.launch {'|'.join(PROGRAMS)}", file=sys.stderr)
+        return 2
+    program, container = arguments[0], Container.here()
+    try:
+        environment = _environment(program, container)
+        command = _torchrun(container.hosts(), environment) if program == "train" else _python(program)
+    except (CannotStart, CannotInstall) as error:
+        return _fail(container, program, str(error))
+    _error_file(container).parent.mkdir(parents=True, exist_ok=True)
+    child = Child(command, environment)
+    status = child.wait()
+    if child.stopped:
+        return STOPPED
+    if status:
+        return _fail(container, program, _reason(child, container, status))
+    if program == "train" and container.hosts().rank == 0 and not (container.model / keys.MODEL_WEIGHTS).exists():
+        return _fail(container, program, f"training ended without writing {container.model / keys.MODEL_WEIGHTS}")
+    return 0
+
+
+class Child:
+    """The program's process: its output is passed on, its end remembered.
+
+    Args:
+        command: what to run.
+        environment: all of its variables.
+    """
+
+    def __init__(self, command: list[str], environment: Mapping[str, str]) -> None:
+        self.stopped = False
+        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        signal.signal(signal.SIGTERM, self._stop)
+        self._process = subprocess.Popen(
+            command, env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        )
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.stopped = True
+        self._process.send_signal(signal.SIGTERM)
+
+    def wait(self) -> int:
+        """Pass output on until the program ends; return its status, negative for a signal."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+            self.tail.append(line.rstrip("\n"))
+        return self._process.wait()
+
+
+def _environment(program: str, container: Container) -> dict[str, str]:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "TORCHELASTIC_ERROR_FILE": str(_error_file(container))}
+    inputs = container.channel if program == "train" else container.processing_input
+    packages = container.base / "packages"
+    if inputs("wheels").exists() and install_missing(inputs("wheels"), packages):
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(packages), os.environ.get("PYTHONPATH", "")]))
+    cores = len(os.sched_getaffinity(0))
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, cores // _devices())))
+    environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic matrix products on GPUs
+    return environment
+
+
+def _python(program: str) -> list[str]:
+    return [sys.executable, "-m", f"training.{program}"]
+
+
+def _torchrun(hosts: Hosts, environment: dict[str, str]) -> list[str]:
+    """Return the command that starts this host's ranks; ``environment`` gains what the hosts need to meet."""
+    command = [
+        sys.executable, "-m", "torch.distributed.run",
+        f"--nproc-per-node={_devices()}", f"--shutdown-timeout={GRACE_SECONDS}", "--max-restarts=0",
+    ]  # fmt: skip
+    if len(hosts.all) == 1:
+        command += ["--standalone"]
+    else:
+        _wait_for_name(hosts.leader, RESOLVE_SECONDS)
+        if hosts.interface in {name for _, name in socket.if_nameindex()}:
+            environment |= {"GLOO_SOCKET_IFNAME": hosts.interface, "NCCL_SOCKET_IFNAME": hosts.interface}
+        command += [
+            f"--nnodes={len(hosts.all)}", f"--node-rank={hosts.rank}",
+            f"--master-addr={hosts.leader}", f"--master-port={_port(environment)}",
+        ]  # fmt: skip
+    return [*command, "-m", "training.train"]
+
+
+def _devices() -> int:
+    """Return how many ranks this host runs: one a GPU, or one."""
+    return max(1, len([name for name in os.listdir("/dev") if name.startswith("nvidia") and name[6:].isdigit()]))
+
+
+def _port(environment: Mapping[str, str]) -> int:
+    """Return the port where the ranks meet: the same on all hosts of a job, another one for another job."""
+    job = environment.get("TRAINING_JOB_NAME", "")
+    return FIRST_PORT + int.from_bytes(hashlib.sha256(job.encode()).digest()[:4], "big") % PORTS
+
+
+def _wait_for_name(host: str, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            socket.getaddrinfo(host, None)
+            return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise CannotStart(f"the first host, {host!r}, has no address after {seconds:g} s ({error})") from error
+            time.sleep(1)
+
+
+def _reason(child: Child, container: Container, status: int) -> str:
+    """Return why the program failed, its last part within SageMaker's limit."""
+    path = _error_file(container)
+    if path.exists():
+        entry = json.loads(path.read_text())["message"]
+        text = entry["extraInfo"]["py_callstack"] if isinstance(entry, dict) else str(entry)
+    else:
+        lines = list(child.tail)
+        starts = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+        text = "\n".join(lines[starts[-1] :] if starts else lines)
+    return text.strip() or f"the program ended with status {status}"
+
+
+def _error_file(container: Container) -> Path:
+    """Return where torchrun leaves the failing rank's error, as torch's ``record`` decorator wrote it."""
+    return container.base / "output/error.json"
+
+
+def _fail(container: Container, program: str, text: str) -> int:
+    """Leave the end of ``text`` where SageMaker looks for it; return the exit status."""
+    print(text, file=sys.stderr, flush=True)
+    if any(sign in text for sign in LOST_PEER):
+        time.sleep(LOST_PEER_SECONDS)
+        text = f"{LOST_PEER_NOTE}\n{ending(text, FAILURE_LIMIT - len(LOST_PEER_NOTE) - 1)}"
+    path = container.failure if program == "train" else container.message
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(ending(text, FAILURE_LIMIT))
+    return 1
+
+
+def ending(text: str, limit: int) -> str:
+    """Return the last ``limit`` characters of ``text``, from the start of a line where that leaves something."""
+    if len(text) <= limit:
+        return text
+    kept = text[-limit:]
+    head, newline, rest = kept.partition("\n")
+    return rest if newline and rest else kept
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

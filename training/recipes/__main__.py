@@ -1,0 +1,53 @@
+"""Writes contract/recipes.json: ``python -m training.recipes``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import contract
+from contract.parsing import to_dict
+from training import recipes
+from training.recipes import Recipe
+
+PATH = Path(contract.__file__).with_name("recipes.json")
+LIMITS = ("minimum", "maximum", "choices")
+
+
+def describe() -> str:
+    """Return the text of recipes.json."""
+    found = {name: _recipe(recipes.load(name)) for name in recipes.names()}
+    return json.dumps(found, indent=2) + "\n"
+
+
+def _recipe(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "summary": recipe.summary,
+        "accepts": list(recipe.accepts),
+        "needs_target": recipe.needs_target,
+        "metric": recipe.metric,
+        "higher_is_better": recipe.higher_is_better,
+        "throughput": to_dict(recipe.throughput),
+        "options": _options(recipe.options),
+        "defaults": {section: dict(table) for section, table in recipe.defaults.items()},
+    }
+
+
+def _options(options: type) -> dict[str, Any]:
+    hints = get_type_hints(options)
+    return {
+        field.name: {
+            "type": hints[field.name].__name__,
+            "doc": field.metadata["doc"],
+            "default": field.default,
+            **{limit: to_dict(field.metadata[limit]) for limit in LIMITS if field.metadata[limit] is not None},
+        }
+        for field in dataclasses.fields(options)
+    }
+
+
+if __name__ == "__main__":
+    PATH.write_text(describe())
+    print(f"{PATH} is fresh")
