@@ -145,12 +145,16 @@ def _allowed(hint: Any, metadata: Mapping[str, Any]) -> str:
     )
     minimum, maximum = metadata.get("minimum"), metadata.get("maximum")
     if minimum is not None and maximum is not None:
-        return f"{noun} from {minimum:g} to {maximum:g}"
+        return f"{noun} from {_number(minimum)} to {_number(maximum)}"
     if minimum is not None:
-        return f"{noun} of at least {minimum:g}"
+        return f"{noun} of at least {_number(minimum)}"
     if maximum is not None:
-        return f"{noun} of at most {maximum:g}"
+        return f"{noun} of at most {_number(maximum)}"
     return noun
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 def to_dict(value: Any) -> Any:
