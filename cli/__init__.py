@@ -1,0 +1,18 @@
+"""The ``tandem`` command: submits data, follows runs, serves predictions, on AWS or on a laptop.
+
+It speaks only boto3: whichever endpoint, profile and region it is given, it finds
+the buckets, the ledger and the state machines in the outputs of the stacks there.
+
+    main        composes the commands
+    commands/   one file a command
+    options     the options that every command takes
+    errors      exit codes, and errors as people read them
+    aws         the session, and what is deployed in the account
+    ledger      runs and champions, as the ledger has them
+    follow      a run's progress, computed from its history (pure)
+    watch       fetches what follow needs while a run goes on
+    render      how things look in a terminal, and as JSON
+    template    a commented project.toml
+    children    child programs that end with this one
+    checks      what `doctor` looks at
+"""

@@ -1,0 +1,5 @@
+"""``python -m cli`` is ``tandem``."""
+
+from cli.main import main
+
+main()

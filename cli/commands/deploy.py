@@ -1,0 +1,40 @@
+"""``tandem deploy``: the stacks, from the templates that the CDK synthesises."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from cli.children import Child, end_on_signals
+from cli.options import Context
+
+
+def deploy(
+    context: Context,
+    wheels: Annotated[
+        bool, typer.Option(help="Bring the training container's extra packages along; a laptop has them installed.")
+    ] = True,
+) -> None:
+    """Deploy the application. On AWS, `make cdk ARGS="deploy --all"` shows changes before it makes them."""
+    end_on_signals()
+    arguments = [] if wheels else ["--no-wheels"]
+    with Child("infra.apply", *arguments, environment=_environment(context)) as child:
+        child.wait()
+    found = context.account.installation
+    context.out.document(asdict(found))
+    context.out.show("Deployed.", *(f"  {name:<17} {value}" for name, value in asdict(found).items()))
+    context.out.show(f"Upload to s3://{found.data_bucket}/TENANT/PROJECT/inbox/, or use tandem submit.")
+
+
+def _environment(context: Context) -> dict[str, str]:
+    """Return the common options as the variables that any AWS client reads."""
+    options = context.options
+    given = {
+        "AWS_PROFILE": options.profile,
+        "AWS_REGION": options.region,
+        "AWS_DEFAULT_REGION": options.region,
+        "AWS_ENDPOINT_URL": options.endpoint_url,
+    }
+    return {name: value for name, value in given.items() if value}

@@ -1,0 +1,56 @@
+"""``tandem models``: a project's model versions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from cli import ledger, render
+from cli.aws import split_project
+from cli.errors import NotFound
+from cli.options import Context
+from contract import names
+
+
+def models(
+    context: Context,
+    project: Annotated[str, typer.Argument(metavar="TENANT/PROJECT", help="The project.")],
+) -> None:
+    """List a project's model versions, newest first; the champion is marked."""
+    tenant, name = split_project(project)
+    champion = ledger.champion(context.account, tenant, name) or {}
+    found = [_version(package, champion) for package in ledger.versions(context.account, tenant, name)]
+    if not found:
+        raise NotFound(f"{project} has no model versions.", f"`tandem runs {project}` tells what ran.")
+    context.out.document(found)
+    context.out.show(
+        render.table(
+            ("version", "in service", "made", "run", "metrics"),
+            (
+                (
+                    item["version"],
+                    Text("champion", style="bold green") if item["champion"] else None,
+                    str(item["created"])[:19],
+                    item["run"],
+                    ", ".join(f"{name} {value}" for name, value in item["metrics"].items()),
+                )
+                for item in found
+            ),
+        )
+    )
+
+
+def _version(package: dict[str, Any], champion: dict[str, Any]) -> dict[str, Any]:
+    properties = package.get("CustomerMetadataProperties") or {}
+    tags = {"run": properties.get("run") or properties.get(names.TAG_RUN)}
+    return {
+        "version": package.get("ModelPackageVersion"),
+        "champion": package["ModelPackageArn"] == champion.get("package_arn"),
+        "created": package.get("CreationTime"),
+        "package_arn": package["ModelPackageArn"],
+        "approval": package.get("ModelApprovalStatus"),
+        "run": tags["run"],
+        "metrics": {key: value for key, value in properties.items() if key != "run"},
+    }

@@ -1,0 +1,90 @@
+"""``tandem predict``: asks the model in service."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from botocore.exceptions import ClientError
+
+from cli import ledger, render
+from cli.aws import Account, error_code, split_project
+from cli.errors import BadArgument, CommandError, Exit, NotFound
+from cli.options import Context
+
+CONTENT_TYPES = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".csv": "text/csv",
+    ".json": "application/json",
+    ".npy": "application/x-npy",
+}
+BODY_LIMIT = 4 * 1024 * 1024  # of a serverless endpoint; a real-time one takes 6 MiB
+SHOWN = 20
+
+
+def predict(
+    context: Context,
+    project: Annotated[str, typer.Argument(metavar="TENANT/PROJECT", help="The project.")],
+    file: Annotated[Path, typer.Argument(help="PNG or JPEG image, CSV, JSON or npy.")],
+) -> None:
+    """Ask the model in service about the rows of a file."""
+    answer = ask(context.account, *split_project(project), file)
+    context.out.document(answer)
+    rows = [_row(number, each) for number, each in enumerate(answer["predictions"], start=1)]
+    context.out.show(render.table(("row", "label", "probability", "next"), rows[:SHOWN]))
+    if len(rows) > SHOWN:
+        context.out.show(f"... and {len(rows) - SHOWN} more; --json has them all")
+
+
+def ask(account: Account, tenant: str, project: str, file: Path) -> dict[str, Any]:
+    """Return the endpoint's answer, ``{"predictions": [{"label", "probabilities"}]}``, with version and endpoint."""
+    content_type, body = CONTENT_TYPES.get(file.suffix.lower()), _read(file)
+    if content_type is None:
+        raise BadArgument(
+            f"{file}: {file.suffix or 'no ending'} is not understood; expected {', '.join(CONTENT_TYPES)}."
+        )
+    champion = ledger.champion(account, tenant, project)
+    if champion is None:
+        raise NotFound(
+            f"No model of {tenant}/{project} is in service.", f"`tandem runs {tenant}/{project}` tells what ran."
+        )
+    answer = _invoke(account, champion["endpoint"], content_type, body)
+    return {**answer, "endpoint": champion["endpoint"], "version": int(str(champion["version"]))}
+
+
+def _read(file: Path) -> bytes:
+    try:
+        body = file.read_bytes()
+    except OSError as error:
+        raise BadArgument(f"{file} cannot be read: {error.strerror}.") from error
+    if len(body) > BODY_LIMIT:
+        raise BadArgument(
+            f"{file} has {render.size(len(body))}; an endpoint takes {render.size(BODY_LIMIT)}.", "Send fewer rows."
+        )
+    return body
+
+
+def _invoke(account: Account, endpoint: str, content_type: str, body: bytes) -> dict[str, Any]:
+    try:
+        answer = account.client("sagemaker-runtime").invoke_endpoint(
+            EndpointName=endpoint, ContentType=content_type, Accept="application/json", Body=body
+        )
+    except ClientError as error:
+        if error_code(error) != "ModelError":
+            raise
+        refused = CommandError(f"The model refused: {error.response.get('OriginalMessage') or error}")
+        if 400 <= int(error.response.get("OriginalStatusCode") or 500) < 500:
+            refused.code = Exit.REFUSED
+        raise refused from error
+    answered: dict[str, Any] = json.loads(answer["Body"].read())
+    return answered
+
+
+def _row(number: int, prediction: dict[str, Any]) -> tuple[Any, ...]:
+    ranked = sorted(prediction["probabilities"].items(), key=lambda pair: -pair[1])
+    following = ", ".join(f"{label} {probability:.3f}" for label, probability in ranked[1:3])
+    return number, prediction["label"], f"{prediction['probabilities'][prediction['label']]:.4f}", following

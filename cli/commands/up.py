@@ -1,0 +1,30 @@
+"""``tandem up``: the laptop cloud, in the foreground."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli import laptop
+from cli.checks import PORT
+from cli.children import end_on_signals
+from cli.options import Context
+
+
+def up(
+    context: Context,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 takes a free one.")] = PORT,
+    root: Annotated[Path, typer.Option(help="Folder for its files.")] = Path(".tandem"),
+) -> None:
+    """Start the laptop cloud; Ctrl-C stops it and everything that it started."""
+    end_on_signals()
+    with laptop.running(root, port=port) as cloud:
+        context.out.document(
+            {"endpoint_url": cloud.endpoint_url, "environment": cloud.environment, "log": str(cloud.log)}
+        )
+        context.out.show(f"The laptop cloud answers at {cloud.endpoint_url}. In another terminal:", "")
+        context.out.show(*(f"  export {name}={value}" for name, value in cloud.environment.items()))
+        context.out.show("  tandem deploy --no-wheels", "", f"Its log is {cloud.log}. Ctrl-C stops everything.")
+        cloud.child.wait()

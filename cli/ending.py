@@ -1,0 +1,114 @@
+"""How a run ended: waits for its document, shows it, and gives the exit code."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.text import Text
+
+from cli import ledger, render, watch
+from cli.errors import CommandError, Exit
+from cli.follow import Progress, explain_failure
+from cli.options import Context
+from contract import keys
+from contract.run import Outcome
+
+SETTLE_SECONDS = 90.0  # an execution that failed is settled by an event, a little later
+
+
+def follow_run(context: Context, run: str, title: str) -> int:
+    """Follow a run of the pipeline until it is settled; return the exit code of its outcome."""
+    document = follow_to_document(context, run, title)
+    context.out.document(summary(context, document))
+    show(context, document)
+    return Exit.of(document["outcome"])
+
+
+def follow_to_document(context: Context, run: str, title: str) -> dict[str, Any]:
+    """Follow a run of the pipeline until it is settled; return run.json."""
+    row = ledger.find_run(context.account, run)
+    arn = (row and row.execution_arn) or watch.execution_of(context.account, run)
+    watch.wait_for_start(context.account, arn)
+    progress = watch.show(watch.Watcher(context.account, arn), context.out, title)
+    return settled(context, run, progress)
+
+
+def settled(context: Context, run: str, progress: Progress) -> dict[str, Any]:
+    """Return run.json of a run whose execution has ended.
+
+    Raises:
+        CommandError: when it is not there in time, with what the execution says.
+    """
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < deadline:
+        row = ledger.find_run(context.account, run)
+        document = ledger.run_document(context.account, row) if row and row.ended else None
+        if document is not None:
+            return document
+        time.sleep(watch.POLL_SECONDS / 2)
+    raise CommandError(
+        f"Run {run} ended as {progress.status}, but was not settled within {SETTLE_SECONDS:.0f} s.\n"
+        f"{explain_failure(progress)}".rstrip(),
+        "The log group of the settle function tells why.",
+    )
+
+
+def summary(context: Context, document: dict[str, Any]) -> dict[str, Any]:
+    """Return what a program wants to know of a settled run."""
+    evaluation = document.get("evaluation") or {}
+    kept = (
+        "run",
+        "tenant",
+        "project",
+        "outcome",
+        "reasons",
+        "started",
+        "ended",
+        "endpoint",
+        "usd",
+        "package",
+        "failure",
+    )
+    prefix = keys.run_prefix(document["tenant"], document["project"], document["run"])
+    return {
+        **{name: document.get(name) for name in kept},
+        "metric": evaluation.get("metric"),
+        "metrics": evaluation.get("metrics"),
+        "report": f"s3://{context.account.installation.artifacts_bucket}/{prefix}{keys.REPORT}",
+    }  # fmt: skip
+
+
+def show(context: Context, document: dict[str, Any]) -> None:
+    """Show how a settled run ended."""
+    out = context.out
+    out.show("", Text.assemble(render.outcome(document["outcome"]), f"  {document['run']}"))
+    out.show(*(f"  {reason}" for reason in document["reasons"]))
+    for name, value in facts(document).items():
+        out.show(Text.assemble((f"  {name:<12}", "dim"), value))
+    if document["outcome"] in (Outcome.FAILED, Outcome.STOPPED):
+        _show_failure(context, document.get("failure") or {})
+    out.show(Text(f"  tandem report {document['run']} --open", style="dim"))
+
+
+def facts(document: dict[str, Any]) -> dict[str, str]:
+    """Return what a person wants to know of a settled run, by name; what it has not got is left out."""
+    evaluation, expected = document.get("evaluation") or {}, (document.get("plan") or {}).get("expected") or {}
+    found = {}
+    if evaluation:
+        metric = evaluation["metric"]
+        found["test"] = f"{metric} {evaluation['metrics'][metric]:.4f} on {evaluation['rows']:,} held-out rows"
+    if document.get("endpoint"):
+        found["endpoint"] = document["endpoint"]
+    if document.get("usd") is not None:
+        planned = f" (about {render.dollars(expected['usd'])} was expected)" if expected.get("usd") is not None else ""
+        found["AWS cost"] = f"{render.dollars(document['usd'])}{planned}"
+    return found
+
+
+def _show_failure(context: Context, failure: dict[str, Any]) -> None:
+    where = f" in {failure['state']!r}" if failure.get("state") else ""
+    context.out.show(Text(f"  {failure.get('error') or 'failed'}{where}", style="red"))
+    text = failure.get("log") or failure.get("cause") or ""
+    for line in text.strip().splitlines()[-25:]:
+        context.out.show(f"    {line}")

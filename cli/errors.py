@@ -1,0 +1,123 @@
+"""Exit codes, and errors as people read them.
+
+TandemError
+└── CommandError        a mistake or a missing thing, with the exit code it ends in
+    ├── BadArgument     an argument that cannot be meant (2)
+    ├── NotDeployed     nothing there to talk to (4)
+    └── NotFound        no such run, project or version (5)
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from contract.errors import InvalidConfig, InvalidUpload, TandemError
+from contract.run import Outcome
+
+
+class Exit(IntEnum):
+    """What the exit code of ``tandem`` means."""
+
+    GOOD = 0  # done; a run that ended as DEPLOYED or KEPT_CHAMPION
+    FAILED = 1  # the run ended as FAILED or STOPPED, or doctor found something missing
+    USAGE = 2  # an option or argument that cannot be meant
+    REFUSED = 3  # the run ended as REJECTED or REFUSED, or the file or project.toml was refused before upload
+    UNREACHABLE = 4  # no endpoint, no credentials, no permission, or Tandem is not deployed there
+    NOT_FOUND = 5  # no such run, project or version
+    BUG = 70  # our mistake; the traceback is printed
+    INTERRUPTED = 130  # Ctrl-C
+
+    @classmethod
+    def of(cls, outcome: str) -> Exit:
+        """Return the exit code of a run's outcome."""
+        return {
+            Outcome.DEPLOYED: cls.GOOD,
+            Outcome.KEPT_CHAMPION: cls.GOOD,
+            Outcome.REJECTED: cls.REFUSED,
+            Outcome.REFUSED: cls.REFUSED,
+            Outcome.FAILED: cls.FAILED,
+            Outcome.STOPPED: cls.FAILED,
+        }[Outcome(outcome)]
+
+
+class CommandError(TandemError):
+    """What went wrong and, on lines of its own, how to fix it."""
+
+    code = Exit.FAILED
+
+    def __init__(self, message: str, fix: str = "") -> None:
+        self.message, self.fix = message, fix
+        super().__init__(f"{message}\n{fix}" if fix else message)
+
+
+class BadArgument(CommandError):
+    """An argument that cannot be meant."""
+
+    code = Exit.USAGE
+
+
+class NotDeployed(CommandError):
+    """Nothing there to talk to."""
+
+    code = Exit.UNREACHABLE
+
+
+class NotFound(CommandError):
+    """No such run, project or version."""
+
+    code = Exit.NOT_FOUND
+
+
+def explain(error: Exception) -> CommandError | None:
+    """Return ``error`` as a person should read it; None when it is a mistake of ours."""
+    if isinstance(error, CommandError):
+        return error
+    if isinstance(error, (InvalidConfig, InvalidUpload)):
+        refused = CommandError(str(error))
+        refused.code = Exit.REFUSED
+        return refused
+    if isinstance(error, TandemError):
+        return CommandError(str(error))
+    if type(error).__module__.startswith("botocore"):
+        return _explain_aws(error)
+    return None
+
+
+LAPTOP = "Start the laptop cloud with `tandem up` and export the lines it prints, or choose an account with --profile."
+
+
+def _explain_aws(error: Exception) -> CommandError | None:
+    from botocore import exceptions as aws
+
+    if isinstance(error, aws.ClientError):
+        return _explain_client_error(error)
+    if isinstance(error, (aws.NoCredentialsError, aws.PartialCredentialsError, aws.TokenRetrievalError)):
+        return NotDeployed(f"There are no AWS credentials: {error}.", LAPTOP)
+    if isinstance(error, aws.ProfileNotFound):
+        return BadArgument(f"--profile: {error}.", "`aws configure list-profiles` lists what there is.")
+    if isinstance(error, aws.NoRegionError):
+        return BadArgument("No region is chosen.", "Give --region, or set AWS_REGION.")
+    if isinstance(error, aws.InvalidRegionError):
+        return BadArgument(f"--region: {error}", "A region looks like us-east-1.")
+    if isinstance(error, (aws.HTTPClientError, aws.ConnectionError)):
+        return NotDeployed(f"The endpoint does not answer: {error}", LAPTOP)
+    if isinstance(error, ValueError) or "endpoint" in str(error).lower():
+        return BadArgument(str(error), "--endpoint-url looks like http://localhost:4566.")
+    return None
+
+
+_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "ExpiredToken", "ExpiredTokenException",
+           "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"}  # fmt: skip
+
+
+def _explain_client_error(error: Exception) -> CommandError:
+    from botocore.exceptions import ClientError
+
+    assert isinstance(error, ClientError)
+    code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+    text = f"{error.operation_name}: {code}: {message}"
+    if code in _DENIED:
+        return NotDeployed(
+            f"The account does not allow it. {text}", "Check --profile and what its role may do; `tandem doctor` helps."
+        )
+    return CommandError(f"AWS refused. {text}")

@@ -1,0 +1,78 @@
+"""The laptop cloud as a child program: ``python -m local``."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cli.children import Child
+from cli.errors import CommandError
+
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Laptop:
+    """A laptop cloud that answers."""
+
+    child: Child
+    endpoint_url: str
+    environment: dict[str, str]  # points any AWS client at it
+    log: Path
+
+
+@contextmanager
+def running(root: Path, *, port: int, keep: bool = False) -> Iterator[Laptop]:
+    """Start a bootstrapped laptop cloud, and stop it and all it started at the end.
+
+    Args:
+        root: folder for its files; made if missing.
+        port: TCP port; 0 takes a free one.
+        keep: leave it up when the block ends well.
+
+    Raises:
+        CommandError: when it does not start.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    log = root / "laptop-cloud.log"
+    child = Child("local", "--bootstrap", "--port", str(port), "--root", str(root.resolve()), log=log)
+    left_well = False
+    try:
+        yield _answering(child, log)
+        left_well = True
+    finally:
+        if not (keep and left_well):
+            child.stop()
+
+
+def _answering(child: Child, log: Path) -> Laptop:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        child.check()
+        told = _announcement(log)
+        if told:
+            return Laptop(child=child, log=log, endpoint_url=told["endpoint_url"], environment=told["environment"])
+        time.sleep(0.05)
+    raise CommandError(f"The laptop cloud did not start within {START_SECONDS:.0f} s.\n{child.tail()}", f"See {log}.")
+
+
+def _announcement(log: Path) -> dict[str, Any] | None:
+    """Return the line of JSON with which the laptop cloud says that it answers; None before."""
+    for line in log.read_text(errors="replace").splitlines(keepends=True):
+        if line.startswith('{"endpoint_url"') and line.endswith("\n"):
+            told: dict[str, Any] = json.loads(line)
+            return told
+    return None
+
+
+def use(environment: dict[str, str]) -> None:
+    """Have this process and its children talk to the laptop cloud, whatever profile was chosen before."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        os.environ.pop(name, None)
+    os.environ.update(environment)

@@ -1,0 +1,52 @@
+"""The ``tandem`` command. This file only composes; each command is a file of ``commands/``.
+
+Exit codes: 0 done, or DEPLOYED or KEPT_CHAMPION; 1 the run FAILED or was
+STOPPED; 2 an option or argument that cannot be meant; 3 REJECTED or REFUSED;
+4 not deployed or not reachable; 5 no such run, project or version; 70 a bug;
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from cli.commands.demo import demo
+from cli.commands.deploy import deploy
+from cli.commands.destroy import destroy
+from cli.commands.doctor import doctor
+from cli.commands.logs import logs
+from cli.commands.models import models
+from cli.commands.new import new
+from cli.commands.predict import predict
+from cli.commands.report import report
+from cli.commands.rollback import rollback
+from cli.commands.runs import runs
+from cli.commands.submit import submit
+from cli.commands.up import up
+from cli.commands.watch import watch
+from cli.options import remember, with_options
+
+COMMANDS = {
+    "Start": (demo, doctor, up, deploy),
+    "Work": (new, submit, runs, watch, logs, report),
+    "Serve": (models, predict, rollback),
+    "End": (destroy,),
+}
+
+EXIT_CODES = """Exit codes: 0 done (DEPLOYED, KEPT_CHAMPION); 1 FAILED or STOPPED; 2 wrong usage; 3 REJECTED or REFUSED;
+4 not deployed or not reachable; 5 no such run, project or version; 70 a bug in Tandem; 130 interrupted."""
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, epilog=EXIT_CODES)
+app.callback()(remember)
+for panel, commands in COMMANDS.items():
+    for command in commands:
+        app.command(command.__name__, rich_help_panel=panel)(with_options(command))
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="tandem")
+
+
+if __name__ == "__main__":
+    main()

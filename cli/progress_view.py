@@ -1,0 +1,128 @@
+"""Draws a run's progress: as a picture that is redrawn, or as lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from cli.follow import Progress, Step
+from cli.render import dollars, seconds
+
+EPOCHS_SHOWN = 5
+_SPINNER = Spinner("dots", style="cyan")
+
+
+def epoch_text(values: Mapping[str, float], wanted: int | None) -> str:
+    """Return one epoch in a line: ``epoch 3/15  loss 0.1234  validation accuracy 0.9712``."""
+    count = f"{values['epoch']:.0f}/{wanted}" if wanted else f"{values['epoch']:.0f}"
+    parts = [f"epoch {count}"]
+    if "train_loss" in values:
+        parts.append(f"loss {values['train_loss']:.4f}")
+    parts += [
+        f"{name.replace('_', ' ')} {value:.4f}" for name, value in values.items() if name.startswith("validation_")
+    ]
+    if "samples_per_second" in values:
+        parts.append(f"{values['samples_per_second']:,.0f} rows/s")
+    return "  ".join(parts)
+
+
+def cost_text(progress: Progress) -> str:
+    """Return what the run would cost on AWS, once that is planned."""
+    if not progress.expected:
+        return ""
+    about = f"on AWS about {dollars(progress.expected.get('usd'))}"
+    worst = progress.worst_case.get("usd")
+    return f"{about}, at most {dollars(worst)}" if worst is not None else about
+
+
+def elapsed(progress: Progress) -> float:
+    """Return the seconds since the start, up to the end or now."""
+    if progress.started is None:
+        return 0.0
+    return ((progress.ended or datetime.now(UTC)) - progress.started).total_seconds()
+
+
+def picture(progress: Progress, title: str) -> RenderableType:
+    """Return the whole progress as it is now."""
+    parts: list[RenderableType] = [Text(title, style="bold"), _steps_table(progress)]
+    if progress.epochs:
+        parts += [Text(), _epochs_table(progress)]
+    parts += [Text(), _foot(progress)]
+    return Group(*parts)
+
+
+def _steps_table(progress: Progress) -> RenderableType:
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=2)
+    grid.add_column(min_width=34)
+    grid.add_column(justify="right", min_width=10)
+    grid.add_column()
+    for step in progress.steps():
+        grid.add_row(*_step_row(step))
+    return grid
+
+
+def _step_row(step: Step) -> tuple[RenderableType, ...]:
+    mark: RenderableType = Text("✓", style="green")
+    if step.error:
+        mark = Text("✗", style="red")
+    elif step.left is None:
+        mark = _SPINNER
+    name = Text("  " * step.depth + step.name, style="bold" if step.left is None else "dim" if step.depth else "")
+    took = step.seconds if step.seconds is not None else (datetime.now(UTC) - step.entered).total_seconds()
+    again = f"x{step.visits}" if step.visits > 1 else ""
+    return mark, name, Text(seconds(took)), Text(" ".join(part for part in (again, step.error) if part), style="dim")
+
+
+def _epochs_table(progress: Progress) -> RenderableType:
+    metric = [name for name in progress.epochs[-1] if name.startswith("validation_") and name != "validation_loss"]
+    columns = ["train_loss", "validation_loss", *metric]
+    made = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for header in ["epoch", *columns, "samples_per_second"]:
+        made.add_column(header.replace("samples_per_second", "rows/s").replace("_", " "), justify="right")
+    wanted = f"/{progress.epochs_wanted}" if progress.epochs_wanted else ""
+    for values in progress.epochs[-EPOCHS_SHOWN:]:
+        numbers = [f"{values[name]:.4f}" if name in values else "-" for name in columns]
+        made.add_row(f"{values['epoch']:.0f}{wanted}", *numbers, f"{values.get('samples_per_second', 0):,.0f}")
+    return made
+
+
+def _foot(progress: Progress) -> RenderableType:
+    so_far, expected = elapsed(progress), progress.expected.get("seconds")
+    text = f"{seconds(so_far)} elapsed"
+    if expected:
+        text += f", about {seconds(expected)} expected"
+    cost = cost_text(progress)
+    line = Text(f"{text}; {cost}" if cost else text)
+    if not expected or progress.finished:
+        return line
+    return Group(ProgressBar(total=expected, completed=min(so_far, expected), width=46), line)
+
+
+class Lines:
+    """Says each thing once, in plain lines, for a log file or a pipe."""
+
+    def __init__(self) -> None:
+        self._visits: set[tuple[int, str]] = set()
+        self._epochs = 0
+        self._planned = False
+
+    def news(self, progress: Progress) -> Iterator[str]:
+        """Yield the lines that ``progress`` adds to what was said before."""
+        for step in progress.steps():
+            if (step.depth, step.name) not in self._visits:
+                self._visits.add((step.depth, step.name))
+                since = (step.entered - (progress.started or step.entered)).total_seconds()
+                yield f"{seconds(since):>12}  {'  ' * step.depth}{step.name}"
+        if not self._planned and progress.expected:
+            self._planned = True
+            yield f"{'':>12}    {cost_text(progress)}; about {seconds(progress.expected.get('seconds'))}"
+        for values in progress.epochs[self._epochs :]:
+            yield f"{'':>12}    {epoch_text(values, progress.epochs_wanted)}"
+        self._epochs = max(self._epochs, len(progress.epochs))

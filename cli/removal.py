@@ -1,0 +1,149 @@
+"""Finds and removes everything of an installation: what runs, what was made at run time, the stacks, the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from cli.aws import Account, error_code
+from contract import names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One thing to remove."""
+
+    kind: str
+    name: str
+    arn: str = ""
+
+
+RETAINED = ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::KMS::Key")
+"""Types whose resources may outlive their stack, because they hold data (or the key to it)."""
+
+_LISTINGS = (
+    # kind, operation, key of the items, key of the name, key of the ARN
+    ("endpoint", "list_endpoints", "Endpoints", "EndpointName", "EndpointArn"),
+    ("endpoint configuration", "list_endpoint_configs", "EndpointConfigs", "EndpointConfigName", "EndpointConfigArn"),
+    ("model", "list_models", "Models", "ModelName", "ModelArn"),
+)
+
+
+def find_running(account: Account) -> Iterator[Item]:
+    """Yield the executions that go on; stopping one stops its jobs."""
+    outputs = (names.OUTPUT_PIPELINE_ARN, names.OUTPUT_DEPLOYMENT_ARN)
+    for machine in (account.outputs[name] for name in outputs if name in account.outputs):
+        for item in account.pages(
+            "stepfunctions", "list_executions", "executions", stateMachineArn=machine, statusFilter="RUNNING"
+        ):
+            yield Item(kind="execution", name=item["name"], arn=item["executionArn"])
+
+
+def find_endpoints(account: Account) -> Iterator[Item]:
+    """Yield the endpoints, their configurations and models: made at run time, known by their tag."""
+    for kind, operation, key, name, arn in _LISTINGS:
+        for item in account.pages("sagemaker", operation, key):
+            if _is_ours(account, item[arn]):
+                yield Item(kind=kind, name=item[name], arn=item[arn])
+
+
+def find_registry(account: Account) -> Iterator[Item]:
+    """Yield the model packages and their groups, packages first."""
+    for group in account.pages("sagemaker", "list_model_package_groups", "ModelPackageGroupSummaryList"):
+        if _is_ours(account, group["ModelPackageGroupArn"]):
+            name = group["ModelPackageGroupName"]
+            for package in account.pages(
+                "sagemaker", "list_model_packages", "ModelPackageSummaryList", ModelPackageGroupName=name
+            ):
+                yield Item(kind="model package", name=package["ModelPackageArn"], arn=package["ModelPackageArn"])
+            yield Item(kind="model package group", name=name, arn=group["ModelPackageGroupArn"])
+
+
+def find_data(account: Account) -> Iterator[Item]:
+    """Yield the buckets, tables and keys of the stacks."""
+    for stack in account.stacks():
+        for item in account.pages("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=stack):
+            if item["ResourceType"] in RETAINED and item.get("PhysicalResourceId"):
+                yield Item(kind=item["ResourceType"], name=item["PhysicalResourceId"])
+
+
+def _is_ours(account: Account, arn: str) -> bool:
+    tags = account.pages("sagemaker", "list_tags", "Tags", ResourceArn=arn)
+    return any(tag["Key"] == names.TAG_APP and tag["Value"] == names.APP for tag in tags)
+
+
+def remove(account: Account, items: Iterable[Item], say: Callable[[str], None]) -> None:
+    """Remove each item in turn; one that is gone already is fine."""
+    for item in items:
+        say(f"Removing {item.kind} {item.name}")
+        try:
+            _REMOVERS[item.kind](account, item)
+        except ClientError as error:
+            if not _is_gone(error):
+                raise
+
+
+_GONE = (
+    "NoSuchBucket", "ResourceNotFoundException", "ResourceNotFound", "ExecutionDoesNotExist", "NotFoundException", "404",
+)  # fmt: skip
+
+
+def _is_gone(error: ClientError) -> bool:
+    return error_code(error) in _GONE or "Could not find" in str(error) or "does not exist" in str(error)
+
+
+def _stop(account: Account, item: Item) -> None:
+    account.client("stepfunctions").stop_execution(executionArn=item.arn, error="Destroyed", cause="tandem destroy")
+
+
+def _delete_endpoint(account: Account, item: Item) -> None:
+    sagemaker = account.client("sagemaker")
+    sagemaker.delete_endpoint(EndpointName=item.name)
+    sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=item.name, WaiterConfig={"Delay": 5, "MaxAttempts": 120})
+
+
+def _delete_bucket(account: Account, item: Item) -> None:
+    s3 = account.client("s3")
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=item.name):
+        found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        if found:
+            objects = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]
+            s3.delete_objects(Bucket=item.name, Delete={"Objects": objects, "Quiet": True})
+    s3.delete_bucket(Bucket=item.name)
+
+
+def _delete_stack(account: Account, item: Item) -> None:
+    cloudformation = account.client("cloudformation")
+    cloudformation.delete_stack(StackName=item.name)
+    cloudformation.get_waiter("stack_delete_complete").wait(StackName=item.arn or item.name)
+
+
+def _call(service: str, operation: str, argument: str) -> Callable[[Account, Item], None]:
+    def remover(account: Account, item: Item) -> None:
+        arguments: dict[str, Any] = {argument: item.name}
+        getattr(account.client(service), operation)(**arguments)
+
+    return remover
+
+
+def _schedule_key_deletion(account: Account, item: Item) -> None:
+    kms = account.client("kms")
+    if kms.describe_key(KeyId=item.name)["KeyMetadata"]["KeyState"] != "PendingDeletion":
+        kms.schedule_key_deletion(KeyId=item.name, PendingWindowInDays=7)
+
+
+_REMOVERS: dict[str, Callable[[Account, Item], None]] = {
+    "execution": _stop,
+    "endpoint": _delete_endpoint,
+    "endpoint configuration": _call("sagemaker", "delete_endpoint_config", "EndpointConfigName"),
+    "model": _call("sagemaker", "delete_model", "ModelName"),
+    "model package": _call("sagemaker", "delete_model_package", "ModelPackageName"),
+    "model package group": _call("sagemaker", "delete_model_package_group", "ModelPackageGroupName"),
+    "stack": _delete_stack,
+    "AWS::S3::Bucket": _delete_bucket,
+    "AWS::DynamoDB::Table": _call("dynamodb", "delete_table", "TableName"),
+    "AWS::KMS::Key": _schedule_key_deletion,
+}

@@ -1,0 +1,99 @@
+"""Checks a file before it is uploaded, as far as that needs no library of its own; nothing here calls AWS."""
+
+from __future__ import annotations
+
+import csv
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from cli.errors import BadArgument
+from contract.errors import InvalidConfig, InvalidUpload, nearest
+from contract.recipes import Recipe, choose_recipe
+from contract.request import check_project
+
+PARQUET = b"PAR1"
+SNIFFED = 65_536
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return a parsed project.toml.
+
+    Raises:
+        BadArgument: when it cannot be read.
+        InvalidConfig: when it is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadArgument(f"{path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidConfig(str(path), str(error), "a TOML file in UTF-8") from error
+
+
+def check(path: Path, config: dict[str, Any]) -> Recipe:
+    """Refuse an upload that cannot become a dataset; return the recipe that will read it.
+
+    Args:
+        path: the file to upload.
+        config: the project's parsed project.toml; empty when there is none.
+
+    Raises:
+        BadArgument: when the file cannot be read.
+        InvalidConfig: for a project.toml that cannot be used with such a file.
+        InvalidUpload: for a file that the recipe cannot read.
+    """
+    if not path.is_file():
+        raise BadArgument(f"{path} is not a file.", "Give a zip of class folders with images, a CSV or a Parquet file.")
+    suffix = path.suffix.lower()
+    check_project(config, suffix)
+    table = config.get("recipe") or {}
+    recipe, _ = choose_recipe({"name": table} if isinstance(table, str) else table, suffix)
+    if suffix not in recipe.accepts:
+        raise InvalidUpload(
+            f"{path.name}: recipe {recipe.name!r} does not read {suffix or 'files without an ending'}; "
+            f"expected {', '.join(recipe.accepts)}"
+        )
+    _check_content(path, suffix, config)
+    return recipe
+
+
+def _check_content(path: Path, suffix: str, config: dict[str, Any]) -> None:
+    try:
+        with path.open("rb") as file:
+            head = file.read(SNIFFED)
+    except OSError as error:
+        raise BadArgument(f"{path} cannot be read: {error.strerror}.") from error
+    if not head:
+        raise InvalidUpload(f"{path.name} is empty")
+    if suffix == ".zip":
+        _check_zip(path)
+    elif suffix == ".parquet" and not head.startswith(PARQUET):
+        raise InvalidUpload(f"{path.name} is not a Parquet file: it does not start with PAR1")
+    elif suffix == ".csv":
+        _check_csv(path, config.get("prepare", {}).get("target", ""))
+
+
+def _check_zip(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/")]
+    except zipfile.BadZipFile as error:
+        raise InvalidUpload(f"{path.name} is not a zip file: {error}") from error
+    if not names:
+        raise InvalidUpload(f"{path.name} holds no files; expected a folder of images for each class")
+
+
+def _check_csv(path: Path, target: str) -> None:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header = next(csv.reader(file), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidUpload(f"{path.name} is not a CSV file in UTF-8: {error}") from error
+    if target and target not in header:
+        shown = ", ".join(header[:20]) + (", ..." if len(header) > 20 else "")
+        hint = nearest(target, header)
+        raise InvalidUpload(
+            f"{path.name} has no column {target!r}, which prepare.target names; its header has {shown}. {hint}".rstrip()
+        )
