@@ -44,7 +44,7 @@ def settled(context: Context, run: str, progress: Progress) -> dict[str, Any]:
     while time.monotonic() < deadline:
         row = ledger.find_run(context.account, run)
         document = ledger.run_document(context.account, row) if row and row.ended else None
-        if document is not None:
+        if document is not None and _tells_of(document, progress):
             return document
         time.sleep(watch.POLL_SECONDS / 2)
     raise CommandError(
@@ -52,6 +52,11 @@ def settled(context: Context, run: str, progress: Progress) -> dict[str, Any]:
         f"{explain_failure(progress)}".rstrip(),
         "The log group of the settle function tells why.",
     )
+
+
+def _tells_of(document: dict[str, Any], progress: Progress) -> bool:
+    """Say whether run.json is of this end of the execution, not of the one before a redrive."""
+    return (document["outcome"] in (Outcome.FAILED, Outcome.STOPPED)) == (progress.status != "SUCCEEDED")
 
 
 def summary(context: Context, document: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from cli.aws import Account, error_code
 from cli.errors import NotFound
-from contract import keys, ledger, names
+from contract import keys, ledger, names, packages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,7 @@ def versions(account: Account, tenant: str, project: str) -> list[dict[str, Any]
         raise
     describe = account.client("sagemaker").describe_model_package
     found = [describe(ModelPackageName=item["ModelPackageArn"]) for item in listed]
-    return sorted(found, key=lambda package: package.get("ModelPackageVersion", 0), reverse=True)
+    return sorted(found, key=lambda package: packages.version(package["ModelPackageArn"]), reverse=True)
 
 
 def run_document(account: Account, row: RunRow) -> dict[str, Any] | None:

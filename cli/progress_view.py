@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from rich.console import Group, RenderableType
-from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
@@ -33,12 +32,20 @@ def epoch_text(values: Mapping[str, float], wanted: int | None) -> str:
 
 
 def cost_text(progress: Progress) -> str:
-    """Return what the run would cost on AWS, once that is planned."""
+    """Return what the run would take and cost on AWS, once that is planned."""
     if not progress.expected:
         return ""
-    about = f"on AWS about {dollars(progress.expected.get('usd'))}"
-    worst = progress.worst_case.get("usd")
+    expected, worst = progress.expected, progress.worst_case.get("usd")
+    about = f"on AWS about {seconds(expected.get('seconds'))} and {dollars(expected.get('usd'))}"
     return f"{about}, at most {dollars(worst)}" if worst is not None else about
+
+
+def training_left(progress: Progress) -> float | None:
+    """Return the seconds that training still needs at its pace so far; None before the first epoch and after the last."""
+    paces = [values["seconds"] for values in progress.epochs if "seconds" in values]
+    if not paces or progress.epochs_wanted is None or progress.finished:
+        return None
+    return max(0.0, progress.epochs_wanted - progress.epochs[-1]["epoch"]) * sum(paces) / len(paces)
 
 
 def elapsed(progress: Progress) -> float:
@@ -94,15 +101,11 @@ def _epochs_table(progress: Progress) -> RenderableType:
 
 
 def _foot(progress: Progress) -> RenderableType:
-    so_far, expected = elapsed(progress), progress.expected.get("seconds")
-    text = f"{seconds(so_far)} elapsed"
-    if expected:
-        text += f", about {seconds(expected)} expected"
-    cost = cost_text(progress)
-    line = Text(f"{text}; {cost}" if cost else text)
-    if not expected or progress.finished:
-        return line
-    return Group(ProgressBar(total=expected, completed=min(so_far, expected), width=46), line)
+    parts = [f"{seconds(elapsed(progress))} elapsed", cost_text(progress)]
+    left = training_left(progress)
+    if left:
+        parts.insert(1, f"about {seconds(left)} of training left")
+    return Text("; ".join(part for part in parts if part))
 
 
 class Lines:
@@ -122,7 +125,7 @@ class Lines:
                 yield f"{seconds(since):>12}  {'  ' * step.depth}{step.name}"
         if not self._planned and progress.expected:
             self._planned = True
-            yield f"{'':>12}    {cost_text(progress)}; about {seconds(progress.expected.get('seconds'))}"
+            yield f"{'':>12}    {cost_text(progress)}"
         for values in progress.epochs[self._epochs :]:
             yield f"{'':>12}    {epoch_text(values, progress.epochs_wanted)}"
         self._epochs = max(self._epochs, len(progress.epochs))

@@ -87,7 +87,8 @@ def remove(account: Account, items: Iterable[Item], say: Callable[[str], None]) 
 
 
 _GONE = (
-    "NoSuchBucket", "ResourceNotFoundException", "ResourceNotFound", "ExecutionDoesNotExist", "NotFoundException", "404",
+    "NoSuchBucket", "ResourceNotFoundException", "ResourceNotFound", "ExecutionDoesNotExist",
+    "NotFoundException", "404",
 )  # fmt: skip
 
 

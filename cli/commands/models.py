@@ -11,7 +11,7 @@ from cli import ledger, render
 from cli.aws import split_project
 from cli.errors import NotFound
 from cli.options import Context
-from contract import names
+from contract import packages
 
 
 def models(
@@ -34,7 +34,7 @@ def models(
                     Text("champion", style="bold green") if item["champion"] else None,
                     str(item["created"])[:19],
                     item["run"],
-                    ", ".join(f"{name} {value}" for name, value in item["metrics"].items()),
+                    ", ".join(f"{name} {value:.4f}" for name, value in item["metrics"].items()),
                 )
                 for item in found
             ),
@@ -44,13 +44,14 @@ def models(
 
 def _version(package: dict[str, Any], champion: dict[str, Any]) -> dict[str, Any]:
     properties = package.get("CustomerMetadataProperties") or {}
-    tags = {"run": properties.get("run") or properties.get(names.TAG_RUN)}
+    prefix = packages.METRIC
+    metrics = {key.removeprefix(prefix): value for key, value in properties.items() if key.startswith(prefix)}
     return {
-        "version": package.get("ModelPackageVersion"),
+        "version": packages.version(package["ModelPackageArn"]),
         "champion": package["ModelPackageArn"] == champion.get("package_arn"),
         "created": package.get("CreationTime"),
         "package_arn": package["ModelPackageArn"],
         "approval": package.get("ModelApprovalStatus"),
-        "run": tags["run"],
-        "metrics": {key: value for key, value in properties.items() if key != "run"},
+        "run": properties.get("run"),
+        "metrics": {name: float(value) for name, value in metrics.items()},
     }

@@ -76,8 +76,9 @@ def _invoke(account: Account, endpoint: str, content_type: str, body: bytes) -> 
     except ClientError as error:
         if error_code(error) != "ModelError":
             raise
-        refused = CommandError(f"The model refused: {error.response.get('OriginalMessage') or error}")
-        if 400 <= int(error.response.get("OriginalStatusCode") or 500) < 500:
+        told: Any = error.response  # InvokeEndpoint's errors carry the container's own answer
+        refused = CommandError(f"The model refused: {told.get('OriginalMessage') or error}")
+        if 400 <= int(told.get("OriginalStatusCode") or 500) < 500:
             refused.code = Exit.REFUSED
         raise refused from error
     answered: dict[str, Any] = json.loads(answer["Body"].read())

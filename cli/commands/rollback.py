@@ -13,6 +13,7 @@ from cli.aws import split_project
 from cli.errors import CommandError, Exit, NotFound
 from cli.follow import explain_failure
 from cli.options import Context
+from contract import packages
 
 
 def rollback(
@@ -42,7 +43,10 @@ def rollback(
 
 
 def _package(context: Context, tenant: str, project: str, version: int) -> dict[str, Any]:
-    found = {package["ModelPackageVersion"]: package for package in ledger.versions(context.account, tenant, project)}
+    found = {
+        packages.version(package["ModelPackageArn"]): package
+        for package in ledger.versions(context.account, tenant, project)
+    }
     if version not in found:
         there = ", ".join(str(number) for number in sorted(found)) or "none"
         raise NotFound(f"{tenant}/{project} has no version {version}.", f"Versions there are: {there}.")
@@ -50,7 +54,7 @@ def _package(context: Context, tenant: str, project: str, version: int) -> dict[
 
 
 def _start(context: Context, tenant: str, project: str, package: dict[str, Any]) -> str:
-    version = package["ModelPackageVersion"]
+    version = packages.version(package["ModelPackageArn"])
     run = f"rollback-{version}-{int(time.time()) % 1_000_000_000:x}"
     answer = context.account.client("stepfunctions").start_execution(
         stateMachineArn=context.account.installation.deployment_arn,
