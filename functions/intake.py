@@ -131,7 +131,7 @@ def refuse(arrival: Arrival, reason: str) -> str:
     }
     logger.error("upload refused", extra={"upload": arrival.uri, "reason": reason})
     table.add(ledger.run_key(run), values)
-    row = table.get(ledger.run_key(run)) or {}
+    row = table.get(ledger.run_key(run)) or values
     if not row.get("announced"):
-        runs.announce(run, {**values, "tenant": arrival.tenant, "project": arrival.project})
+        runs.announce(row)
     return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any
 
 from boto3.dynamodb.conditions import Attr, ConditionBase
@@ -15,6 +16,10 @@ from functions.shared import client
 
 UNFINISHED = (RUNNING, Outcome.FAILED.value, Outcome.STOPPED.value)
 """Statuses that may change: a redrive can still make a good end of a run that failed or was stopped."""
+
+
+TOLD = ("run", "outcome", "reasons", "started", "ended", "usd", "upload", "recipe", "package_arn", "execution_arn")
+"""Attributes of the row that the event carries, besides tenant and project."""
 
 
 class RunIdTaken(Exception):
@@ -40,17 +45,27 @@ def note(run: str, values: Mapping[str, Any]) -> None:
     table.change(ledger.run_key(run), values, only_if=Attr("pk").exists())
 
 
-def may_settle(row: Mapping[str, Any], outcome: str, ended: str) -> bool:
-    """Say whether this news of a run's end is newer than its row.
+class Age(Enum):
+    """What news of a run's end is worth."""
+
+    NEW = "the row does not know it"
+    UNTOLD = "the row knows it, but its event was not put"
+    OLD = "nothing is left to do"
+
+
+def age(row: Mapping[str, Any], outcome: str, ended: str) -> Age:
+    """Compare news of a run's end with its row.
 
     A good end settles a run once. A bad one may be followed by a redrive, whose
     end (good, or bad at a later time) replaces it.
     """
-    if row.get("status") not in UNFINISHED:
-        return row.get("outcome") == outcome and not row.get("announced")
-    if row["status"] == RUNNING or outcome not in UNFINISHED:
-        return True
-    return ended > str(row.get("ended", "")) or (ended == row.get("ended") and not row.get("announced"))
+    status = row["status"]
+    if status == RUNNING or (status in UNFINISHED and outcome not in UNFINISHED):
+        return Age.NEW
+    if status in UNFINISHED and ended > row["ended"]:
+        return Age.NEW
+    same = status == outcome and (status not in UNFINISHED or ended == row["ended"])
+    return Age.UNTOLD if same and not row.get("announced") else Age.OLD
 
 
 def settle(row: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
@@ -61,21 +76,20 @@ def settle(row: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
     return table.change(ledger.run_key(row["run"]), {**values, "announced": False}, only_if=unchanged)
 
 
-def announce(run: str, detail: Mapping[str, Any]) -> None:
-    """Put the run's end on the bus and remember that.
+def announce(row: Mapping[str, Any]) -> None:
+    """Put the end of a run on the bus, and remember that.
 
     Once, unless the function is killed between the two: then a second time,
     because a missing event is worse than a repeated one.
     """
-    answer = client("events").put_events(
-        Entries=[
-            {
-                "Source": names.EVENT_SOURCE,
-                "DetailType": names.EVENT_RUN_SETTLED,
-                "Detail": json.dumps(detail, ensure_ascii=False),
-            }
-        ]
-    )
+    tenant, _, project = str(row.get("project", "")).partition("/")
+    told = {name: row.get(name) for name in TOLD}
+    entry = {
+        "Source": names.EVENT_SOURCE,
+        "DetailType": names.EVENT_RUN_SETTLED,
+        "Detail": json.dumps({**told, "tenant": tenant, "project": project}, ensure_ascii=False),
+    }
+    answer = client("events").put_events(Entries=[entry])
     if answer.get("FailedEntryCount"):
-        raise RuntimeError(f"the event of run {run} was not taken: {answer['Entries']}")
-    note(run, {"announced": True})
+        raise RuntimeError(f"the event of run {row['run']} was not taken: {answer['Entries']}")
+    note(row["run"], {"announced": True})

@@ -1,0 +1,167 @@
+"""A run's SageMaker jobs: what they cost, what they logged, how training went.
+
+BillableTimeInSeconds is wall-clock time with the spot discount already taken
+off ("you can calculate the savings ... (1 - BillableTimeInSeconds /
+TrainingTimeInSeconds) * 100", DescribeTrainingJob), so seconds x instances x
+on-demand price is the bill.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from contract import keys, metrics
+from contract.prices import load_prices
+from contract.run import Job
+from functions.shared import client, error_code
+
+TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
+PROCESSING_LOGS = "/aws/sagemaker/ProcessingJobs"
+LOG_LINES = 60
+MAX_LOG_EVENTS = 50_000
+Described = dict[str, Any]
+
+
+def training(run: str) -> list[Described]:
+    """Return the descriptions of a run's training jobs, oldest first."""
+    sagemaker = client("sagemaker")
+    found = _names(run, "list_training_jobs", "TrainingJobSummaries", "TrainingJobName")
+    return [sagemaker.describe_training_job(TrainingJobName=name) for name in found]
+
+
+def processing(run: str) -> list[Described]:
+    """Return the descriptions of a run's processing jobs, oldest first."""
+    sagemaker = client("sagemaker")
+    found = _names(run, "list_processing_jobs", "ProcessingJobSummaries", "ProcessingJobName")
+    return [sagemaker.describe_processing_job(ProcessingJobName=name) for name in found]
+
+
+def _names(run: str, operation: str, member: str, field: str) -> list[str]:
+    """A job's name is run, step and numbers: of no other run, even one whose id starts the same."""
+    own = re.compile(rf"{re.escape(run)}-[a-z]+(?:-[0-9]+)+")
+    pages = client("sagemaker").get_paginator(operation)
+    listed = pages.paginate(NameContains=run, SortBy="CreationTime", SortOrder="Ascending")
+    return [job[field] for page in listed for job in page[member] if own.fullmatch(job[field])]
+
+
+def bill_training(job: Described) -> Job:
+    """Return what a training job was billed."""
+    resources = job["ResourceConfig"]
+    preferred = [choice["InstanceType"] for choice in resources.get("InstancePreferences") or []]
+    # With preferences, SageMaker says which type it found capacity for.
+    instance = resources.get("SelectedInstanceType") or resources.get("InstanceType") or (preferred or [""])[0]
+    hosts = resources.get("SelectedInstanceCount") or resources.get("InstanceCount") or 1
+    seconds = job.get("BillableTimeInSeconds")
+    if seconds is None:  # a job that was stopped, or is not finished
+        seconds = _seconds(job.get("TrainingStartTime"), job.get("TrainingEndTime"))
+    return Job(
+        name=job["TrainingJobName"],
+        kind="training",
+        status=f"{job['TrainingJobStatus']}",
+        instance=instance,
+        hosts=hosts,
+        spot=bool(job.get("EnableManagedSpotTraining")),
+        billable_seconds=seconds,
+        usd=_usd(load_prices().training, instance, hosts, seconds),
+        failure=job.get("FailureReason") or "",
+    )
+
+
+def bill_processing(job: Described) -> Job:
+    """Return what a processing job was billed."""
+    cluster = job["ProcessingResources"]["ClusterConfig"]
+    seconds = _seconds(job.get("ProcessingStartTime"), job.get("ProcessingEndTime"))
+    return Job(
+        name=job["ProcessingJobName"],
+        kind="processing",
+        status=job["ProcessingJobStatus"],
+        instance=cluster["InstanceType"],
+        hosts=cluster["InstanceCount"],
+        spot=False,
+        billable_seconds=seconds,
+        usd=_usd(load_prices().processing, cluster["InstanceType"], cluster["InstanceCount"], seconds),
+        failure=job.get("FailureReason") or "",
+    )
+
+
+def _seconds(start: datetime | None, end: datetime | None) -> float:
+    if start is None:
+        return 0.0
+    return round(((end or datetime.now(start.tzinfo)) - start).total_seconds(), 1)
+
+
+def _usd(prices: Mapping[str, float], instance: str, hosts: int, seconds: float) -> float | None:
+    return round(prices[instance] * hosts * seconds / 3600, 6) if instance in prices else None
+
+
+def epochs(described: list[Described]) -> list[dict[str, float]]:
+    """Return every epoch's metrics; where a later job trained an epoch again, its word counts."""
+    by_epoch: dict[float, dict[str, float]] = {}
+    for job in described:
+        lines = _from_archive(job) if job["TrainingJobStatus"] == "Completed" else _from_log(job)
+        by_epoch |= {line["epoch"]: line for line in lines if "epoch" in line}
+    return [by_epoch[number] for number in sorted(by_epoch)]
+
+
+def _from_archive(job: Described) -> Iterator[dict[str, float]]:
+    """Yield the lines of metrics.jsonl in the job's model.tar.gz, read as a stream."""
+    uri = (job.get("ModelArtifacts") or {}).get("S3ModelArtifacts")
+    if not uri:
+        return
+    bucket, key = keys.parse_uri(uri)
+    try:
+        body = client("s3").get_object(Bucket=bucket, Key=key)["Body"]
+    except ClientError as error:
+        if error_code(error) != "NoSuchKey":
+            raise
+        return
+    with tarfile.open(fileobj=body, mode="r|gz") as archive:
+        for member in archive:
+            if member.name.removeprefix("./") == keys.MODEL_METRICS:
+                content = archive.extractfile(member)
+                yield from (json.loads(line) for line in content or () if line.strip())
+                return
+
+
+def _from_log(job: Described) -> Iterator[dict[str, float]]:
+    lines = log(TRAINING_LOGS, job["TrainingJobName"])
+    yield from (parsed for line in lines if (parsed := metrics.parse_line(line)))
+
+
+def log(group: str, job: str) -> list[str]:
+    """Return a job's log over all hosts, in order of time; empty when it wrote none."""
+    pages = client("logs").get_paginator("filter_log_events")
+    found: list[str] = []
+    try:
+        for page in pages.paginate(logGroupName=group, logStreamNamePrefix=f"{job}/"):
+            found += [event["message"].rstrip("\n") for event in page["events"]]
+            if len(found) >= MAX_LOG_EVENTS:
+                break
+    except ClientError as error:
+        if error_code(error) != "ResourceNotFoundException":
+            raise
+    return found
+
+
+def failure_log(described_training: list[Described], described_processing: list[Described]) -> str:
+    """Return the end of the log of the last job that failed; empty when none did."""
+    failed = [
+        (job["CreationTime"], group, job[name])
+        for jobs, group, name, status in (
+            (described_training, TRAINING_LOGS, "TrainingJobName", "TrainingJobStatus"),
+            (described_processing, PROCESSING_LOGS, "ProcessingJobName", "ProcessingJobStatus"),
+        )
+        for job in jobs
+        if job[status] == "Failed"
+    ]
+    if not failed:
+        return ""
+    _, group, job = max(failed)
+    return "\n".join(log(group, job)[-LOG_LINES:])
