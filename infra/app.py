@@ -1,0 +1,47 @@
+"""The CDK app: four stacks.
+
+python -m infra.app        synthesises into cdk.out
+cdk deploy --all           calls the same, by cdk.json
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+
+from contract import names
+from infra.settings import Settings
+from infra.stacks.operations import Operations
+from infra.stacks.pipeline import Pipeline
+from infra.stacks.serving import Serving
+from infra.stacks.storage import Storage
+from infra.suppressions import explain
+
+CDK_JSON = Path(__file__).parents[1] / "cdk.json"
+
+
+def build(*, outdir: str | None = None, context: Mapping[str, Any] | None = None) -> cdk.App:
+    """Return the app, ready to synthesise.
+
+    Args:
+        outdir: folder of the cloud assembly; default what the CDK command line says, else cdk.out.
+        context: overrides of cdk.json's context.
+    """
+    given = json.loads(CDK_JSON.read_text())
+    app = cdk.App(outdir=outdir, context={**given["context"], **(context or {})})
+    settings = Settings.from_context(app.node)
+    storage = Storage(app, names.STACK_STORAGE, settings=settings)
+    serving = Serving(app, names.STACK_SERVING, storage=storage, settings=settings)
+    pipeline = Pipeline(app, names.STACK_PIPELINE, storage=storage, serving=serving, settings=settings)
+    operations = Operations(app, names.STACK_OPERATIONS, storage=storage, pipeline=pipeline)
+    cdk.Tags.of(app).add(names.TAG_APP, names.APP)
+    explain(storage=storage, serving=serving, pipeline=pipeline, operations=operations)
+    return app
+
+
+if __name__ == "__main__":
+    build(outdir=None).synth()

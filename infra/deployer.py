@@ -1,0 +1,100 @@
+"""The deployment machine with its two functions and its grants."""
+
+from __future__ import annotations
+
+from aws_cdk import aws_codebuild as codebuild
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from contract import names
+from infra import deployment, grants
+from infra.handler import Handler, source
+from infra.machine import Machine, MachineRole
+from infra.settings import Settings
+from infra.steps.deployment_parts import DeploymentParts
+
+
+class Deployer(Construct):
+    """Puts a model version into service."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        artifacts: s3.IBucket,
+        ledger: dynamodb.ITable,
+        repository: ecr.IRepository,
+        build: codebuild.IProject,
+        model_role: iam.IRole,
+        settings: Settings,
+    ) -> None:
+        super().__init__(scope, id)
+        code = source("functions", "contract")
+        plan = self._plan(code, ledger, model_role, settings)
+        golden = self._golden(code, artifacts, settings)
+        role = MachineRole(self, "Role")
+        parts = DeploymentParts(
+            plan=plan.function_arn,
+            golden=golden.function_arn,
+            model_role=model_role.role_arn,
+            ledger=ledger.table_name,
+            build_project=build.project_name,
+        )
+        self._grant(role, repository, build, model_role)
+        ledger.grant(role, "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
+        for function in (plan, golden):
+            function.grant_invoke(role)
+        self.machine = Machine(
+            self,
+            "Machine",
+            name=names.MACHINE_DEPLOYMENT,
+            definition=deployment.story(parts),
+            role=role,
+            settings=settings,
+        )
+
+    def _plan(
+        self, code: lambda_.Code, ledger: dynamodb.ITable, model_role: iam.IRole, settings: Settings
+    ) -> lambda_.Function:
+        environment = {names.LEDGER_TABLE: ledger.table_name, names.MODEL_ROLE_ARN: model_role.role_arn}
+        plan = Handler(
+            self, "Plan", entry="functions.deployment.handler", code=code, environment=environment, settings=settings
+        )
+        ledger.grant(plan, "dynamodb:GetItem")
+        endpoints = grants.arn(self, "sagemaker", "endpoint", "*--*")
+        grants.allow(plan, ["sagemaker:DescribeEndpoint"], [endpoints])
+        grants.allow(plan, ["sagemaker:DeleteEndpoint"], [endpoints])  # one that a dead deployment left
+        packages = grants.arn(self, "sagemaker", "model-package", "*--*/*")
+        grants.allow(plan, ["sagemaker:DescribeModelPackage"], [packages])
+        return plan
+
+    def _golden(self, code: lambda_.Code, artifacts: s3.IBucket, settings: Settings) -> lambda_.Function:
+        golden = Handler(
+            self, "Golden", entry="functions.golden.handler", code=code, environment={}, settings=settings, seconds=300
+        )
+        grants.read(golden, artifacts, "*/runs/*/golden.json")
+        staging = grants.arn(self, "sagemaker", "endpoint", names.staging_endpoint("*", "*").replace("*--*", "*--*"))
+        grants.allow(golden, ["sagemaker:InvokeEndpoint"], [staging])
+        return golden
+
+    def _grant(
+        self, role: iam.IRole, repository: ecr.IRepository, build: codebuild.IProject, model_role: iam.IRole
+    ) -> None:
+        grants.allow(role, ["ecr:DescribeImages"], [repository.repository_arn])
+        builds = ["codebuild:StartBuild", "codebuild:StopBuild", "codebuild:BatchGetBuilds"]
+        grants.allow(role, builds, [build.project_arn])
+        grants.wait_for(role, self, "StepFunctionsGetEventForCodeBuildStartBuildRule")
+        model, configuration, endpoint = (
+            grants.arn(self, "sagemaker", kind, "*--*") for kind in ("model", "endpoint-config", "endpoint")
+        )
+        grants.allow(role, ["sagemaker:CreateModel"], [model])
+        grants.allow(role, ["sagemaker:CreateEndpointConfig"], [configuration])
+        grants.allow(role, ["sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint"], [endpoint, configuration])
+        grants.allow(role, ["sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint"], [endpoint])
+        grants.allow(role, ["sagemaker:AddTags"], [model, configuration, endpoint])
+        grants.pass_role(role, model_role, "sagemaker.amazonaws.com")

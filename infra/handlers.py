@@ -1,0 +1,160 @@
+"""The pipeline's functions, each with what it may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from aws_cdk import ArnFormat, Size, Stack
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_events as events
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from contract import keys, names
+from infra import grants
+from infra.handler import Handler, source
+from infra.settings import Settings
+from infra.wheels import PrepareLayer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where the functions read and write."""
+
+    data: s3.IBucket
+    artifacts: s3.IBucket
+    ledger: dynamodb.ITable
+    images: ecr.IRepository
+    image_tag: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that most functions need."""
+        return {
+            names.DATA_BUCKET: self.data.bucket_name,
+            names.ARTIFACTS_BUCKET: self.artifacts.bucket_name,
+            names.LEDGER_TABLE: self.ledger.table_name,
+        }
+
+
+class Handlers(Construct):
+    """Intake, accept, prepare, plan, register and settle."""
+
+    def __init__(self, scope: Construct, id: str, *, places: Places, settings: Settings) -> None:
+        super().__init__(scope, id)
+        self._places, self._settings = places, settings
+        self._code = source("functions", "contract")
+        self._machine = grants.machine_arn(self, names.MACHINE_PIPELINE)
+        self.intake = self._intake()
+        self.accept = self._accept()
+        self.prepare = self._prepare()
+        self.plan = self._plan()
+        self.register = self._register()
+        self.settle = self._settle()
+
+    def _handler(self, id: str, *, environment: dict[str, str] | None = None, **options: Any) -> lambda_.Function:
+        return Handler(
+            self,
+            id,
+            entry=f"functions.{id.lower()}.handler",
+            code=self._code,
+            environment={**self._places.environment, **(environment or {})},
+            settings=self._settings,
+            **options,
+        )
+
+    def _intake(self) -> lambda_.Function:
+        """One execution for each object version; refusals are announced, as no execution will."""
+        intake = self._handler("Intake", environment={names.PIPELINE_ARN: self._machine})
+        self._places.ledger.grant(intake, *ROW)
+        grants.allow(intake, ["states:StartExecution"], [self._machine])
+        self._announce(intake)
+        return intake
+
+    def _accept(self) -> lambda_.Function:
+        """Reads the upload and project.toml, and copies the upload's pinned versions below the run."""
+        accept = self._handler("Accept", seconds=120, memory_mb=1024)
+        self._places.ledger.grant(accept, *ROW)
+        grants.read(accept, self._places.data, "*")
+        grants.write(accept, self._places.data, keys.salt("*"))
+        for grant in (grants.read, grants.write):
+            grant(accept, self._places.artifacts, "*/runs/*")
+        grants.delete(accept, self._places.artifacts, f"*/runs/*/{keys.UPLOAD}*")  # copies of an earlier attempt
+        return accept
+
+    def _prepare(self) -> lambda_.Function:
+        """The same program as the processing job; not Powertools but its own layer."""
+        prepare = Handler(
+            self,
+            "Prepare",
+            entry="training.prepare.handler",
+            code=source("training", "contract"),
+            environment=self._places.environment,
+            settings=self._settings,
+            seconds=900,
+            memory_mb=3008,  # the most that a new account may have
+            layers=[PrepareLayer(self, "Layer")],
+            ephemeral_storage_size=Size.gibibytes(4),
+        )
+        grants.read(prepare, self._places.data, keys.salt("*"))
+        for grant in (grants.read, grants.write):
+            grant(prepare, self._places.artifacts, "*/runs/*")
+        return prepare
+
+    def _plan(self) -> lambda_.Function:
+        plan = self._handler("Plan")
+        self._places.ledger.grant(plan, *ROW)
+        grants.read(plan, self._places.artifacts, "*/runs/*")
+        grants.write(plan, self._places.artifacts, "*/runs/*/*.json")
+        return plan
+
+    def _register(self) -> lambda_.Function:
+        image = {
+            names.SERVING_IMAGE_REPOSITORY: self._places.images.repository_uri,
+            names.SERVING_IMAGE_TAG: self._places.image_tag,
+        }
+        register = self._handler("Register", environment=image, seconds=120)
+        group = grants.arn(self, "sagemaker", "model-package-group", "*--*")
+        package = grants.arn(self, "sagemaker", "model-package", "*--*/*")
+        grants.allow(register, ["sagemaker:CreateModelPackageGroup", "sagemaker:AddTags"], [group])
+        grants.allow(register, ["sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage"], [group, package])
+        grants.allow(register, ["sagemaker:ListModelPackages"], [group])
+        # CreateModelPackage checks that its caller may read the archive and see the image.
+        grants.read(register, self._places.artifacts, "*/runs/*")
+        grants.allow(register, ["ecr:BatchGetImage", "ecr:DescribeImages"], [self._places.images.repository_arn])
+        self._places.ledger.grant(register, *ROW)
+        return register
+
+    def _settle(self) -> lambda_.Function:
+        """Reads how the run went, writes the ledger, run.json and the report, and tells the bus."""
+        settle = self._handler("Settle", seconds=300, memory_mb=1024, environment={names.PIPELINE_ARN: self._machine})
+        self._places.ledger.grant(settle, *ROW)
+        for grant in (grants.read, grants.write):
+            grant(settle, self._places.artifacts, "*/runs/*")
+        execution = grants.execution_arn(self, names.MACHINE_PIPELINE)
+        grants.allow(settle, ["states:DescribeExecution", "states:GetExecutionHistory"], [execution])
+        for kind in ("training", "processing"):
+            action = f"sagemaker:Describe{kind.capitalize()}Job"
+            grants.allow(settle, [action], [grants.arn(self, "sagemaker", f"{kind}-job", "*")])
+        logs = Stack.of(self).format_arn(
+            service="logs",
+            resource="log-group",
+            resource_name="/aws/sagemaker/*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        actions = ["logs:GetLogEvents", "logs:FilterLogEvents", "logs:DescribeLogStreams"]
+        grants.allow(settle, actions, [logs, f"{logs}:*"])
+        self._announce(settle)
+        return settle
+
+    def _announce(self, function: lambda_.Function) -> None:
+        bus = events.EventBus.from_event_bus_name(self, f"{function.node.id}Bus", "default")
+        condition = {"events:source": names.EVENT_SOURCE}
+        grants.allow(function, ["events:PutEvents"], [bus.event_bus_arn], StringEquals=condition)
+
+
+ROW = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
+"""What a handler does with rows; none deletes one."""

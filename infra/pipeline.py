@@ -1,0 +1,65 @@
+"""The story of a run: an upload becomes a served model.
+
+Each line is a state, in the order of the story, with where it leads. What a
+state does is in ``infra/steps/``. A state that is tried again only because of
+something that passes says so in its Retry; there is a Catch only where there is
+a remedy. Any other error fails the execution, so that redrive continues at the
+state that failed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.asl import machine
+from infra.deployment import LONGEST_SECONDS as DEPLOYMENT_SECONDS
+from infra.steps import accept, champion, evaluate, plan, prepare, release, settle, train
+from infra.steps.parts import Parts
+
+DAY = 86_400
+
+
+def story(parts: Parts) -> dict[str, Any]:
+    """Return the pipeline's definition."""
+    return machine(
+        comment="An upload becomes a served model.",
+        timeout_seconds=60 * DAY,  # two training jobs of the longest time that SageMaker allows
+        states={
+            "Accept request": accept.request(parts, then="Is request accepted?"),
+            "Is request accepted?": accept.is_accepted(yes="Is upload small?", no="Settle run"),
+            # A dataset, or the reasons why there is none.
+            "Is upload small?": prepare.is_small(yes="Prepare dataset", no="Prepare large dataset"),
+            "Prepare dataset": prepare.small(parts, then="Read dataset report"),
+            "Prepare large dataset": prepare.large(parts, then="Read dataset report"),
+            "Read dataset report": prepare.read_report(parts, then="Is dataset accepted?"),
+            "Is dataset accepted?": accept.is_accepted(yes="Plan compute", no="Settle run"),
+            # Nothing is paid for before the plan is within the budget.
+            "Plan compute": plan.compute(parts, then="Is plan within budget?"),
+            "Is plan within budget?": accept.is_accepted(yes="Use spot?", no="Settle run"),
+            # Cheap machines first; missing capacity is the one failure with a remedy.
+            "Use spot?": plan.use_spot(yes="Train on spot", no="Train on demand"),
+            "Train on spot": train.on_spot(parts, then="Did spot training finish?", failed="Is capacity missing?"),
+            "Is capacity missing?": train.is_capacity_missing(yes="Train on demand", no="Fail training"),
+            "Did spot training finish?": train.did_spot_finish(
+                yes="Check artefact", no="Fail training", unfinished="Train on demand"
+            ),
+            "Train on demand": train.on_demand(parts, then="Did training finish?"),
+            "Did training finish?": train.did_finish(yes="Check artefact", no="Stop training"),
+            "Fail training": train.failed(),
+            "Stop training": train.stopped(),
+            "Check artefact": train.check_artefact(parts, then="Find champion"),
+            # The challenger against the champion, on the same rows.
+            "Find champion": champion.find(parts, then="Evaluate"),
+            "Evaluate": evaluate.job(parts, then="Read evaluation report"),
+            "Read evaluation report": evaluate.read_report(parts, then="Gate"),
+            "Gate": evaluate.gate(promote="Register model", keep="Settle run"),
+            # A better model is served; if the champion changed meanwhile, it is compared again.
+            "Register model": release.register(parts, then="Deploy"),
+            "Deploy": release.deploy(parts, then="Is model deployed?", seconds=DEPLOYMENT_SECONDS),
+            "Is model deployed?": release.is_deployed(
+                yes="Settle run", again="Find champion", give_up="Champion keeps changing"
+            ),
+            "Champion keeps changing": release.keeps_changing(),
+            "Settle run": settle.run(parts),
+        },
+    )

@@ -1,0 +1,64 @@
+"""The roles of SageMaker's machines: one for training and processing, one for the endpoints' containers."""
+
+from __future__ import annotations
+
+from aws_cdk import ArnFormat, Aws, Stack
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_s3_assets as assets
+from constructs import Construct
+
+from infra import grants
+
+PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+
+
+class SageMakerRole(iam.Role):
+    """A role that SageMaker's machines take: logs and metrics, images of one repository, nothing else yet."""
+
+    def __init__(self, scope: Construct, id: str, *, repository_arn: str, log_groups: str) -> None:
+        super().__init__(scope, id, assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
+        grants.allow(self, PULL, [repository_arn])
+        grants.allow(self, ["ecr:GetAuthorizationToken"], ["*"])  # has no resource
+        metrics = {"cloudwatch:namespace": "/aws/sagemaker/*"}
+        grants.allow(self, ["cloudwatch:PutMetricData"], ["*"], StringLike=metrics)  # has no resource
+        group = Stack.of(self).format_arn(
+            service="logs", resource="log-group", resource_name=log_groups, arn_format=ArnFormat.COLON_RESOURCE_NAME
+        )
+        grants.allow(self, ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], [group, f"{group}:*"])
+        grants.allow(self, ["logs:DescribeLogStreams"], [group])
+
+
+class JobRole(SageMakerRole):
+    """What the machines of training and processing jobs may do."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        registry_account: str,
+        image_repository: str,
+        data: s3.IBucket,
+        artifacts: s3.IBucket,
+        inputs: list[assets.Asset],
+    ) -> None:
+        image = f"arn:{Aws.PARTITION}:ecr:{Aws.REGION}:{registry_account}:repository/{image_repository}"
+        super().__init__(scope, id, repository_arn=image, log_groups="/aws/sagemaker/*")
+        grants.read(self, data, "*/.salt")
+        grants.read(self, artifacts, "*/runs/*")
+        grants.write(self, artifacts, "*/runs/*")
+        grants.delete(self, artifacts, "*/runs/*/checkpoints/*")  # training keeps the latest ones only
+        for asset in inputs:
+            grants.allow(self, ["s3:GetObject"], [asset.bucket.arn_for_objects(asset.s3_object_key)])
+            keys = {"s3:prefix": [asset.s3_object_key]}
+            grants.allow(self, ["s3:ListBucket"], [asset.bucket.bucket_arn], StringLike=keys)
+
+
+class ModelRole(SageMakerRole):
+    """What the endpoints' containers may do: fetch their image and their model."""
+
+    def __init__(self, scope: Construct, id: str, *, repository: ecr.IRepository, artifacts: s3.IBucket) -> None:
+        super().__init__(scope, id, repository_arn=repository.repository_arn, log_groups="/aws/sagemaker/Endpoints/*")
+        grants.read(self, artifacts, "*/runs/*")

@@ -1,0 +1,72 @@
+"""The EventBridge rules that start and settle runs, and the queue of what they could not deliver."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+UNSUCCESSFUL = ["FAILED", "TIMED_OUT", "ABORTED"]
+
+
+class DeadLetters(sqs.Queue):
+    """Events that reached nobody in a day of trying; an alarm watches it."""
+
+    def __init__(self, scope: Construct, id: str, *, key: kms.IKey) -> None:
+        super().__init__(
+            scope,
+            id,
+            encryption=sqs.QueueEncryption.KMS,
+            encryption_master_key=key,
+            enforce_ssl=True,
+            retention_period=Duration.days(14),
+        )
+
+
+class UploadRule(events.Rule):
+    """An object in any project's inbox -> intake, which decides whether it starts a run."""
+
+    def __init__(
+        self, scope: Construct, id: str, *, bucket: s3.IBucket, intake: lambda_.IFunction, dead_letters: sqs.IQueue
+    ) -> None:
+        super().__init__(
+            scope,
+            id,
+            description="An object arrives in an inbox",
+            event_pattern=events.EventPattern(
+                source=["aws.s3"],
+                detail_type=["Object Created"],
+                detail={"bucket": {"name": [bucket.bucket_name]}, "object": {"key": [{"wildcard": "*/inbox/*"}]}},
+            ),
+            targets=[_reliably(intake, dead_letters)],
+        )
+
+
+class SettleRule(events.Rule):
+    """A run that failed, timed out or was stopped -> settle, because no Catch sees those."""
+
+    def __init__(
+        self, scope: Construct, id: str, *, machine_arn: str, settle: lambda_.IFunction, dead_letters: sqs.IQueue
+    ) -> None:
+        super().__init__(
+            scope,
+            id,
+            description="A run ended without passing Settle run",
+            event_pattern=events.EventPattern(
+                source=["aws.states"],
+                detail_type=["Step Functions Execution Status Change"],
+                detail={"stateMachineArn": [machine_arn], "status": UNSUCCESSFUL},
+            ),
+            targets=[_reliably(settle, dead_letters)],
+        )
+
+
+def _reliably(function: lambda_.IFunction, dead_letters: sqs.IQueue) -> targets.LambdaFunction:
+    return targets.LambdaFunction(
+        function, dead_letter_queue=dead_letters, retry_attempts=185, max_event_age=Duration.days(1)
+    )

@@ -1,0 +1,108 @@
+"""The pipeline's state machine, its parts and its grants."""
+
+from __future__ import annotations
+
+from aws_cdk import Stack
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk.region_info import FactName
+from constructs import Construct
+
+from contract import names
+from infra import grants, pipeline
+from infra.code import Code
+from infra.handlers import Handlers
+from infra.machine import Machine, MachineRole
+from infra.roles import JobRole
+from infra.settings import Settings
+from infra.steps.parts import Parts
+from infra.wheels import Wheels
+
+IMAGES = "pytorch"
+CPU_TAG, GPU_TAG = "2.13-cpu-amzn2023-sagemaker", "2.13-cu133-amzn2023-sagemaker"
+"""AWS's Deep Learning Containers with the torch that requirements.lock pins."""
+
+
+class Runner(Construct):
+    """Runs the story of ``infra/pipeline.py``."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        handlers: Handlers,
+        data: s3.IBucket,
+        artifacts: s3.IBucket,
+        ledger: dynamodb.ITable,
+        deployment_arn: str,
+        settings: Settings,
+    ) -> None:
+        super().__init__(scope, id)
+        stack = Stack.of(self)
+        account = stack.regional_fact(FactName.DLC_REPOSITORY_ACCOUNT)
+        registry = f"{account}.dkr.ecr.{stack.region}.{stack.url_suffix}/{IMAGES}"
+        code, wheels = Code(self, "Code"), Wheels(self, "Wheels")
+        jobs = JobRole(
+            self,
+            "JobRole",
+            registry_account=account,
+            image_repository=IMAGES,
+            data=data,
+            artifacts=artifacts,
+            inputs=[code, wheels],
+        )
+        assert artifacts.encryption_key
+        parts = Parts(
+            accept=handlers.accept.function_arn,
+            prepare=handlers.prepare.function_arn,
+            plan=handlers.plan.function_arn,
+            register=handlers.register.function_arn,
+            settle=handlers.settle.function_arn,
+            deployment=deployment_arn,
+            job_role=jobs.role_arn,
+            data_bucket=data.bucket_name,
+            artifacts_bucket=artifacts.bucket_name,
+            ledger=ledger.table_name,
+            key=artifacts.encryption_key.key_arn,
+            code=code.s3_object_url,
+            wheels=wheels.s3_object_url,
+            cpu_image=f"{registry}:{CPU_TAG}",
+            gpu_image=f"{registry}:{GPU_TAG}",
+        )
+        role = MachineRole(self, "Role")
+        for function in (handlers.accept, handlers.prepare, handlers.plan, handlers.register, handlers.settle):
+            function.grant_invoke(role)
+        ledger.grant(role, "dynamodb:GetItem")
+        grants.read(role, artifacts, "*/runs/*")
+        self._grant_jobs(role, jobs)
+        self._grant_deployment(role, deployment_arn)
+        self.machine = Machine(
+            self,
+            "Machine",
+            name=names.MACHINE_PIPELINE,
+            definition=pipeline.story(parts),
+            role=role,
+            settings=settings,
+        )
+
+    def _grant_jobs(self, role: iam.IRole, jobs: iam.IRole) -> None:
+        for kind in ("training", "processing"):
+            noun = f"{kind.capitalize()}Job"
+            actions = [f"sagemaker:{verb}{noun}" for verb in ("Create", "Describe", "Stop")]
+            actions += ["sagemaker:AddTags", "sagemaker:ListTags"]
+            # Any name: a job's begins with the run's, which can be anything.
+            grants.allow(role, actions, [grants.arn(self, "sagemaker", f"{kind}-job", "*")])
+        rules = (
+            "StepFunctionsGetEventsForSageMakerTrainingJobsRule",
+            "StepFunctionsGetEventsForSageMakerProcessingJobsRule",
+        )
+        grants.wait_for(role, self, *rules)
+        grants.pass_role(role, jobs, "sagemaker.amazonaws.com")
+
+    def _grant_deployment(self, role: iam.IRole, deployment_arn: str) -> None:
+        grants.allow(role, ["states:StartExecution"], [deployment_arn])
+        execution = grants.execution_arn(self, names.MACHINE_DEPLOYMENT)
+        grants.allow(role, ["states:DescribeExecution", "states:StopExecution"], [execution])
+        grants.wait_for(role, self, "StepFunctionsGetEventsForStepFunctionsExecutionRule")

@@ -1,0 +1,62 @@
+"""What may differ between two installations, typed in one place; the values are CDK context (cdk.json, ``-c``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_logs as logs
+from constructs import Node
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """An installation.
+
+    Attributes:
+        keep_data: whether buckets, ledger, key and images outlive their stacks.
+        log_days: days that logs of functions and machines are kept, as CloudWatch Logs allows.
+        log_level: level of the handlers' logs.
+    """
+
+    keep_data: bool = True
+    log_days: int = 30
+    log_level: str = "INFO"
+
+    @classmethod
+    def from_context(cls, node: Node) -> Settings:
+        """Read ``tandem:keep_data``, ``tandem:log_days`` and ``tandem:log_level``.
+
+        Raises:
+            ValueError: for a value that cannot be meant.
+        """
+        keep, days, level = (node.try_get_context(f"tandem:{name}") for name in ("keep_data", "log_days", "log_level"))
+        if keep not in (None, True, False, "true", "false"):
+            raise ValueError(f"context tandem:keep_data is {keep!r}; expected true or false")
+        if days is not None and f"{days}" not in RETENTIONS:
+            raise ValueError(f"context tandem:log_days is {days!r}; expected one of {', '.join(RETENTIONS)}")
+        return cls(
+            keep_data=keep not in (False, "false"),
+            log_days=cls.log_days if days is None else int(days),
+            log_level=level or cls.log_level,
+        )
+
+    @property
+    def removal_policy(self) -> RemovalPolicy:
+        """What happens to things that hold data when their stack is deleted."""
+        return RemovalPolicy.RETAIN if self.keep_data else RemovalPolicy.DESTROY
+
+    @property
+    def retention(self) -> logs.RetentionDays:
+        """How long logs are kept."""
+        return RETENTIONS[str(self.log_days)]
+
+
+RETENTIONS = {
+    "1": logs.RetentionDays.ONE_DAY,
+    "7": logs.RetentionDays.ONE_WEEK,
+    "14": logs.RetentionDays.TWO_WEEKS,
+    "30": logs.RetentionDays.ONE_MONTH,
+    "90": logs.RetentionDays.THREE_MONTHS,
+    "365": logs.RetentionDays.ONE_YEAR,
+}

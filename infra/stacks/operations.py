@@ -1,0 +1,22 @@
+"""TandemOperations: people hear of what went wrong."""
+
+from __future__ import annotations
+
+from aws_cdk import CfnOutput, Stack
+from constructs import Construct
+
+from contract import names
+from infra.notifications import DeadLetterAlarm, FailureRule, Notifications
+from infra.stacks.pipeline import Pipeline
+from infra.stacks.storage import Storage
+
+
+class Operations(Stack):
+    """Topic, the rule of failed runs, the alarm of undelivered events."""
+
+    def __init__(self, scope: Construct, id: str, *, storage: Storage, pipeline: Pipeline) -> None:
+        super().__init__(scope, id, description="Tandem: notifications")
+        topic = Notifications(self, "Notifications", key=storage.key)
+        FailureRule(self, "Failure", topic=topic)
+        DeadLetterAlarm(self, "DeadLetterAlarm", queue=pipeline.dead_letters, topic=topic)
+        CfnOutput(self, names.OUTPUT_TOPIC_ARN, value=topic.topic_arn)

@@ -1,0 +1,49 @@
+"""TandemPipeline: uploads become runs."""
+
+from __future__ import annotations
+
+from aws_cdk import CfnOutput, Stack
+from constructs import Construct
+
+from contract import names
+from infra.handlers import Handlers, Places
+from infra.rules import DeadLetters, SettleRule, UploadRule
+from infra.runner import Runner
+from infra.settings import Settings
+from infra.stacks.serving import Serving
+from infra.stacks.storage import Storage
+
+
+class Pipeline(Stack):
+    """Functions, the pipeline machine, the rules that start and settle runs."""
+
+    def __init__(self, scope: Construct, id: str, *, storage: Storage, serving: Serving, settings: Settings) -> None:
+        super().__init__(scope, id, description="Tandem: uploads become served models")
+        places = Places(
+            data=storage.data,
+            artifacts=storage.artifacts,
+            ledger=storage.ledger,
+            images=serving.images,
+            image_tag=serving.build.tag,
+        )
+        handlers = Handlers(self, "Functions", places=places, settings=settings)
+        runner = Runner(
+            self,
+            "Run",
+            handlers=handlers,
+            data=storage.data,
+            artifacts=storage.artifacts,
+            ledger=storage.ledger,
+            deployment_arn=serving.deployer.machine.state_machine_arn,
+            settings=settings,
+        )
+        self.dead_letters = DeadLetters(self, "DeadLetters", key=storage.key)
+        UploadRule(self, "Upload", bucket=storage.data, intake=handlers.intake, dead_letters=self.dead_letters)
+        SettleRule(
+            self,
+            "Settle",
+            machine_arn=runner.machine.state_machine_arn,
+            settle=handlers.settle,
+            dead_letters=self.dead_letters,
+        )
+        CfnOutput(self, names.OUTPUT_PIPELINE_ARN, value=runner.machine.state_machine_arn)

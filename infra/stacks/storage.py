@@ -1,0 +1,31 @@
+"""TandemStorage: everything that holds data."""
+
+from __future__ import annotations
+
+from aws_cdk import CfnOutput, Stack
+from constructs import Construct
+
+from contract import names
+from infra.buckets import LogBucket, PrivateBucket
+from infra.key import Key
+from infra.ledger import Ledger
+from infra.settings import Settings
+
+
+class Storage(Stack):
+    """Key, buckets, ledger."""
+
+    def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
+        super().__init__(scope, id, description="Tandem: data, artifacts, ledger")
+        self.key = Key(self, "Key", settings=settings)
+        access_logs = LogBucket(self, "AccessLogs", settings=settings)
+        self.data = PrivateBucket(
+            self, "Data", key=self.key, access_logs=access_logs, noncurrent_days=90, settings=settings
+        )
+        self.artifacts = PrivateBucket(
+            self, "Artifacts", key=self.key, access_logs=access_logs, noncurrent_days=30, settings=settings
+        )
+        self.ledger = Ledger(self, "Ledger", key=self.key, settings=settings)
+        CfnOutput(self, names.OUTPUT_DATA_BUCKET, value=self.data.bucket_name)
+        CfnOutput(self, names.OUTPUT_ARTIFACTS_BUCKET, value=self.artifacts.bucket_name)
+        CfnOutput(self, names.OUTPUT_LEDGER_TABLE, value=self.ledger.table_name)

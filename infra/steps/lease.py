@@ -1,0 +1,111 @@
+"""The project's deployment lease: one deployment of a project at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contract import ledger
+from contract.errors import EndpointBusy
+from infra.asl import State, caught, choice, expression, invoke, task, transient, when
+from infra.steps.champion import LEDGER_ERRORS, key
+from infra.steps.deployment_parts import DeploymentParts, on_failure
+
+HELD = "DynamoDB.ConditionalCheckFailedException"
+HOLDER = {":me": {"S": "{% $states.context.Execution.Id %}"}}
+
+
+def take(parts: DeploymentParts, *, then: str, seconds: int) -> State:
+    """Take the lease, waiting while another deployment holds it.
+
+    It expires with the longest execution, so that a deployment that was stopped or
+    timed out, which no Catch sees, cannot block the project for longer.
+    """
+    now = "$floor($millis() / 1000)"
+    times = {
+        ":now": {"N": expression(f"$string({now})")},
+        ":expires": {"N": expression(f"$string({now} + {seconds})")},
+    }
+    return task(
+        "dynamodb:updateItem",
+        {
+            "TableName": parts.ledger,
+            "Key": key(ledger.LEASE, "$states.input.tenant", "$states.input.project"),
+            "ConditionExpression": "attribute_not_exists(pk) OR expires < :now OR holder = :me",
+            "UpdateExpression": "SET holder = :me, expires = :expires",
+            "ExpressionAttributeValues": HOLDER | times,
+        },
+        then=then,
+        seconds=60,
+        retry=[transient(HELD, first=15, longest=30, times=500), transient(*LEDGER_ERRORS)],
+        assign=_request(),
+        output={},
+    )
+
+
+def plan(parts: DeploymentParts, *, then: str, failed: str) -> State:
+    """Call functions/deployment.py: names, image, variant, and whether the champion is still as evaluated.
+
+    It clears away what a dead deployment left, and is called again while an endpoint is still changing.
+    """
+    wanted = ("tenant", "project", "run", "package_arn", "expected_champion")
+    return invoke(
+        parts.plan,
+        {name: expression(f"${name}") for name in wanted},
+        then=then,
+        seconds=60,
+        retry=[transient(EndpointBusy.__name__, first=10, longest=30, times=60)],
+        assign={"deployment": "{% $states.result.Payload %}"},
+        catch=on_failure(failed),
+    )
+
+
+def is_as_evaluated(*, yes: str, no: str) -> State:
+    """Decide whether the verdict still holds: it compared the challenger with the champion of its time."""
+    return choice(when("$deployment.champion_changed", no, assign={"status": "CHAMPION_CHANGED"}), otherwise=yes)
+
+
+def release(parts: DeploymentParts, *, then: str) -> State:
+    """Give the lease back, unless it expired and another deployment holds it by now."""
+    return task(
+        "dynamodb:deleteItem",
+        {
+            "TableName": parts.ledger,
+            "Key": key(ledger.LEASE, "$tenant", "$project"),
+            "ConditionExpression": "holder = :me",
+            "ExpressionAttributeValues": HOLDER,
+        },
+        then=then,
+        seconds=60,
+        retry=[transient(*LEDGER_ERRORS)],
+        output={},
+        catch=[caught(HELD, then=then)],
+    )
+
+
+def did_succeed(*, yes: str, no: str) -> State:
+    """Decide how the execution ends, now that everything is tidy."""
+    return choice(when("$failure = null", yes), otherwise=no)
+
+
+def succeeded() -> State:
+    """End well: DEPLOYED, or CHAMPION_CHANGED and nothing was touched."""
+    made = "{'endpoint': $deployment.endpoint, 'version': $deployment.version}"
+    return {"Type": "Succeed", "Output": expression(f"$merge([{{'status': $status}}, {made}])")}
+
+
+def failed() -> State:
+    """End with the error that stopped the deployment, not with that of the cleaning up."""
+    return {"Type": "Fail", "Error": "{% $failure.error %}", "Cause": "{% $failure.cause %}"}
+
+
+def _request() -> dict[str, Any]:
+    expected = "$states.input.expected_champion"
+    return {
+        "tenant": "{% $states.input.tenant %}",
+        "project": "{% $states.input.project %}",
+        "run": "{% $states.input.run %}",
+        "package_arn": "{% $states.input.package_arn %}",
+        "expected_champion": expression(f"$exists({expected}) ? {expected} : null"),
+        "status": "DEPLOYED",
+        "failure": None,
+    }

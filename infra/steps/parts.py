@@ -1,0 +1,63 @@
+"""The resources that the states name, and the expressions that several states share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from contract import names
+from infra.asl import expression
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Everything outside the state machine that the pipeline's states name.
+
+    Functions, the machine and the role are ARNs; buckets and the table names;
+    ``code`` and ``wheels`` S3 addresses; the images URIs in the registry of
+    AWS's Deep Learning Containers.
+    """
+
+    accept: str
+    prepare: str
+    plan: str
+    register: str
+    settle: str
+    deployment: str
+    job_role: str
+    data_bucket: str
+    artifacts_bucket: str
+    ledger: str
+    key: str
+    code: str
+    wheels: str
+    cpu_image: str
+    gpu_image: str
+
+    def artifact(self, path: str) -> str:
+        """Return the expression of the S3 address of ``path`` below the run's prefix."""
+        return expression(f"'s3://{self.artifacts_bucket}/' & $run.prefix & '{path.rstrip('/')}'")
+
+
+def job_name(step: str) -> str:
+    """Return the expression of a job's name, which no earlier attempt can have had.
+
+    SageMaker never takes a name twice: the numbers count the execution's
+    redrives, the run's evaluations and the state's retries.
+    """
+    counts = (
+        "$string($states.context.Execution.RedriveCount)",
+        "$string($evaluations)",
+        "$string($states.context.State.RetryCount)",
+    )
+    return expression(f"$join([$run.run, '{step}', {', '.join(counts)}], '-')")
+
+
+def tags() -> list[dict[str, str]]:
+    """Return the tags of a job, as :func:`contract.names.tags` has them."""
+    return names.tags("{% $run.tenant %}", "{% $run.project %}", "{% $run.run %}")
+
+
+def report(bucket: str, path: str) -> dict[str, Any]:
+    """Return the arguments that read a JSON document below the run's prefix."""
+    return {"Bucket": bucket, "Key": expression(f"$run.prefix & '{path}'")}

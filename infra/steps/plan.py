@@ -1,0 +1,26 @@
+"""Plan compute: what the run will probably cost, what it may cost at worst, and on which machines."""
+
+from __future__ import annotations
+
+from infra.asl import State, choice, invoke, when
+from infra.steps.parts import Parts
+
+
+def compute(parts: Parts, *, then: str) -> State:
+    """Call functions/plan.py, which refuses a run whose worst case exceeds its budget."""
+    return invoke(
+        parts.plan,
+        {"run": "{% $run %}", "dataset": "{% $dataset %}"},
+        then=then,
+        seconds=60,
+        assign={
+            "plan": "{% $states.result.Payload %}",
+            "outcome": "{% $states.result.Payload.outcome %}",
+            "reasons": "{% $states.result.Payload.reasons %}",
+        },
+    )
+
+
+def use_spot(*, yes: str, no: str) -> State:
+    """Decide between managed spot and on-demand."""
+    return choice(when("$plan.train.spot", yes), otherwise=no)

@@ -1,0 +1,60 @@
+"""Prepare dataset: the upload becomes a dataset, in Lambda when small, in a processing job when large."""
+
+from __future__ import annotations
+
+from contract import keys
+from infra.asl import State, choice, expression, invoke, task, transient, when
+from infra.steps.parts import Parts, report
+from infra.steps.processing import local_input, processing_job
+
+S3_ERRORS = ("S3.SdkClientException", "S3.S3Exception")
+MIB = 1_048_576
+GB = 1_000_000_000
+
+
+def is_small(*, yes: str, no: str) -> State:
+    """Compare the upload's size with the project's limit for Lambda."""
+    return choice(when(f"$run.upload.bytes <= $run.prepare.lambda_limit_mb * {MIB}", yes), otherwise=no)
+
+
+def small(parts: Parts, *, then: str) -> State:
+    """Prepare in Lambda: training/prepare.py, which writes the dataset and its report."""
+    return invoke(parts.prepare, "{% $run %}", then=then, seconds=900, output={})
+
+
+def large(parts: Parts, *, then: str) -> State:
+    """Prepare in a processing job: the same training/prepare.py, the same outputs."""
+    return processing_job(
+        parts,
+        program="prepare",
+        inputs=[
+            local_input("code", parts.code),
+            local_input("wheels", parts.wheels),
+            local_input("request", parts.artifact(keys.REQUEST)),
+            local_input("upload", parts.artifact(keys.UPLOAD)),
+            local_input("salt", expression(f"'s3://{parts.data_bucket}/' & $run.tenant & '{keys.salt('')}'")),
+        ],
+        output=expression(f"'s3://{parts.artifacts_bucket}/' & $run.prefix"),
+        instance="$run.prepare.instance",
+        volume_gb=f"30 + $ceil($run.upload.bytes / {GB}) * 5",  # the upload, unpacked, its shards and quarantine
+        seconds="$run.prepare.max_minutes * 60",
+        environment={},
+        then=then,
+    )
+
+
+def read_report(parts: Parts, *, then: str) -> State:
+    """Read dataset_report.json, which says whether training may go on."""
+    return task(
+        "aws-sdk:s3:getObject",
+        report(parts.artifacts_bucket, keys.DATASET_REPORT),
+        then=then,
+        seconds=60,
+        retry=[transient(*S3_ERRORS)],
+        assign={
+            "dataset": "{% $parse($states.result.Body) %}",
+            "outcome": "{% $parse($states.result.Body).outcome %}",
+            "reasons": "{% $parse($states.result.Body).reasons %}",
+        },
+        output="{% $parse($states.result.Body).{'accepted': accepted, 'reasons': reasons, 'rows': rows} %}",
+    )

@@ -1,0 +1,98 @@
+"""What the processing jobs (Prepare large dataset, Evaluate) have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contract import names
+from infra.asl import State, expression, task, transient
+from infra.steps.parts import Parts, job_name, tags
+
+CREATE_ERRORS = ("SageMaker.AmazonSageMakerException", "SageMaker.SdkClientException")
+"""Creating a job failed, so nothing was paid. Throttling and validation share the first name."""
+
+START_UP = 3600
+"""Seconds that starting machines and moving data may add to a job's own longest time."""
+
+
+def local_input(name: str, uri: str) -> dict[str, Any]:
+    """Return a ProcessingInput: everything below ``uri`` in a folder ``name``."""
+    return {
+        "InputName": name,
+        "AppManaged": False,
+        "S3Input": {
+            "S3Uri": uri,
+            "LocalPath": f"{names.DEFAULT_BASE_DIR}/{names.PROCESSING_INPUTS}/{name}",
+            "S3DataType": "S3Prefix",
+            "S3InputMode": "File",
+            "S3DataDistributionType": "FullyReplicated",
+        },
+    }
+
+
+def processing_job(
+    parts: Parts,
+    *,
+    program: str,
+    inputs: Any,
+    output: str,
+    instance: str,
+    volume_gb: str,
+    seconds: str,
+    environment: dict[str, str],
+    then: str,
+    assign: dict[str, Any] | None = None,
+) -> State:
+    """Return the Task that runs one of training's programs on one machine.
+
+    Args:
+        parts: the surroundings.
+        program: ``prepare`` or ``evaluate``.
+        inputs: ProcessingInputs.
+        output: expression of the S3 address that the program's output folder is copied to.
+        instance: JSONata code of the instance type.
+        volume_gb: JSONata code of the disk's size.
+        seconds: JSONata code of the longest time.
+        environment: variables of the container.
+        then: the next state.
+        assign: variables.
+    """
+    arguments = {
+        "ProcessingJobName": job_name(program),
+        "AppSpecification": {
+            "ImageUri": parts.cpu_image,
+            "ContainerEntrypoint": names.container_entrypoint(program, names.PROCESSING_INPUTS),
+        },
+        "Environment": environment,
+        "ProcessingInputs": inputs,
+        "ProcessingOutputConfig": {"KmsKeyId": parts.key, "Outputs": [_output(output)]},
+        "ProcessingResources": {
+            "ClusterConfig": {
+                "InstanceType": expression(instance),
+                "InstanceCount": 1,
+                "VolumeSizeInGB": expression(volume_gb),
+            }
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": expression(seconds)},
+        "NetworkConfig": {"EnableNetworkIsolation": True},
+        "RoleArn": parts.job_role,
+        "Tags": tags(),
+    }
+    return task(
+        "sagemaker:createProcessingJob.sync",
+        arguments,
+        then=then,
+        seconds=expression(f"{seconds} + {START_UP}"),
+        retry=[transient(*CREATE_ERRORS, first=10)],
+        assign=assign,
+        output={"job": "{% $states.result.ProcessingJobName %}"},
+    )
+
+
+def _output(uri: str) -> dict[str, Any]:
+    local = f"{names.DEFAULT_BASE_DIR}/{names.PROCESSING_OUTPUT}"
+    return {
+        "OutputName": "output",
+        "AppManaged": False,
+        "S3Output": {"S3Uri": uri, "LocalPath": local, "S3UploadMode": "EndOfJob"},
+    }

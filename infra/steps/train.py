@@ -1,0 +1,164 @@
+"""Train: distributed training, first on managed spot, then on demand from the last checkpoint.
+
+Spot and InstancePreferences exclude each other in one request, so there are two states.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contract import attempts, keys, metrics, names
+from infra.asl import State, caught, choice, expression, task, transient, when
+from infra.steps.parts import Parts, job_name, tags
+from infra.steps.processing import CREATE_ERRORS, START_UP
+
+NO_CAPACITY = "/CapacityError|InsufficientInstanceCapacity|InsufficientCapacity|ResourceLimitExceeded/"
+"""What a job's FailureReason, or the refusal to create it, says when spot machines are missing."""
+
+RESULT = {
+    "name": "{% $states.result.TrainingJobName %}",
+    "status": "{% $states.result.TrainingJobStatus %}",
+    "secondary_status": "{% $states.result.SecondaryStatus %}",
+    "model": "{% $exists($states.result.ModelArtifacts) ? $states.result.ModelArtifacts.S3ModelArtifacts : null %}",
+    "image": "{% $states.result.AlgorithmSpecification.TrainingImage %}",
+}
+
+
+def on_spot(parts: Parts, *, then: str, failed: str) -> State:
+    """Train on managed spot: cheaper, may be interrupted, resumes by itself while it may wait."""
+    resources = {"InstanceType": "{% $plan.train.instance %}", "InstanceCount": "{% $plan.train.hosts %}"}
+    limits = {"MaxWaitTimeInSeconds": "{% $plan.train.max_wait_seconds %}"}
+    arguments = _arguments(parts, "spot", resources, limits) | {"EnableManagedSpotTraining": True}
+    return task(
+        "sagemaker:createTrainingJob.sync",
+        arguments,
+        then=then,
+        seconds=expression(f"$plan.train.max_wait_seconds + {START_UP}"),
+        retry=[transient(*CREATE_ERRORS, first=10)],
+        assign={"training": RESULT},
+        output=RESULT,
+        catch=[caught("States.TaskFailed", then=failed, assign={"failure": _true_cause()})],
+    )
+
+
+def is_capacity_missing(*, yes: str, no: str) -> State:
+    """Decide whether the failed spot job wants other machines, or has a fault that they would repeat."""
+    return choice(when(f"$contains($failure, {NO_CAPACITY})", yes), otherwise=no)
+
+
+def did_spot_finish(*, yes: str, no: str, unfinished: str) -> State:
+    """Decide what to do with a spot job that ended: a job that ran out of spot is Stopped, not Failed."""
+    return choice(
+        when("$training.status = 'Completed'", yes),
+        when("$training.secondary_status in ['MaxWaitTimeExceeded', 'Interrupted']", unfinished),
+        otherwise=no,
+        assign=_stopped(),
+    )
+
+
+def on_demand(parts: Parts, *, then: str) -> State:
+    """Train on the first type of the ladder that has capacity; the checkpoints of spot are its start."""
+    preference = "{'InstanceType': $, 'InstanceCount': $plan.train.hosts}"
+    resources = {"InstancePreferences": expression(f"[$plan.train.ladder.({preference})]")}
+    return task(
+        "sagemaker:createTrainingJob.sync",
+        _arguments(parts, "train", resources, {}),
+        then=then,
+        seconds=expression(f"$plan.train.max_runtime_seconds + {START_UP}"),
+        retry=[transient(*CREATE_ERRORS, first=10)],
+        assign={"training": RESULT},
+        output=RESULT,
+    )
+
+
+def did_finish(*, yes: str, no: str) -> State:
+    """Decide whether the job ended by itself: one that ran out of time is Stopped, not Failed."""
+    return choice(when("$training.status = 'Completed'", yes), otherwise=no, assign=_stopped())
+
+
+def failed() -> State:
+    """End the execution with the job's own FailureReason."""
+    return {"Type": "Fail", "Error": "TrainingFailed", "Cause": "{% $failure %}"}
+
+
+def stopped() -> State:
+    """End the execution; the cause names the job's secondary status."""
+    return {"Type": "Fail", "Error": "TrainingStopped", "Cause": "{% $failure %}"}
+
+
+def check_artefact(parts: Parts, *, then: str) -> State:
+    """Check that the model is there: a job that wrote none and exited with 0 is Completed all the same."""
+    return task(
+        "aws-sdk:s3:headObject",
+        {
+            "Bucket": parts.artifacts_bucket,
+            "Key": expression(f"$substringAfter($training.model, 's3://{parts.artifacts_bucket}/')"),
+        },
+        then=then,
+        seconds=60,
+        retry=[transient("S3.SdkClientException")],
+        output={"model": "{% $training.model %}", "bytes": "{% $states.result.ContentLength %}"},
+    )
+
+
+def _arguments(parts: Parts, step: str, resources: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "TrainingJobName": job_name(step),
+        "AlgorithmSpecification": {
+            "TrainingImage": _image(parts),
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": names.container_entrypoint("train", names.TRAINING_INPUTS),
+            "MetricDefinitions": metrics.definitions(),
+        },
+        "HyperParameters": _hyperparameters(),
+        "InputDataConfig": [
+            _channel("code", parts.code),
+            _channel("wheels", parts.wheels),
+            _channel("train", parts.artifact(f"{keys.DATASET}train/")),
+            _channel("validation", parts.artifact(f"{keys.DATASET}validation/")),
+            _channel("schema", parts.artifact(keys.DATASET_SCHEMA)),
+        ],
+        "OutputDataConfig": {"S3OutputPath": parts.artifact(keys.TRAIN), "KmsKeyId": parts.key},
+        "CheckpointConfig": {"S3Uri": parts.artifact(keys.CHECKPOINTS)},
+        # No VolumeKmsKeyId: types with local NVMe (g4dn, g5, p4d) refuse it; those disks are encrypted in hardware.
+        "ResourceConfig": {**resources, "VolumeSizeInGB": "{% $plan.train.volume_gb %}"},
+        "StoppingCondition": {"MaxRuntimeInSeconds": "{% $plan.train.max_runtime_seconds %}", **limits},
+        "RetryStrategy": {"MaximumRetryAttempts": attempts.INTERNAL_ERROR_RETRIES},
+        "EnableNetworkIsolation": "{% $run.train.isolation = 'on' %}",
+        "EnableInterContainerTrafficEncryption": "{% $plan.train.hosts > 1 %}",
+        "RoleArn": parts.job_role,
+        "Tags": tags(),
+    }
+
+
+def _image(parts: Parts) -> str:
+    """The CUDA image when any type that may be chosen has a GPU: families g* and p*."""
+    types = "$append([$plan.train.instance], $plan.train.ladder)"
+    gpus = f"$count($filter({types}, function($type) {{ $contains($type, /^ml[.][gp][0-9]/) }}))"
+    return expression(f"{gpus} > 0 ? '{parts.gpu_image}' : '{parts.cpu_image}'")
+
+
+def _hyperparameters() -> str:
+    """Every setting of [train] as a string (lists as JSON), the recipe's name and its options as JSON."""
+    as_text = "function($value, $name) { {$name: $type($value) = 'string' ? $value : $string($value)} }"
+    recipe = "{'recipe': $run.recipe.name, 'options': $string($run.recipe.options)}"
+    return expression(f"$merge($append([{recipe}], $each($run.train, {as_text})))")
+
+
+def _channel(name: str, uri: str) -> dict[str, Any]:
+    source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
+    return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
+
+
+def _true_cause() -> str:
+    """The job's FailureReason; a job that could not be created has none, so then the refusal itself."""
+    cause = "$states.errorOutput.Cause"
+    return expression(f"$contains({cause}, '\"FailureReason\"') ? $parse({cause}).FailureReason : {cause}")
+
+
+def _stopped() -> dict[str, str]:
+    return {
+        "failure": expression(
+            "'The training job ' & $training.name & ' was ' & $training.status & ': ' & $training.secondary_status"
+        )
+    }
