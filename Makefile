@@ -4,7 +4,7 @@
 #   make test [ARGS=...]      every test; ARGS go to pytest
 #   make check                lint, types, cdk-nag, cfn-lint
 #   make install              the environment, .venv (the others do it first)
-#   make cdk ARGS=synth       the real CDK command line
+#   make cdk [ARGS=synth]     installs the real CDK command line, and runs it with ARGS
 #   make lock                 requirements.lock from requirements.in
 #   make clean                removes what the above made
 
@@ -56,7 +56,7 @@ node_modules/.installed: package.json $(INSTALLED)
 	touch $@
 
 cdk: node_modules/.installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" node_modules/.bin/cdk $(ARGS)
+	@if [ -n "$(ARGS)" ]; then PATH="$(CURDIR)/$(BIN):$$PATH" node_modules/.bin/cdk $(ARGS); fi
 
 lock: $(INSTALLED)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \

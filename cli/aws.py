@@ -6,6 +6,8 @@ Nothing here asks whether the endpoint is AWS or a laptop.
 from __future__ import annotations
 
 import functools
+import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -48,7 +50,11 @@ class Account:
     def __init__(
         self, *, profile: str | None = None, region: str | None = None, endpoint_url: str | None = None
     ) -> None:
-        self.endpoint_url = endpoint_url
+        self.endpoint_url = endpoint_url or os.environ.get("AWS_ENDPOINT_URL")
+        if self.endpoint_url and not re.fullmatch(r"https?://[^/]+/?", self.endpoint_url):
+            raise BadArgument(
+                f"--endpoint-url: {self.endpoint_url!r} is not an endpoint.", "One looks like http://localhost:4566."
+            )
         self._session: Any = boto3.Session(profile_name=profile, region_name=region)
         self._clients: dict[str, Any] = {}
 

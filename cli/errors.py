@@ -101,8 +101,6 @@ def _explain_aws(error: Exception) -> CommandError | None:
         return BadArgument(f"--region: {error}", "A region looks like us-east-1.")
     if isinstance(error, (aws.HTTPClientError, aws.ConnectionError)):
         return NotDeployed(f"The endpoint does not answer: {error}", LAPTOP)
-    if isinstance(error, ValueError) or "endpoint" in str(error).lower():
-        return BadArgument(str(error), "--endpoint-url looks like http://localhost:4566.")
     return None
 
 

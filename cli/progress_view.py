@@ -41,7 +41,7 @@ def cost_text(progress: Progress) -> str:
 
 
 def training_left(progress: Progress) -> float | None:
-    """Return the seconds that training still needs at its pace so far; None before the first epoch and after the last."""
+    """Return the seconds that training still needs at its pace so far; None before the first epoch."""
     paces = [values["seconds"] for values in progress.epochs if "seconds" in values]
     if not paces or progress.epochs_wanted is None or progress.finished:
         return None
