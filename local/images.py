@@ -1,19 +1,16 @@
 """Process images: what a Dockerfile describes, as a folder that runs without Docker.
 
-An image is built from the part of the Dockerfile language that our images use;
-any other instruction is refused by its line. ``FROM python:*-slim*`` means this
-Python environment, so ``RUN pip install`` is a check that it has what the image
-asks for. Images live in ``<root>/images/<digest>/`` (``image.json`` and
-``files/``); ECR holds a manifest that names the digest, so tags, scans and
-deletions are ECR's own.
+``dockerfile`` builds them and ``builds`` is the CodeBuild that asks for it. Images
+live in ``<root>/images/<digest>/`` (``image.json`` and ``files/``); ECR holds a
+manifest that names the digest, so tags and deletions are ECR's own.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +27,10 @@ URI = re.compile(
 )
 
 
+class PushFailed(Exception):
+    """ECR refused an image; the message is its own."""
+
+
 class ImageNotFound(Exception):
     """No such image in this cloud's ECR; the message says what is missing."""
 
@@ -39,26 +40,32 @@ class Image:
     """A built image.
 
     Args:
-        command: ENTRYPOINT and, without arguments from SageMaker, CMD.
+        entrypoint: its ENTRYPOINT.
+        arguments: its CMD, which arguments from outside replace.
         environment: its ENV.
         folder: its WORKDIR, inside.
         files: the folder that holds its files, outside.
-        labels: its LABELs.
     """
 
-    command: list[str]
+    entrypoint: list[str]
+    arguments: list[str]
     environment: dict[str, str]
     folder: str
     files: Path
-    labels: dict[str, str] = field(default_factory=dict)
 
     @property
     def binds(self) -> dict[str, Path]:
-        """Path inside -> path outside: each file or folder that COPY or WORKDIR made."""
-        tops: dict[str, Path] = {}
-        for made in json.loads((self.files.parent / "image.json").read_text())["paths"]:
-            tops[made] = self.files / made.lstrip("/")
-        return tops
+        """Path inside -> path outside, of what the image has and this machine has not."""
+        return dict(_binds(self.files, Path("/")))
+
+
+def _binds(files: Path, inside: Path) -> Iterator[tuple[str, Path]]:
+    for path in files.iterdir():
+        place = inside / path.name
+        if path.is_dir() and place.is_dir():
+            yield from _binds(path, place)
+        else:
+            yield str(place), path
 
 
 def find(cloud: Cloud, uri: str) -> Image:
@@ -85,33 +92,46 @@ def load(root: Path, digest: str) -> Image:
         raise ImageNotFound(f"image {digest} was not built by this laptop cloud")
     told: dict[str, Any] = json.loads((folder / "image.json").read_text())
     return Image(
-        command=told["entrypoint"] or told["cmd"],
+        entrypoint=told["entrypoint"],
+        arguments=told["cmd"],
         environment=told["environment"],
         folder=told["folder"],
         files=folder / "files",
-        labels=told["labels"],
     )
 
 
 def push(cloud: Cloud, digest: str, repository_uri: str, tag: str) -> str:
-    """Put an image into ECR as ``repository_uri:tag``; return ECR's digest of its manifest."""
-    match = URI.fullmatch(repository_uri)
-    if not match:
-        raise ValueError(f"{repository_uri!r} is not an ECR repository URI")
+    """Put an image into ECR as ``repository_uri:tag``; return ECR's digest of its manifest.
+
+    Raises PushFailed.
+    """
+    match = URI.fullmatch(f"{repository_uri}:{tag}")
+    if not match or not match["tag"]:
+        raise PushFailed(f"{repository_uri}:{tag} is not the URI of an image in ECR")
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,
-        "config": {"mediaType": CONFIG_TYPE, "digest": digest, "size": 0},
+        "config": {"mediaType": CONFIG_TYPE, "digest": digest, "size": _size(cloud.root, digest)},
         "layers": [],
     }
-    text = json.dumps(manifest, sort_keys=True)
-    answer = cloud.client("ecr").put_image(
-        registryId=match["account"],
-        repositoryName=match["repository"],
-        imageManifest=text,
-        imageManifestMediaType=MANIFEST_TYPE,
-        imageTag=tag,
-        imageDigest=f"sha256:{hashlib.sha256(text.encode()).hexdigest()}",
-    )["image"]
-    pushed: str = answer["imageId"]["imageDigest"]
+    ecr, repository = cloud.client("ecr"), match["repository"]
+    try:
+        ecr.describe_repositories(registryId=match["account"], repositoryNames=[repository])
+        ecr.put_image(
+            registryId=match["account"],
+            repositoryName=repository,
+            imageManifest=json.dumps(manifest, sort_keys=True),
+            imageManifestMediaType=MANIFEST_TYPE,
+            imageTag=tag,
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ImageAlreadyExistsException":
+            raise PushFailed(error.response["Error"]["Message"]) from error
+    pushed: str = ecr.describe_images(repositoryName=repository, imageIds=[{"imageTag": tag}])["imageDetails"][0][
+        "imageDigest"
+    ]
     return pushed
+
+
+def _size(root: Path, digest: str) -> int:
+    return sum(path.stat().st_size for path in load(root, digest).files.rglob("*") if path.is_file())

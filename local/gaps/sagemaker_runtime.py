@@ -38,7 +38,7 @@ def answer_with(runtime: Runtime) -> None:
         try:
             answer, variant = runtime.invoke(self.current_account, self.region, name, dict(self.headers), self.raw_body)
         except Throttled as error:
-            status, headers, body = self.serialized(ActionResult(error))
+            _, headers, body = self.serialized(ActionResult(error))
             return body, {**headers, "status": 429}
         headers = {
             "Content-Type": answer.headers.get("content-type", "application/octet-stream"),

@@ -1,20 +1,25 @@
 """SageMaker's machines as real processes.
 
 api          answers an operation of moto's server with a handler of ours
+errors       what SageMaker refuses, and what the laptop cloud does not do
 shapes       checks a request against AWS's own service model
-records      jobs and endpoints as Describe and List show them
-listing      List operations: filters, order, pages
-images       what an image URI means on a laptop (local/images.py builds our own)
+rules        fields that exclude or need each other
+records      jobs, models, endpoints as Describe shows them;  listing: as List does;  tags: as tagged
+containers   what an image URI means on a laptop (local/images.py builds our own)
 namespace    a private root where /opt/ml is the host's and algo-N resolve
 warden       the program that runs the containers of one job and outlives none of them
 machines     the cloud's side of the warden: start, signal, output, exits
+processes    a container's processes, seen from outside
 opt_ml       the files SageMaker writes below /opt/ml
-objects      channels and outputs to and from S3
+objects      channels, outputs and checkpoints to and from S3;  archives: model.tar.gz unpacked
 telemetry    log streams, metrics by regular expression
 faults       the fault lab: missing capacity, spot interruption, a killed rank
+jobs         what training and processing jobs share
 training     training jobs
 processing   processing jobs
+models       models and endpoint configurations
 servers      one server of a model;  fleets: the servers of an endpoint
 endpoints    create, update with no failed request, roll back, delete
 runtime      InvokeEndpoint
+registry     model package groups and their versions
 """

@@ -42,7 +42,7 @@ def answer(**handlers: Handler) -> None:
 
 def check_requests() -> None:
     """Check every SageMaker request, and refuse what is not emulated."""
-    SageMakerResponse.call_action = _call_action
+    setattr(SageMakerResponse, "call_action", _call_action)  # noqa: B010
 
 
 def _method(handler: Handler) -> Callable[[SageMakerResponse], ActionResult]:

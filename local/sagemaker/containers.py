@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local import images
+from local.sagemaker import namespace
 
 if TYPE_CHECKING:
     from local.cloud import Cloud
@@ -33,12 +34,32 @@ class Container:
         environment: its variables, without a job's.
         folder: working directory inside.
         binds: path inside -> path outside, of the image's own files.
+        arguments: what the program gets when nobody gives others.
     """
 
     entrypoint: list[str]
     environment: dict[str, str]
     folder: str = "/"
     binds: dict[str, Path] = field(default_factory=dict)
+    arguments: list[str] = field(default_factory=list)
+
+    def relocated(self) -> Container:
+        """Return the container for a machine where ``binds`` cannot be made: its paths lead to the files themselves."""
+
+        def real(text: str) -> str:
+            for inside, outside in self.binds.items():
+                if text == inside or text.startswith(f"{inside}/"):
+                    return f"{outside}{text.removeprefix(inside)}"
+            return text
+
+        return Container(
+            entrypoint=[real(word) for word in self.entrypoint],
+            arguments=[real(word) for word in self.arguments],
+            environment={
+                name: os.pathsep.join(map(real, value.split(os.pathsep))) for name, value in self.environment.items()
+            },
+            folder=real(self.folder),
+        )
 
 
 def resolve(cloud: Cloud, uri: str) -> Container:
@@ -50,15 +71,17 @@ def resolve(cloud: Cloud, uri: str) -> Container:
         if DEEP_LEARNING.fullmatch(uri):
             return Container(entrypoint=[], environment=base)
         raise NoImage(
-            f"the image {uri} can only run on AWS: on the laptop, Deep Learning Containers (.../pytorch*:tag) stand for "
-            f"this Python environment, and images built by CodeBuild run from ECR here ({error})"
+            f"the image {uri} can only run on AWS: on the laptop, Deep Learning Containers (.../pytorch*:tag) stand "
+            f"for this Python environment, and images built by CodeBuild run from ECR here ({error})"
         ) from error
-    return Container(
-        entrypoint=image.command,
+    container = Container(
+        entrypoint=image.entrypoint,
+        arguments=image.arguments,
         environment={**base, **image.environment},
         folder=image.folder,
         binds=image.binds,
     )
+    return container.relocated() if namespace.unavailable() else container
 
 
 def _path() -> str:

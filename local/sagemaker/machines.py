@@ -160,8 +160,8 @@ class Machines:
                 self._on_line(host, line.rstrip("\n"))
 
     def _read_status(self) -> None:
-        assert self._process and self._process.stdout
-        for line in self._process.stdout:
+        assert self._process is not None
+        for line in self._process.stdout or ():
             event = json.loads(line)
             if "exit" in event:
                 self.exits[event["host"]] = event["exit"]

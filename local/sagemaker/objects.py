@@ -78,7 +78,7 @@ class Objects:
         if not found:
             raise MissingInput(
                 f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket '
-                "exists in the selected region, that objects exist under that S3 prefix, and that the role can list them"
+                "exists in the selected region, that objects exist under that S3 prefix, and that the role may list it"
             )
         return found
 

@@ -123,7 +123,8 @@ class ProcessingJob(Job):
             raise _failed(
                 f"ClientError: the laptop cloud runs {application['ImageUri']} only with a ContainerEntrypoint"
             )
-        return container, [*entrypoint, *application.get("ContainerArguments", [])]
+        default = [] if "ContainerEntrypoint" in application else container.arguments
+        return container, [*entrypoint, *application.get("ContainerArguments", default)]
 
     def download(self) -> None:
         """Bring the inputs to every host."""

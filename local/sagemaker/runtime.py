@@ -82,7 +82,7 @@ class Runtime:
         try:
             answer = server.invoke(body, {each: headers[each] for each in PASSED_ON if headers.get(each)})
         except TimeoutError as error:
-            said = f"Your invocation timed out while waiting for a response from container primary ({INVOCATION_SECONDS:.0f} s)"
+            said = f"Your invocation timed out: no response from container primary within {INVOCATION_SECONDS:.0f} s"
             raise self._failed(endpoint, variant, 0, said) from error
         except (OSError, http.client.HTTPException) as error:
             raise self._failed(endpoint, variant, 0, f"the container did not answer: {error!r}") from error

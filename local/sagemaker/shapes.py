@@ -18,7 +18,7 @@ from moto.core.utils import get_service_model
 from local.sagemaker.errors import Refused
 
 JAVA_CLASSES = {r"\p{L}": r"\w", r"\p{Z}": r"\s", r"\p{N}": r"\d"}
-JSON_TYPES: dict[str, tuple[type, ...]] = {
+JSON_TYPES: dict[str, tuple[Any, ...]] = {
     "string": (str,),
     "integer": (int,),
     "long": (int,),
