@@ -87,7 +87,7 @@ def container_entrypoint(program: str, inputs: str) -> list[str]:
     """
     script = (
         f'set -eu; base="${{{BASE_DIR}:-{DEFAULT_BASE_DIR}}}"; mkdir -p "$base/program"; '
-        f'tar -xzf "$base/{inputs}/code/"*.tar.gz -C "$base/program"; '
+        f'tar -xzf "$base/{inputs}/code/"*.gz -C "$base/program"; '
         f'cd "$base/program"; exec python3 -m training.launch {program}'
     )
     if len(script) > ENTRYPOINT_LIMIT:
