@@ -73,9 +73,11 @@ def serve(settings: Settings, started: float) -> int:
         server.should_exit = True
 
     threading.Thread(target=load_model, name="load", daemon=True).start()
-    server.run()
-    app.close()
-    event("stopped")
+    try:
+        server.run()  # after draining, it raises the signal that ended it again: SystemExit
+    finally:
+        app.close()
+        event("stopped")
     return 1 if failed.is_set() else 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import tokenize
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,8 @@ from numpy.lib import format as npy
 
 from serving.errors import Refused
 
+# What numpy's parser of headers, which are Python literals, raises for damaged ones.
+_DAMAGED = (ValueError, TypeError, EOFError, SyntaxError, tokenize.TokenError, MemoryError, RecursionError)
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
@@ -32,8 +35,8 @@ def read_array(body: bytes) -> npt.NDArray:
         if version not in _HEADERS:
             raise Refused(f"the array has format version {version}; expected 1.0 or 2.0, as numpy.save writes")
         shape, fortran_order, dtype = _HEADERS[version](stream)
-    except (ValueError, TypeError, EOFError, MemoryError, RecursionError) as error:
-        raise Refused(f"the body is not a NumPy array (numpy.save): {error}") from error
+    except _DAMAGED as error:
+        raise Refused(f"the body is not a NumPy array, as numpy.save writes it: {str(error)[:200]}") from error
     if dtype.kind not in "uif":
         raise Refused(f"the array's dtype is {dtype}; expected numbers, never objects")
     return _view(body, stream.tell(), shape, fortran_order, dtype)

@@ -44,7 +44,7 @@ CREDIT = table_schema(AGE, JOB, INCOME)
 def network(schema: Schema, *, seed: int = 1, repeat: int = 0) -> onnx.ModelProto:
     """A softmax over a random linear map of the inputs; NaN counts as 0.5. ``repeat`` adds slow, idle work."""
     random = np.random.default_rng(seed)
-    nodes, constants, flat, width = [], [numpy_helper.from_array(np.float32(0.5), "missing")], [], 0
+    nodes, constants, flat, width = [], [numpy_helper.from_array(np.array(0.5, np.float32), "missing")], [], 0
     for tensor in schema.inputs:
         name = tensor.name
         nodes += [
@@ -84,7 +84,7 @@ def _idle_work(constants: list[onnx.TensorProto], repeat: int) -> list[onnx.Node
     size = 700
     constants += [
         numpy_helper.from_array(np.eye(size, dtype=np.float32), "eye"),
-        numpy_helper.from_array(np.float32(0), "zero"),
+        numpy_helper.from_array(np.array(0, np.float32), "zero"),
     ]
     nodes = [
         helper.make_node("ReduceMax", ["logits"], ["largest"], keepdims=0),

@@ -1,0 +1,166 @@
+"""Rows of a table: what is read, and what is refused with which words."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from serving.model import load
+from serving.table_inputs import TableReader
+from tests.serving import archives
+from tests.serving.client import Client
+
+ROW = {"age": 31, "job": "nurse", "monthly income": 1800.5}
+READER = TableReader(archives.CREDIT)
+
+
+def npy(array: Any) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+@pytest.fixture
+def numbers(tmp_path: Path) -> Iterator[Client]:
+    client = Client(load(archives.write(tmp_path, archives.table_schema(archives.AGE, archives.INCOME))))
+    yield client
+    client.app.close()
+
+
+def test_json_values_become_the_arrays_of_the_signature() -> None:
+    arrays = READER.from_json(
+        '{"instances": [{"age": 1, "job": "Zoë", "monthly income": 2.5},'
+        ' {"job": null, "monthly income": null, "age": -3e2},'
+        ' {"age": 0, "job": "unheard of", "monthly income": 0}]}'.encode()
+    )
+    np.testing.assert_array_equal(arrays["numeric"], np.array([[1, 2.5], [-300, np.nan], [0, 0]], np.float32))
+    np.testing.assert_array_equal(arrays["category"], [[3], [0], [0]])
+    assert (arrays["numeric"].dtype, arrays["category"].dtype) == (np.float32, np.int64)
+
+
+def test_csv_values_become_the_same_arrays() -> None:
+    arrays = READER.from_csv(
+        '\ufeffjob,credit status,"monthly income",age\r\n'
+        '"Zoë",good, 2.5 ,1\r\n,bad,,-3e2\r\n\r\nother,,+.5,7.\r\n'.encode()
+    )
+    np.testing.assert_array_equal(arrays["numeric"], np.array([[1, 2.5], [-300, np.nan], [7, 0.5]], np.float32))
+    np.testing.assert_array_equal(arrays["category"], [[3], [0], [0]])
+
+
+def test_an_unknown_category_predicts_as_a_missing_one(credit: Client) -> None:
+    missing, unknown, known = credit.instances(
+        {**ROW, "job": None}, {**ROW, "job": "astronaut"}, {**ROW, "job": "clerk"}
+    ).json()["predictions"]
+    assert missing == unknown != known
+
+
+def test_the_target_may_be_there_and_is_not_looked_at(credit: Client) -> None:
+    assert credit.instances({**ROW, "credit status": "good"}).content == credit.instances(ROW).content
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "words"),
+    [
+        ({"age": "31"}, "instances[1].age", "'31' is text; expected a number without quotes"),
+        ({"age": True}, "instances[1].age", "True is not allowed; expected a number"),
+        ({"age": [1]}, "instances[1].age", "[1] is not allowed; expected a number"),
+        ({"age": {"a": 1}}, "instances[1].age", "{'a': 1} is not allowed"),
+        ({"age": 1e39}, "instances[1].age", "1e+39 is not allowed; expected a number from -3.40282e+38 to"),
+        ({"monthly income": ""}, "instances[1].monthly income", "'' is text"),
+        ({"job": 7}, "instances[1].job", "7 is not allowed; the column holds text, so send \"7\" in quotes"),
+        ({"job": ["nurse"]}, "instances[1].job", "['nurse'] is not allowed; the column holds text, or null"),
+        ({"agee": 3}, "instances[1]", "'agee' is no column of this model; it has age, job, monthly income."),
+        ({"agee": 3}, "instances[1]", "Did you mean 'age'?"),
+        ({"x" * 5000: 3}, "instances[1]", "Send the model's columns only."),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_refused_by_its_path(credit: Client, change: dict[str, Any], path: str, words: str) -> None:
+    error = credit.refusal(ROW, {**ROW, **change})
+    assert error["type"] == "InvalidInput"
+    assert error["path"] == path
+    assert words in error["message"]
+    assert len(error["message"]) < 500
+
+
+def test_an_absent_column_is_refused_by_name(credit: Client) -> None:
+    error = credit.refusal({"age": 1, "monthly income": 3})
+    assert "column 'job' is absent" in error["message"]
+    assert "null (JSON) or an empty field (CSV)" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "words"),
+    [
+        ("age,job,monthly income\n1,nurse,2\nold,nurse,2\n", "line 3, column age", "'old' is not allowed"),
+        ("age,job,monthly income\n1_000,nurse,2\n", "line 2, column age", "'1_000'"),
+        ("age,job,monthly income\nnan,nurse,2\n", "line 2, column age", "'nan'"),
+        ("age,job,monthly income\n1,nurse,inf\n", "line 2, column monthly income", "'inf'"),
+        ("age,job,monthly income\n1,nurse,1e39\n", "line 2, column monthly income", "float32"),
+        ("age,job,monthly income\n\u0661,nurse,1\n", "line 2, column age", "expected a number"),
+        ("age,job,monthly income\n1,nurse\n", "line 2", "the row has 2 fields; the header has 3"),
+        ("age,job,age,monthly income\n1,nurse,2,3\n", "line 1", "column 'age' occurs twice"),
+        ("age,jobs,monthly income\n1,nurse,2\n", "line 1", "Did you mean 'job'?"),
+        ("age,job\n1,nurse\n", "line 1", "column 'monthly income' is absent"),
+        ("age,job,monthly income\n", "", "there are no rows"),
+        ("", "", "there are no rows"),
+        ('age,job,monthly income\n1,"nurse,2\n', "line 2", "is not CSV"),
+        ('age,job,monthly income\n1,"nurse"x,2\n', "line 2", "is not CSV"),
+        ('"two\nlines",job,monthly income\n1,nurse,2\n', "line 1", r"'two\nlines' is no column"),
+    ],
+)
+def test_wrong_csv_is_refused_by_its_line(credit: Client, text: str, path: str, words: str) -> None:
+    response = credit.invoke(text, "text/csv")
+    assert response.status_code == 400
+    assert response.json()["error"]["path"] == path
+    assert words in response.json()["error"]["message"]
+
+
+def test_csv_that_is_not_utf8_is_refused_by_the_byte(credit: Client) -> None:
+    response = credit.invoke("age,job,monthly income\n1,Zoë,2\n".encode("latin-1"), "text/csv")
+    assert "not UTF-8: byte 27 is 0xeb" in response.json()["error"]["message"]
+
+
+def test_a_table_of_numbers_is_read_as_an_array(numbers: Client) -> None:
+    array = np.array([[30, 1000], [np.nan, 2000]])
+    for form in (array, array.astype(np.float32), np.asfortranarray(array), array.astype(">f8")):
+        response = numbers.invoke(npy(form), "application/x-npy")
+        same = numbers.instances({"age": 30, "monthly income": 1000}, {"age": None, "monthly income": 2000})
+        assert response.json() == same.json()
+
+
+def test_a_table_with_categories_is_not_read_as_an_array(credit: Client) -> None:
+    assert credit.invoke(npy(np.zeros((1, 3))), "application/x-npy").status_code == 415
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.zeros((2, 3)), "shape is [2, 3]; expected [rows, 2], columns 'age', 'monthly income'"),
+        (np.zeros(2), "shape is [2]"),
+        (np.array([[1.0, np.inf]]), "inf is not allowed"),
+        (np.array([[1.0, 1e39]]), "1e+39 is not allowed"),
+        (np.array([["a", "b"]]), "dtype is <U1; expected numbers"),
+        (np.zeros((0, 2)), "at least one row"),
+        (np.float64(1), "at least one row"),
+        (np.zeros((1, 2), complex), "dtype is complex128"),
+    ],
+)
+def test_a_wrong_array_is_refused(numbers: Client, array: Any, words: str) -> None:
+    response = numbers.invoke(npy(array), "application/x-npy")
+    assert response.status_code == 400
+    assert words in response.json()["error"]["message"]
+
+
+def test_a_pickle_in_an_array_is_never_loaded(numbers: Client) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (pytest.fail, ("the pickle ran",))
+
+    response = numbers.invoke(npy(np.array([[Bomb(), 1]], dtype=object)), "application/x-npy")
+    assert response.status_code == 400
+    assert "never objects" in response.json()["error"]["message"]
