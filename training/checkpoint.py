@@ -105,7 +105,9 @@ def unpack(content: bytes) -> tuple[Progress, dict[str, torch.Tensor]]:
     return Progress(**state), load(content)
 
 
-def restore(tensors: dict[str, torch.Tensor], model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+def restore(
+    tensors: dict[str, torch.Tensor], model: nn.Module, optimiser: torch.optim.Optimizer
+) -> dict[str, torch.Tensor]:
     """Put a checkpoint's tensors back; return the best weights so far."""
     model.load_state_dict(_below(tensors, MODEL))
     state: dict[int, dict[str, torch.Tensor]] = {}

@@ -81,7 +81,12 @@ class Child:
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         signal.signal(signal.SIGTERM, self._stop)
         self._process = subprocess.Popen(
-            command, env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+            command,
+            env=dict(environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
         )
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
@@ -191,7 +196,7 @@ def ending(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     kept = text[-limit:]
-    head, newline, rest = kept.partition("\n")
+    _, newline, rest = kept.partition("\n")
     return rest if newline and rest else kept
 
 

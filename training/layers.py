@@ -6,6 +6,8 @@ to ONNX: whoever serves the model needs to know nothing of them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import nn
 
@@ -19,6 +21,9 @@ class Pixels(nn.Module):
         mean, std: of the training images' samples, from 0 to 255; a deviation of 0 counts as 1.
     """
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(self, *, mean: float, std: float) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean))
@@ -26,4 +31,84 @@ class Pixels(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Normalise."""
-        return (image.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        channels_first = image.permute(0, 3, 1, 2).float().clone(memory_format=torch.contiguous_format)
+        return (channels_first - self.mean) / self.std
+
+
+class Standardise(nn.Module):
+    """Numbers float32 [n, k], NaN where missing, to mean 0 and deviation 1; missing ones become the mean.
+
+    For each column in which training rows miss values, a further column says
+    where (1.0), because that a value is missing often means something.
+
+    Args:
+        statistics: mean, std and missing of each column's training rows.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+    gaps: torch.Tensor
+
+    def __init__(self, statistics: Sequence[Mapping[str, float]]) -> None:
+        super().__init__()
+        gaps = [place for place, column in enumerate(statistics) if column["missing"] > 0]
+        self.width = len(statistics) + len(gaps)
+        self.register_buffer("mean", torch.tensor([column["mean"] for column in statistics]))
+        self.register_buffer("std", torch.tensor([column["std"] or 1.0 for column in statistics]))
+        self.register_buffer("gaps", torch.tensor(gaps, dtype=torch.int64))
+
+    def forward(self, numeric: torch.Tensor) -> torch.Tensor:
+        """Impute, standardise, clip."""
+        missing = torch.isnan(numeric)
+        filled = torch.where(missing, self.mean, numeric)
+        scaled = ((filled - self.mean) / self.std).clamp(-CLIP, CLIP)
+        if not len(self.gaps):
+            return scaled
+        return torch.cat([scaled, missing.index_select(1, self.gaps).float()], dim=1)
+
+
+class Embed(nn.Module):
+    """Codes int64 [n, m] to learned vectors, float32 [n, m x size]; one table for all columns.
+
+    Args:
+        codes: how many codes each column has (0, missing or unknown, among them).
+        size: numbers that describe one code.
+    """
+
+    first: torch.Tensor
+
+    def __init__(self, codes: Sequence[int], size: int) -> None:
+        super().__init__()
+        first = [sum(codes[:place]) for place in range(len(codes))]
+        self.register_buffer("first", torch.tensor(first, dtype=torch.int64))
+        self.table = nn.Embedding(sum(codes), size)
+        self.width = len(codes) * size
+
+    def forward(self, category: torch.Tensor) -> torch.Tensor:
+        """Look up."""
+        return self.table(category + self.first).flatten(1)
+
+
+class Columns(nn.Module):
+    """The columns of a table, side by side, float32 [n, width]."""
+
+    def __init__(self, numbers: Standardise | None, categories: Embed | None) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(part for part in (numbers, categories) if part is not None)
+        self.width = sum(part.width for part in (numbers, categories) if part is not None)
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """Take the inputs that there are, numbers first."""
+        return torch.cat([part(values) for part, values in zip(self.parts, inputs, strict=True)], dim=1)
+
+
+class Front(nn.Module):
+    """A first part that takes several inputs, then a second that takes one."""
+
+    def __init__(self, first: nn.Module, second: nn.Module) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """Run both."""
+        return self.second(self.first(*inputs))

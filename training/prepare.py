@@ -154,7 +154,8 @@ def _check_quarantine(quarantine: Quarantine, good: int, allowed: float) -> None
     share = quarantine.rows / rows
     if share > allowed:
         raise Rejected(
-            f"{quarantine.rows} of {rows} rows are bad ({share:.1%}); prepare.max_rejected_fraction allows {allowed:.1%}"
+            f"{quarantine.rows} of {rows} rows are bad ({share:.1%}); "
+            f"prepare.max_rejected_fraction allows {allowed:.1%}"
         )
 
 
@@ -165,7 +166,8 @@ def _check_rows(packer: _Packer, schema: Schema) -> None:
         raise Rejected(f"there is only one class{only} in {schema.target!r}; at least two are needed to tell apart")
     if len(schema.labels) > MAX_CLASSES:
         raise Rejected(
-            f"{schema.target!r} has {len(schema.labels):,} classes, at most {MAX_CLASSES:,} are learned; is it a quantity?"
+            f"{schema.target!r} has {len(schema.labels):,} classes, at most {MAX_CLASSES:,} are learned; "
+            "is it a quantity? Regression is not offered yet"
         )
     reasons = [
         f"{name} got {packer.rows[name]} of {packer.total} rows, at least {least} are needed: add rows"
@@ -180,7 +182,9 @@ def _check_rows(packer: _Packer, schema: Schema) -> None:
             f"{_named(f'{schema.labels[code]!r} ({of_class[code]})' for code in small)}; add rows or remove the class"
         )
     if unseen:
-        reasons.append(f"no training row has the class {_named(repr(schema.labels[code]) for code in unseen)}: add rows")
+        reasons.append(
+            f"no training row has the class {_named(repr(schema.labels[code]) for code in unseen)}: add rows"
+        )
     if reasons:
         raise Rejected(*reasons)
 

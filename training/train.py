@@ -19,7 +19,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,7 +69,9 @@ class Trainer:
         self.best = _copy(self.model)
         self.progress = Progress(learning=config.learning(), fingerprint=self._fingerprint())
         self._resume()
-        self.parallel: nn.Module = DistributedDataParallel(self.model, broadcast_buffers=False) if cluster.size > 1 else self.model
+        self.parallel: nn.Module = (
+            DistributedDataParallel(self.model, forward_sync_buffers=False) if cluster.size > 1 else self.model
+        )
         self.steps = math.ceil(len(self.train_rows) / config.batch_size)
 
     def run(self) -> bool:
@@ -110,7 +111,8 @@ class Trainer:
         total, stopping = self.cluster.sum(loss.item(), float(self.cluster.stopping))
         if not math.isfinite(total):
             raise TrainingFailed(
-                f"the loss is {total} in epoch {self.progress.epoch + 1}, step {self.progress.step + 1} of {self.steps}; "
+                f"the loss is {total} in epoch {self.progress.epoch + 1}, "
+                f"step {self.progress.step + 1} of {self.steps}; "
                 f"try a train.learning_rate below {self.config.learning_rate:g}"
             )
         self.optimiser.step()

@@ -43,7 +43,8 @@ def install_missing(wheels: Path, target: Path) -> bool:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         raise CannotInstall(
-            f"the image lacks {', '.join(wanted)} and the wheels input does not bring them: {done.stdout.strip()[-400:]}"
+            f"the image lacks {', '.join(wanted)} and the wheels input does not bring them: "
+            f"{done.stdout.strip()[-400:]}"
         )
     return True
 

@@ -115,9 +115,7 @@ class Recipe(ABC):
         """Return the metrics of predictions [n, classes]; ``self.metric`` is one of them."""
         return metrics.classification(probabilities, labels)
 
-    def baseline(
-        self, train: NDArray[np.int64], labels: NDArray[np.int64], *, classes: int
-    ) -> NDArray[np.floating]:
+    def baseline(self, train: NDArray[np.int64], labels: NDArray[np.int64], *, classes: int) -> NDArray[np.floating]:
         """Return what answering every row of ``labels`` with the training rows' class shares predicts."""
         shares = np.bincount(train, minlength=classes) / len(train)
         return np.tile(shares, (len(labels), 1))

@@ -47,7 +47,9 @@ class Options:
         "What the network sees; auto is grey where every image is grey.",
         default="auto", choices=("auto", "grey", "rgb"),
     )  # fmt: skip
-    width: int = setting("Filters of the first block; each block has twice those before it.", default=32, minimum=4, maximum=512)  # fmt: skip
+    width: int = setting(
+        "Filters of the first block; each further block has twice as many.", default=32, minimum=4, maximum=512
+    )
 
 
 class Image(Recipe):

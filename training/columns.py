@@ -1,0 +1,133 @@
+"""What the columns of a table are: numbers or categories, and the statistics of the training rows.
+
+The rule, for each column that the model may see:
+
+- A column is a *number* when at least 9 in 10 of its values are decimal numbers
+  and the file does not say otherwise (text, booleans and dates in Parquet). The other
+  values are then mistakes, and their rows are set aside.
+- Any other column is a *category*. Its vocabulary is the values that occur at
+  least twice among the training rows, the most frequent ones first.
+- A column without any value, and a category in which no value occurs twice (an
+  identifier, free text), is left out, and the report says so.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+NUMBER_SHARE = 0.9
+MIN_OCCURRENCES = 2
+MAX_COUNTED = 200_000  # distinct values of a column that are counted; memory, not meaning, sets it
+LARGEST = float(np.finfo(np.float32).max)
+
+
+def to_number(text: str) -> float:
+    """Return a cell as a number; NaN when it is none, or too large for float32."""
+    if not NUMBER.fullmatch(text):
+        return math.nan
+    value = float(text)
+    return value if abs(value) <= LARGEST else math.nan
+
+
+def to_numbers(cells: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return a column's numbers (NaN where missing or mistaken), and where the mistakes are."""
+    values = np.array([to_number(cell) if cell else math.nan for cell in cells], np.float64)
+    filled = np.array([bool(cell) for cell in cells], np.bool_)
+    return values, filled & np.isnan(values)
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """What a first look at a column found."""
+
+    filled: int = 0
+    numbers: int = 0
+
+    def add(self, cells: Sequence[str]) -> None:
+        """Count some more cells."""
+        filled = [cell for cell in cells if cell]
+        self.filled += len(filled)
+        self.numbers += sum(1 for cell in filled if NUMBER.fullmatch(cell))
+
+    def is_number(self) -> bool:
+        """Whether the column's values are numbers."""
+        return self.numbers >= NUMBER_SHARE * self.filled
+
+
+@dataclass(kw_only=True)
+class Moments:
+    """Statistics of number columns, gathered chunk by chunk (Chan, Golub and LeVeque's update)."""
+
+    columns: int
+    rows: int = 0
+    count: NDArray[np.float64] = field(init=False)
+    mean: NDArray[np.float64] = field(init=False)
+    squares: NDArray[np.float64] = field(init=False)
+    lowest: NDArray[np.float64] = field(init=False)
+    highest: NDArray[np.float64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.count, self.mean, self.squares = (np.zeros(self.columns) for _ in range(3))
+        self.lowest, self.highest = np.full(self.columns, np.inf), np.full(self.columns, -np.inf)
+
+    def add(self, values: NDArray[np.float64]) -> None:
+        """Take in rows [n, columns]; NaN is missing."""
+        there = ~np.isnan(values)
+        count = there.sum(axis=0)
+        total = self.count + count
+        safe, safe_total = np.maximum(count, 1), np.maximum(total, 1)
+        mean = np.where(there, values, 0.0).sum(axis=0) / safe
+        squares = (np.where(there, values - mean, 0.0) ** 2).sum(axis=0)
+        apart = mean - self.mean
+        self.squares += squares + apart**2 * self.count * count / safe_total
+        self.mean += apart * count / safe_total
+        self.count, self.rows = total, self.rows + len(values)
+        if len(values):
+            self.lowest = np.minimum(self.lowest, np.where(there, values, np.inf).min(axis=0))
+            self.highest = np.maximum(self.highest, np.where(there, values, -np.inf).max(axis=0))
+
+    def statistics(self, column: int) -> dict[str, float]:
+        """Return a column's statistics; zeros when no training row has a value."""
+        count = self.count[column]
+        if not count:
+            return {"mean": 0.0, "std": 0.0, "min": 0.0, "max": 0.0, "missing": 1.0}
+        return {
+            "mean": float(self.mean[column]),
+            "std": float(np.sqrt(self.squares[column] / count)),
+            "min": float(self.lowest[column]),
+            "max": float(self.highest[column]),
+            "missing": float(1 - count / self.rows),
+        }
+
+
+@dataclass(kw_only=True)
+class Words:
+    """Values of a category column among the training rows."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
+
+    def add(self, cells: Sequence[str]) -> None:
+        """Count some more cells; new values beyond MAX_COUNTED are not counted."""
+        self.rows += len(cells)
+        if len(self.counts) < MAX_COUNTED:
+            self.counts.update(cells)
+        else:
+            self.counts.update(cell for cell in cells if cell in self.counts)
+
+    def vocabulary(self, limit: int) -> tuple[str, ...]:
+        """Return the most frequent values, at most ``limit``; ties in the order of their text."""
+        known = [(-count, word) for word, count in self.counts.items() if word and count >= MIN_OCCURRENCES]
+        return tuple(word for _, word in sorted(known)[:limit])
+
+    def statistics(self) -> dict[str, float]:
+        """Return the share of missing values."""
+        return {"missing": self.counts[""] / self.rows if self.rows else 1.0}

@@ -1,0 +1,222 @@
+"""Evaluates what could be served, against the baseline and the version in service.
+
+    python3 -m training.launch evaluate     # what the container runs
+
+One job does it all, because each job costs minutes of start-up: it makes the form that
+would be served, measures that form and no other, and writes the archive whose hash is in
+the report. What is judged is what will be served.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from contract import keys, names
+from contract.errors import TrainingFailed
+from contract.gate import decide
+from contract.manifest import OUTPUT, ModelManifest
+from contract.reports import Champion, EvaluationReport, Form
+from contract.request import RunRequest
+from training import archive, champion, metrics, optimise, recipes
+from training.container import Container
+from training.data import LABEL, Split, read_schema
+from training.recipes import Recipe
+
+MAX_LABELS = 100  # in the report, which passes through the state machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What the job was given."""
+
+    request: RunRequest
+    recipe: Recipe
+    model: Path  # folder of the unpacked model.tar.gz of training
+    manifest: ModelManifest
+    rows: Mapping[str, NDArray]  # held out
+    train_labels: NDArray[np.int64]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The held-out rows' true classes."""
+        return self.rows[LABEL]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Challenger:
+    """The form that would be served."""
+
+    form: Form
+    onnx: bytes
+    probabilities: NDArray[np.float32]  # of the held-out rows
+
+
+def evaluate(inputs: Inputs, rival: Path | None, out: Path) -> EvaluationReport:
+    """Write the archive, the golden samples and the report below ``out``; return the report.
+
+    Args:
+        inputs: the trained model and the rows.
+        rival: the champion's model.tar.gz, if any.
+        out: the folder that becomes ``contract.keys.EVALUATE``.
+
+    Raises:
+        TrainingFailed: when no form agrees with the trained model.
+    """
+    challenger = measure(inputs)
+    package = out / Path(keys.MODEL).name
+    archive.pack(package, _archive_files(inputs, challenger))
+    golden = golden_samples(inputs, challenger.onnx)
+    (out / Path(keys.GOLDEN).name).write_text(json.dumps(golden))
+    report = _report(inputs, challenger, measure_champion(inputs, rival), archive.sha256(package))
+    (out / Path(keys.EVALUATION_REPORT).name).write_text(json.dumps(report.to_dict()))
+    return report
+
+
+def measure(inputs: Inputs) -> Challenger:
+    """Make the form that would be served and measure it on the held-out rows."""
+    request, schema = inputs.request, inputs.manifest.schema
+    network = inputs.recipe.network(schema, inputs.recipe.parse_options(inputs.manifest.options))
+    network.load_state_dict(load_file(inputs.model / keys.MODEL_WEIGHTS))
+    onnx = optimise.export(network, schema, {name: array[:2] for name, array in inputs.rows.items()})
+    session = optimise.open_session(onnx)
+    probabilities = optimise.predict(session, inputs.rows, schema)
+    parity = float(np.abs(probabilities - optimise.predict_with_torch(network, inputs.rows, schema)).max())
+    if not parity <= request.optimise.parity_tolerance:
+        raise TrainingFailed(
+            f"{optimise.FLOAT32} differs from the trained model by {parity:.3g}; "
+            f"optimise.parity_tolerance allows {request.optimise.parity_tolerance:g}"
+        )
+    form = Form(
+        name=optimise.FLOAT32,
+        metrics=inputs.recipe.metrics(probabilities, inputs.labels),
+        latency_ms=optimise.latency(session, inputs.rows, schema, requests=request.evaluate.latency_requests),
+        bytes=len(onnx),
+        parity=parity,
+    )
+    return Challenger(form=form, onnx=onnx, probabilities=probabilities)
+
+
+def measure_champion(inputs: Inputs, package: Path | None) -> Champion | None:
+    """Measure the version in service on the same rows; None when there is none."""
+    if package is None:
+        return None
+    arn, version = os.environ[names.CHAMPION_PACKAGE], int(os.environ[names.CHAMPION_VERSION])
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            probabilities = champion.predict(package, Path(folder), inputs.rows, inputs.manifest.schema)
+        except champion.CannotRead as error:
+            return Champion(package_arn=arn, version=version, metrics={}, note=str(error))
+    return Champion(package_arn=arn, version=version, metrics=inputs.recipe.metrics(probabilities, inputs.labels))
+
+
+def golden_samples(inputs: Inputs, onnx: bytes) -> dict[str, Any]:
+    """Return held-out rows as requests have them, and what the form answers to each alone."""
+    deploy, schema, session = inputs.request.deploy, inputs.manifest.schema, optimise.open_session(onnx)
+    count = min(deploy.golden_samples, len(inputs.labels))
+    samples = []
+    for row in np.linspace(0, len(inputs.labels) - 1, count).astype(int):
+        arrays = {name: array[row : row + 1] for name, array in inputs.rows.items()}
+        answer = optimise.predict(session, arrays, schema)[0]
+        body = inputs.recipe.instance({name: array[0] for name, array in arrays.items()}, schema)
+        samples.append({"body": body, OUTPUT: [float(value) for value in answer]})
+    return {"samples": samples, "tolerance": deploy.golden_tolerance}
+
+
+def _archive_files(inputs: Inputs, challenger: Challenger) -> dict[str, bytes]:
+    """Return the files of the archive that would be served."""
+    files = {keys.MODEL_ONNX: challenger.onnx}
+    for name in (keys.MODEL_WEIGHTS, keys.MODEL_METRICS):
+        files[name] = (inputs.model / name).read_bytes()
+    manifest = replace(
+        inputs.manifest,
+        form=challenger.form.name,
+        metrics=challenger.form.metrics,
+        files={name: archive.digest(content) for name, content in files.items()},
+    )
+    files[keys.MODEL_MANIFEST] = json.dumps(manifest.to_dict(), sort_keys=True).encode()
+    return files
+
+
+def _report(inputs: Inputs, challenger: Challenger, rival: Champion | None, sha256: str) -> EvaluationReport:
+    recipe, schema, request = inputs.recipe, inputs.manifest.schema, inputs.request
+    metric = request.recipe.metric
+    guess = recipe.baseline(inputs.train_labels, inputs.labels, classes=len(schema.labels))
+    baseline = recipe.metrics(guess, inputs.labels)
+    shown = min(len(schema.labels), MAX_LABELS)
+    confusion = metrics.confusion(challenger.probabilities, inputs.labels)[:shown, :shown]
+    verdict = decide(
+        request.gate,
+        metric=metric,
+        higher_is_better=request.recipe.higher_is_better,
+        challenger=challenger.form.metrics[metric],
+        baseline=baseline[metric],
+        champion=rival.metrics.get(metric) if rival else None,
+    )
+    return EvaluationReport(
+        run=request.run,
+        metric=metric,
+        higher_is_better=request.recipe.higher_is_better,
+        rows=len(inputs.labels),
+        metrics=challenger.form.metrics,
+        baseline=baseline,
+        forms=(challenger.form,),
+        chosen=challenger.form.name,
+        champion=rival,
+        labels=schema.labels[:shown],
+        confusion=tuple(tuple(row) for row in confusion.tolist()),
+        model_sha256=sha256,
+        verdict=verdict,
+    )
+
+
+def read_inputs(container: Container, scratch: Path) -> Inputs:
+    """Return the job's inputs; the model is unpacked below ``scratch``."""
+    request = RunRequest.from_dict(json.loads((container.processing_input("request") / keys.REQUEST).read_text()))
+    dataset = container.processing_input("dataset")
+    manifest = archive.unpack(container.processing_input("model") / Path(keys.MODEL).name, scratch)
+    manifest = replace(
+        manifest,
+        tenant=request.tenant,
+        project=request.project,
+        run=request.run,
+        schema=read_schema(dataset),
+        lineage={**manifest.lineage, **_lineage(request)},
+    )
+    return Inputs(
+        request=request,
+        recipe=recipes.load(request.recipe.name),
+        model=scratch,
+        manifest=manifest,
+        rows=Split(dataset / "test").everything(),
+        train_labels=Split(dataset / "train").labels,
+    )
+
+
+def _lineage(request: RunRequest) -> dict[str, str]:
+    return {"upload": request.upload.uri, "upload_version": request.upload.version_id}
+
+
+def main() -> None:
+    """Evaluate in a processing job."""
+    container = Container.here()
+    out = container.processing_output
+    out.mkdir(parents=True, exist_ok=True)
+    rival = container.processing_input("champion") / Path(keys.MODEL).name
+    with tempfile.TemporaryDirectory() as scratch:
+        inputs = read_inputs(container, Path(scratch))
+        report = evaluate(inputs, rival if os.environ.get(names.CHAMPION_PACKAGE) else None, out)
+    print(json.dumps({"metrics": report.metrics, "verdict": report.to_dict()["verdict"]}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""[privacy]: what happens to personal data before anything is computed from it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+from collections.abc import Sequence
+
+from contract.config import Privacy
+from contract.errors import nearest
+from training.columns import to_number
+from training.rejection import Rejected
+
+HASH_DIGITS = 32  # 128 bits
+
+
+class Anonymiser:
+    """Drops, hashes and generalises the cells of one table.
+
+    - ``drop``: the column is gone.
+    - ``hash``: HMAC-SHA256 of the text with the tenant's salt: equal values stay
+      equal, nobody without the salt can try values.
+    - ``generalise``: numbers are rounded down to a multiple.
+
+    Args:
+        privacy: the project's settings.
+        columns: the table's columns.
+        salt: the tenant's.
+
+    Raises:
+        Rejected: for a column that the table has not.
+    """
+
+    def __init__(self, privacy: Privacy, columns: Sequence[str], salt: bytes) -> None:
+        self._salt, self._steps, self._hashed = salt, privacy.generalise, frozenset(privacy.hash)
+        check_columns("privacy.drop", privacy.drop, columns)
+        check_columns("privacy.hash", privacy.hash, columns)
+        check_columns("privacy.generalise", list(privacy.generalise), columns)
+        self._kept = [number for number, name in enumerate(columns) if name not in privacy.drop]
+        self.columns = [columns[number] for number in self._kept]
+        self.words = frozenset(privacy.hash)
+        self._marked = [(i, name) for i, name in enumerate(self.columns) if name in self._hashed or name in self._steps]
+        self.done = dict.fromkeys(privacy.drop, "dropped")
+        self.done |= dict.fromkeys(privacy.hash, "hashed with the tenant's salt")
+        self.done |= {name: f"rounded down to a multiple of {step:g}" for name, step in self._steps.items()}
+
+    def apply(self, cells: Sequence[str]) -> tuple[list[str], str]:
+        """Return a row's anonymised cells, and what is wrong with it (never quoting a marked value)."""
+        kept = [cells[number] for number in self._kept]
+        for number, name in self._marked:
+            if not kept[number]:
+                continue
+            if name in self._hashed:
+                kept[number] = self._hash(kept[number])
+            else:
+                value = to_number(kept[number])
+                if math.isnan(value):
+                    return kept, f"the value of {name!r} is no number, and [privacy] generalises it"
+                kept[number] = _text(math.floor(value / self._steps[name]) * self._steps[name])
+        return kept, ""
+
+    def _hash(self, text: str) -> str:
+        return hmac.new(self._salt, text.encode(), hashlib.sha256).hexdigest()[:HASH_DIGITS]
+
+
+def _text(number: float) -> str:
+    return str(int(number)) if number == int(number) else repr(number)
+
+
+def check_columns(path: str, names: Sequence[str], columns: Sequence[str]) -> None:
+    """Refuse names in a setting that are no columns.
+
+    Raises:
+        Rejected: with the nearest column.
+    """
+    for name in names:
+        if name not in set(columns):
+            hint = nearest(name, columns)
+            raise Rejected(f"{path} names {name!r}, which is no column of the upload. {hint}".strip())

@@ -1,0 +1,231 @@
+"""Table uploads as streams of text cells: CSV by the standard library, Parquet by DuckDB.
+
+Both give the same thing: rows of stripped text, empty where a value is missing.
+Nothing is held in memory, so a table may be larger than it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import duckdb
+
+from contract.errors import nearest
+from training.rejection import Rejected
+
+MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "?"})
+DELIMITERS = (",", ";", "\t", "|")
+SNIFFED_BYTES = 65_536
+MAX_CELL = 1_000_000
+FETCHED_ROWS = 2048
+BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+PLAIN_TYPES = ("INT", "DOUBLE", "FLOAT", "DECIMAL")  # of DuckDB: what may be a number column
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row of a file, counted from 1; ``problem`` says why it cannot be used, if so."""
+
+    number: int
+    cells: Sequence[str]
+    problem: str = ""
+    raw: str = ""
+
+
+class TableFile(Protocol):
+    """One file of a table."""
+
+    name: str
+    columns: list[str]
+    words: frozenset[str]  # columns whose values the file itself says are no numbers
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows; may be called again."""
+
+
+def open_table(path: Path) -> TableFile:
+    """Open a CSV or Parquet file.
+
+    Raises:
+        Rejected: when it has no header and rows to read.
+    """
+    if path.stat().st_size == 0:
+        raise Rejected(f"{path.name} is empty (0 bytes)")
+    table: TableFile = ParquetFile(path) if path.suffix.lower() == ".parquet" else CsvFile(path)
+    _check_columns(table)
+    return table
+
+
+def _check_columns(table: TableFile) -> None:
+    counts = Counter(table.columns)
+    doubled = [name for name, count in counts.items() if count > 1 and name]
+    if doubled:
+        names = ", ".join(f"{name!r} ({counts[name]} times)" for name in doubled[:5])
+        raise Rejected(f"{table.name}: column names occur more than once: {names}; rename them")
+    unnamed = [str(number) for number, name in enumerate(table.columns, start=1) if not name]
+    if unnamed:
+        raise Rejected(f"{table.name}: columns {', '.join(unnamed[:5])} have no name; name or remove them")
+
+
+def clean(cell: str | None) -> str:
+    """Return a cell's text without surrounding space; empty when it says that the value is missing."""
+    text = (cell or "").strip()
+    return "" if text.lower() in MISSING else text
+
+
+class CsvFile:
+    """A CSV file with a header: UTF-8 (or UTF-16 with a byte order mark), any of four delimiters."""
+
+    words: frozenset[str] = frozenset()
+
+    def __init__(self, path: Path) -> None:
+        self.name, self._path = path.name, path
+        with path.open("rb") as file:
+            start = file.read(SNIFFED_BYTES)
+        self._encoding = next((name for bom, name in BOMS.items() if start.startswith(bom)), "utf-8")
+        if self._encoding != "utf-16" and (b"\0" in start or start.startswith(b"PK\x03\x04")):
+            raise Rejected(f"{self.name} is not a text file; expected comma-separated values")
+        self._delimiter = _delimiter(start.decode(self._encoding, "replace"))
+        header = next(self._records(), None)
+        if header is None or header.problem:
+            raise Rejected(f"{self.name} has no header line" + (f": {header.problem}" if header else ""))
+        self.columns = [name.strip() for name in header.cells]
+        broken = [name for name in self.columns if not _is_unicode(name)]
+        if broken:
+            shown = broken[0].encode("utf-8", "replace").decode()
+            raise Rejected(f"{self.name} is not UTF-8: see the column name {shown!r}; save the file as UTF-8")
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows after the header."""
+        for number, record in enumerate(self._records()):
+            if number:
+                yield self._row(number, record)
+
+    def _row(self, number: int, record: Row) -> Row:
+        problem = record.problem
+        if not problem and len(record.cells) != len(self.columns):
+            problem = f"has {len(record.cells)} values for {len(self.columns)} columns"
+        if not problem:
+            bad = [name for name, cell in zip(self.columns, record.cells, strict=True) if not _is_unicode(cell)]
+            problem = f"is not UTF-8 in column {bad[0]!r}; save the file as UTF-8" if bad else ""
+        return Row(number=number, cells=[clean(cell) for cell in record.cells], problem=problem, raw=record.raw)
+
+    def _records(self) -> Iterator[Row]:
+        """Yield every record, the header's too; blank lines are passed over. A broken one does not end the file."""
+        with self._path.open(encoding=self._encoding, errors="surrogateescape", newline="") as file:
+            lines: list[str] = []
+            reader = csv.reader(_remembering(file, lines), delimiter=self._delimiter, strict=True)
+            while True:
+                lines.clear()
+                try:
+                    cells = next(reader)
+                except StopIteration:
+                    return
+                except csv.Error as error:
+                    yield Row(number=0, cells=(), problem=f"cannot be read ({error})", raw="".join(lines)[:MAX_CELL])
+                    continue
+                if cells:
+                    yield Row(number=0, cells=cells, raw="".join(lines))
+
+
+csv.field_size_limit(MAX_CELL)
+
+
+def _remembering(file: Iterable[str], lines: list[str]) -> Iterator[str]:
+    for line in file:
+        lines.append(line)
+        yield line
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether text has no byte that was not UTF-8 (kept by surrogateescape)."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _delimiter(start: str) -> str:
+    """Return the delimiter that cuts all (or half) of the first lines alike, and into the most fields."""
+
+    def score(delimiter: str) -> tuple[int, int]:
+        lines = io.StringIO(start, newline="")
+        try:
+            records = [record for record in csv.reader(lines, delimiter=delimiter) if record][:50]
+        except csv.Error:
+            return (0, 0)
+        if not records or len(records[0]) < 2:
+            return (0, 0)
+        same = sum(len(record) == len(records[0]) for record in records)
+        return (2 * same // len(records), len(records[0]))  # all, half or fewer of the lines
+
+    return max(DELIMITERS, key=score)
+
+
+class ParquetFile:
+    """A Parquet file; every value as the text that DuckDB casts it to."""
+
+    def __init__(self, path: Path) -> None:
+        self.name, self._path = path.name, path
+        try:
+            with duckdb.connect() as connection:
+                described = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
+        except duckdb.Error as error:
+            raise Rejected(f"{self.name} cannot be read as Parquet: {error}") from error
+        types = {str(name): str(kind) for name, kind, *_ in described}
+        nested = [f"{name!r} ({kind})" for name, kind in types.items() if _nested(kind)]
+        if nested:
+            raise Rejected(f"{self.name}: columns {', '.join(nested[:5])} hold no single values; flatten or drop them")
+        self.columns = [str(name) for name, *_ in described]
+        self.words = frozenset(name for name, kind in types.items() if not any(plain in kind for plain in PLAIN_TYPES))
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows in the file's order."""
+        casts = ", ".join(f"CAST({_quoted(name)} AS VARCHAR)" for name in self.columns)
+        try:
+            with duckdb.connect() as connection:
+                cursor = connection.execute(f"SELECT {casts} FROM read_parquet(?)", [str(self._path)])
+                number = 0
+                while batch := cursor.fetchmany(FETCHED_ROWS):
+                    for values in batch:
+                        number += 1
+                        yield Row(number=number, cells=[clean(value) for value in values], raw=repr(values))
+        except duckdb.Error as error:
+            raise Rejected(f"{self.name} cannot be read as Parquet: {error}") from error
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _nested(kind: str) -> bool:
+    return kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "BLOB", "LIST"))
+
+
+def check_same_columns(tables: Sequence[TableFile]) -> None:
+    """Refuse files of one batch whose columns differ (their order may).
+
+    Raises:
+        Rejected: with a reason for each file that differs from the first.
+    """
+    first, reasons = tables[0], []
+    for table in tables[1:]:
+        lacks = [name for name in first.columns if name not in set(table.columns)]
+        adds = [name for name in table.columns if name not in set(first.columns)]
+        if lacks or adds:
+            says = [f"lacks {_some(lacks)}"] if lacks else []
+            says += [f"adds {_some(adds)}"] if adds else []
+            hint = nearest(lacks[0], adds) if lacks and adds else ""
+            reasons.append(
+                f"{table.name}: its columns differ from {first.name}'s: {' and '.join(says)}. {hint}".strip()
+            )
+    if reasons:
+        raise Rejected(*reasons)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(repr(name) for name in names[:5]) + more
