@@ -37,7 +37,7 @@ class RunRow:
 
 
 def _row(item: dict[str, Any]) -> RunRow:
-    tenant, _, project = str(item["project"]).partition("/")
+    tenant, _, project = str(item.get("project", "")).partition("/")  # absent when the input named none
     return RunRow(
         run=item["pk"].removeprefix("run#"),
         tenant=tenant,
@@ -56,7 +56,7 @@ def _row(item: dict[str, Any]) -> RunRow:
 def find_run(account: Account, run: str) -> RunRow | None:
     """Return a run's row; None when the ledger has none."""
     item = account.table().get_item(Key=ledger.run_key(run), ConsistentRead=True).get("Item")
-    return _row(item) if item and "project" in item else None
+    return _row(item) if item else None
 
 
 def get_run(account: Account, run: str) -> RunRow:

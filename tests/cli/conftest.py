@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from cli.main import app
 
-
 VARIABLES = (
     "AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_DEFAULT_REGION",
 )  # fmt: skip
