@@ -13,10 +13,10 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from moto.server import ThreadedMotoServer
 
 from local import gaps
 from local.clock import Clock
+from local.server import Server
 
 ACCOUNT = "123456789012"  # moto's default account
 REGION = "us-east-1"
@@ -40,7 +40,7 @@ class Cloud:
         self.root = Path(root).resolve()
         self.clock = clock or Clock()
         self.stopping = threading.Event()
-        self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+        self._server = Server(port)
         self._closers: list[Callable[[], None]] = []
         self._clients: dict[str, Any] = {}
         self._clients_lock = threading.Lock()
@@ -48,7 +48,7 @@ class Cloud:
     @property
     def url(self) -> str:
         """The endpoint URL; ``localhost``, because moto knows template URLs only so."""
-        return f"http://localhost:{self._server.get_host_and_port()[1]}"
+        return f"http://localhost:{self._server.port}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -82,7 +82,6 @@ class Cloud:
     def start(self) -> Cloud:
         """Close the gaps and serve; returns when the endpoint answers."""
         self.root.mkdir(parents=True, exist_ok=True)
-        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # one line a request tells nobody anything
         gaps.install_all(self)
         self._server.start()
         return self

@@ -1,0 +1,120 @@
+"""The HTTP server of the cloud: moto's applications, requests side by side, errors that say what happened.
+
+moto answers an operation it lacks with a page of HTML and status 500 or 404,
+which clients report as a fault of the network or as "not found". Here such an
+operation answers 501 with its name, in the wire format that its client reads.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+from xml.sax.saxutils import escape
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import BaseWSGIServer, make_server
+
+log = logging.getLogger(__name__)
+
+StartResponse = Callable[..., Any]
+
+
+class Server:
+    """Serves moto's applications on a port.
+
+    Args:
+        port: TCP port on the loopback interface; 0 takes a free one.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._asked = port
+        self._server: BaseWSGIServer | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is served."""
+        if self._server is None:
+            raise RuntimeError("the laptop cloud's server was not started")
+        return int(self._server.server_port)
+
+    def start(self) -> None:
+        """Bind and serve on a thread of its own; raise OSError when the port is taken."""
+        self._server = make_server(
+            "127.0.0.1", self._asked, Application(), threaded=True, request_handler=_QuietHandler
+        )
+        self._thread = threading.Thread(target=self._server.serve_forever, name="aws-endpoint", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop serving."""
+        if self._server is not None and self._thread is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
+
+
+class _QuietHandler(MotoRequestHandler):
+    """moto's handler without a line a request."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing: what matters is in the logs of functions and jobs."""
+
+
+class Application:
+    """moto's dispatcher, with errors made readable."""
+
+    def __init__(self) -> None:
+        self._moto = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request (WSGI)."""
+        answered: list[Any] = []
+        try:
+            body = b"".join(self._moto(environ, lambda *args: answered.append(args)))
+        except NotImplementedError as error:
+            return _refuse(environ, start_response, 501, "NotImplemented", f"{_what(environ)}: {error}")
+        except Exception as error:
+            log.exception("moto failed: %s", _what(environ))
+            return _refuse(environ, start_response, 500, "InternalFailure", f"{_what(environ)}: {error!r}")
+        status, headers, *_ = answered[-1]
+        if status.startswith("404") and body.lower().startswith(b"<!doctype html"):
+            return _refuse(environ, start_response, 501, "NotImplemented", f"{_what(environ)}: no such path")
+        start_response(status, headers)
+        return [body]
+
+
+def _service(environ: dict[str, Any]) -> str:
+    """The service that the request was signed for, or ""."""
+    parts = environ.get("HTTP_AUTHORIZATION", "").split("Credential=")[-1].split("/")
+    return parts[3] if len(parts) > 3 else ""
+
+
+def _what(environ: dict[str, Any]) -> str:
+    """The operation in words: service and target, or method and path."""
+    target = environ.get("HTTP_X_AMZ_TARGET", "").split(".")[-1]
+    operation = target or f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+    return f"not emulated by the laptop cloud: {_service(environ) or 'unsigned'} {operation}"
+
+
+def _refuse(
+    environ: dict[str, Any], start_response: StartResponse, status: int, code: str, message: str
+) -> list[bytes]:
+    log.error("%s", message)
+    kind = environ.get("CONTENT_TYPE", "")
+    if kind.startswith("application/x-www-form-urlencoded"):
+        error = f"<Error><Type>Receiver</Type><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+        body, content = f"<ErrorResponse>{error}<RequestId>none</RequestId></ErrorResponse>", "text/xml"
+    elif _service(environ) in ("s3", "route53", "cloudfront"):
+        body = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+        content = "application/xml"
+    else:
+        body, content = json.dumps({"__type": code, "message": message}), "application/json"
+    encoded = body.encode()
+    reason = {501: "Not Implemented", 500: "Internal Server Error"}[status]
+    headers = [("Content-Type", content), ("Content-Length", str(len(encoded))), ("x-amzn-errortype", code)]
+    start_response(f"{status} {reason}", headers)
+    return [encoded]
