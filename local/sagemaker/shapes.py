@@ -17,7 +17,15 @@ from moto.core.utils import get_service_model
 
 from local.sagemaker.errors import Refused
 
-JAVA_CLASSES = {r"\p{L}": r"\w", r"\p{Z}": r"\s", r"\p{N}": r"\d"}
+_MARKS = r"!-/:-@\[-`{-~\u00a1-\u00bf\u2000-\u2bff\u3000-\u303f\ufe00-\ufe6f\U0001f000-\U0001faff"
+JAVA_CLASSES = {
+    r"\p{L}": r"\w",
+    r"\p{Z}": r"\s",
+    r"\p{N}": r"\d",
+    r"\p{M}": r"\u0300-\u036f",
+    r"\p{S}": _MARKS,
+    r"\p{P}": _MARKS,
+}
 JSON_TYPES: dict[str, tuple[Any, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -49,7 +57,7 @@ def pattern(text: str) -> re.Pattern[str]:
     """Return a model's Java pattern as Python's."""
     for java, python in JAVA_CLASSES.items():
         text = text.replace(java, python)
-    return re.compile(text)
+    return re.compile(text.replace("${", "(?:$){"))  # Java repeats an anchor, Python only a group
 
 
 def _mistakes(shape: Shape, value: Any, path: str) -> Iterator[str]:
