@@ -8,8 +8,10 @@ moto's API. A definition is read as plain JSON and walked:
     definition   what AWS refuses when a machine is created (the lint)
     backend      moto's backend: machines, executions, task tokens
     execution    one execution: its thread, status, stop, redrive
-    flow         the states one after another; Parallel and Map
+    flow         the states one after another
+    visit        one entering of a state: expressions, Assign, Output, Retry, Catch
     states       what each type of state does
+    branches     Parallel and Map
     retry        Retry and Catch
     jsonata      expressions and templates
     scope        waits that can be interrupted: stop, time-out, a failed branch

@@ -30,7 +30,7 @@ from local.stepfunctions.clients import Clients
 from local.stepfunctions.definition import errors_of
 from local.stepfunctions.errors import Cancelled
 from local.stepfunctions.execution import RUNNING, Execution
-from local.stepfunctions.states import MAX_BYTES
+from local.stepfunctions.visit import MAX_BYTES
 
 if TYPE_CHECKING:
     from local.cloud import Cloud

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.clock import Clock
+from local.stepfunctions import states
 from local.stepfunctions.callbacks import Callbacks
 from local.stepfunctions.clients import Clients
 from local.stepfunctions.history import Trail
 from local.stepfunctions.scope import Scope
+from local.stepfunctions.visit import Visit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,14 +79,12 @@ class Flow:
 
     def go_on(self, position: Position) -> Any:
         """Run from a position; see ``run``."""
-        from local.stepfunctions.states import Visit
-
         name: str | None = position.state
         value = position.input
         while name is not None:
             self.scope.check()
             self.position = Position(state=name, input=value)
-            name, value = Visit(self, name, self.definition["States"][name], value).run()
+            name, value = states.run(Visit(self, name, self.definition["States"][name], value))
         return value
 
     def inner(
