@@ -24,15 +24,20 @@ from infra.suppressions import explain
 CDK_JSON = Path(__file__).parents[1] / "cdk.json"
 
 
-def build(*, outdir: str | None = None, context: Mapping[str, Any] | None = None) -> cdk.App:
+def build(*, outdir: str | None = None, context: Mapping[str, Any] | None = None, validate: bool = True) -> cdk.App:
     """Return the app, ready to synthesise.
 
     Args:
         outdir: folder of the cloud assembly; default what the CDK command line says, else cdk.out.
         context: overrides of cdk.json's context.
+        validate: whether CDK checks the templates against CloudFormation's schemas (two seconds).
     """
     given = json.loads(CDK_JSON.read_text())
-    app = cdk.App(outdir=outdir, context={**given["context"], **(context or {})})
+    app = cdk.App(
+        outdir=outdir,
+        context={**given["context"], **(context or {})},
+        builtin_cloud_formation_validation=validate,
+    )
     settings = Settings.from_context(app.node)
     storage = Storage(app, names.STACK_STORAGE, settings=settings)
     serving = Serving(app, names.STACK_SERVING, storage=storage, settings=settings)
@@ -44,4 +49,4 @@ def build(*, outdir: str | None = None, context: Mapping[str, Any] | None = None
 
 
 if __name__ == "__main__":
-    build(outdir=None).synth()
+    build().synth()
