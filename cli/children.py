@@ -28,10 +28,16 @@ class Child:
         arguments: its arguments.
         environment: variables to add to this process's.
         log: file for what it prints; None shows it on stderr.
+        leash: give it a standard input that ends when this process does, even if that is killed.
     """
 
     def __init__(
-        self, module: str, *arguments: str, environment: Mapping[str, str] | None = None, log: Path | None = None
+        self,
+        module: str,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        log: Path | None = None,
+        leash: bool = False,
     ) -> None:
         self.module, self.log = module, log
         output = log.open("wb") if log else None
@@ -40,7 +46,7 @@ class Child:
                 [sys.executable, "-m", module, *arguments],
                 cwd=STARTS_FROM,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if leash else subprocess.DEVNULL,
                 stdout=output or sys.stderr,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -99,6 +105,8 @@ class Child:
             with suppress(psutil.NoSuchProcess):
                 member.kill()
         self.process.wait()
+        if self.process.stdin:
+            self.process.stdin.close()
 
     def _family(self) -> list[psutil.Process]:
         try:

@@ -40,8 +40,11 @@ def running(root: Path, *, port: int, keep: bool = False) -> Iterator[Laptop]:
         CommandError: when it does not start.
     """
     root.mkdir(parents=True, exist_ok=True)
-    log = root / "laptop-cloud.log"
-    child = Child("local", "--bootstrap", "--port", str(port), "--root", str(root.resolve()), log=log)
+    log = root / "laptop-cloud.txt"
+    arguments = ["--bootstrap", "--port", str(port), "--root", str(root.resolve())]
+    if not keep:
+        arguments.append("--with-parent")
+    child = Child("local", *arguments, log=log, leash=not keep)
     left_well = False
     try:
         yield _answering(child, log)
@@ -57,7 +60,12 @@ def _answering(child: Child, log: Path) -> Laptop:
         child.check()
         told = _announcement(log)
         if told:
-            return Laptop(child=child, log=log, endpoint_url=told["endpoint_url"], environment=told["environment"])
+            return Laptop(
+                child=child,
+                endpoint_url=told["endpoint_url"],
+                environment=told["environment"],
+                log=Path(told["log"]),
+            )
         time.sleep(0.05)
     raise CommandError(f"The laptop cloud did not start within {START_SECONDS:.0f} s.\n{child.tail()}", f"See {log}.")
 

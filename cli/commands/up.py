@@ -20,6 +20,13 @@ def up(
 ) -> None:
     """Start the laptop cloud; Ctrl-C stops it and everything that it started."""
     end_on_signals()
+    try:
+        _serve(context, port, root)
+    except KeyboardInterrupt:
+        context.out.say("Stopped.")
+
+
+def _serve(context: Context, port: int, root: Path) -> None:
     with laptop.running(root, port=port) as cloud:
         context.out.document(
             {"endpoint_url": cloud.endpoint_url, "environment": cloud.environment, "log": str(cloud.log)}
