@@ -136,17 +136,20 @@ def read_project(tenant: str, project: str) -> dict[str, Any]:
     Raises:
         InvalidConfig: when it is not TOML, with the line.
     """
-    body = documents.read_bytes(environment(names.DATA_BUCKET), keys.project_config(tenant, project))
+    body = documents.read_bytes(environment(names.DATA_BUCKET), keys.project_config(tenant, project)) or b""
     try:
-        return tomllib.loads((body or b"").decode("utf-8-sig"))
+        text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidConfig("project.toml", body[:20] if body else b"", "UTF-8 text", str(error)) from error
+        raise InvalidConfig("project.toml", body[:20], "UTF-8 text", f"{error}.") from error
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise InvalidConfig("project.toml", _line(body or b"", str(error)), "TOML", f"{error}.") from error
+        number, line = _place(text, str(error))
+        raise InvalidConfig(f"project.toml, line {number}", line, "TOML", f"{error}.") from error
 
 
-def _line(body: bytes, message: str) -> str:
-    """Return the line that a TOML error speaks of."""
-    lines, found = body.decode("utf-8-sig").splitlines(), re.search(r"at line (\d+)", message)
-    number = int(found[1]) if found else len(lines)
-    return lines[number - 1] if 0 < number <= len(lines) else ""
+def _place(text: str, message: str) -> tuple[int, str]:
+    """Return number and text of the line that a TOML error speaks of, which may be 'at end of document'."""
+    lines, found = text.splitlines() or [""], re.search(r"at line (\d+)", message)
+    number = min(int(found[1]), len(lines)) if found else len(lines)
+    return number, lines[number - 1]

@@ -6,6 +6,7 @@ retry or a second evaluation of the same model, finds the first package.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -80,7 +81,7 @@ def create(request: RunRequest, evaluation: EvaluationReport, origin: Mapping[st
     answer = client("sagemaker").create_model_package(
         ModelPackageGroupName=names.model_group(request.tenant, request.project),
         ModelPackageDescription=f"Run {request.run}: {'; '.join(evaluation.verdict.reasons)}"[:1024],
-        ClientToken=f"{request.run}-{evaluation.model_sha256}"[:36].rstrip("-"),
+        ClientToken=hashlib.sha256(f"{request.prefix}{evaluation.model_sha256}".encode()).hexdigest()[:36],
         ModelApprovalStatus="Approved",
         InferenceSpecification={
             "Containers": [container],

@@ -94,7 +94,11 @@ def _asked(text: str) -> dict[str, str]:
 def settle(news: News) -> bool:
     """Write everything there is to tell of a run's end; return False when it was told before."""
     if news.execution_arn:
-        runs.begin(news.run, news.execution_arn, news.first_row)
+        try:
+            runs.begin(news.run, news.execution_arn, news.first_row)
+        except runs.RunIdTaken:  # Accept request failed on it too: the execution's own error says so
+            logger.exception("an execution ended under the id of another's run", extra={"run": news.run})
+            return False
     row = table.get(ledger.run_key(news.run))
     if row is None:
         raise LookupError(f"the ledger has no run {news.run!r}; Accept request makes its row")

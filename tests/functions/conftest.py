@@ -156,7 +156,9 @@ def kill_at() -> Iterator[Callable[..., None]]:
             if count[0] == call:
                 raise Killed(f"{operation} #{call}")
 
-        event = f"{'after-call' if after else 'before-call'}.{client.meta.service_model.service_id.hyphenize()}.{operation}"
+        event = (
+            f"{'after-call' if after else 'before-call'}.{client.meta.service_model.service_id.hyphenize()}.{operation}"
+        )
         client.meta.events.register(event, die)
         registered.append((client, event, die))
 

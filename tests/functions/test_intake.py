@@ -47,7 +47,7 @@ def test_duplicated_and_reordered_events_start_one_run_for_each_version(world: W
     assert len(runs) == 3
 
 
-@pytest.mark.parametrize("name", ["a b+c%20.csv", "données 📈.csv", "it's \"quoted\".csv", "100%.csv"])
+@pytest.mark.parametrize("name", ["a b+c%20.csv", "données 📈.csv", 'it\'s "quoted".csv', "100%.csv"])
 def test_hostile_names_start_one_run(world: World, name: str) -> None:
     key, version = world.upload(name)
     for _ in range(2):

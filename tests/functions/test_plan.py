@@ -1,0 +1,146 @@
+"""Plan compute: what the run may cost at worst, what it will probably cost, and what cannot be combined."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from contract import attempts, keys, ledger
+from contract.prices import load_prices
+from contract.run import Outcome
+from functions import plan, table
+from tests.functions import examples
+from tests.functions.conftest import World
+
+HOURLY = load_prices()
+
+
+def make(world: World, rows: int = 1437, **sections: Any) -> dict[str, Any]:
+    given = {
+        "run": examples.request(world.tenant, **sections).to_dict(),
+        "dataset": examples.dataset(rows=rows).to_dict(),
+    }
+    return plan.handler(json.loads(json.dumps(given)), None)
+
+
+def test_the_worst_case_counts_every_paid_state_as_often_as_it_may_run(world: World) -> None:
+    answer = make(
+        world,
+        train={
+            "instance": "ml.m5.xlarge",
+            "fallback_instances": ["ml.m5.2xlarge", "ml.m5.large"],
+            "hosts": 2,
+            "max_minutes": 58,
+            "spot": True,
+        },
+        evaluate={"instance": "ml.m5.large", "max_minutes": 30},
+    )
+    assert answer["accepted"], answer["reasons"]
+    lines = {line["state"]: line for line in answer["worst_case"]["lines"]}
+    assert set(lines) == {attempts.TRAIN_ON_SPOT, attempts.TRAIN_ON_DEMAND, attempts.EVALUATE}
+    assert lines[attempts.TRAIN_ON_SPOT]["usd"] == pytest.approx(2 * HOURLY.training["ml.m5.xlarge"], abs=1e-4)
+    assert lines[attempts.TRAIN_ON_DEMAND]["instance"] == "ml.m5.2xlarge"
+    assert lines[attempts.TRAIN_ON_DEMAND]["usd"] == pytest.approx(2 * HOURLY.training["ml.m5.2xlarge"], abs=1e-4)
+    times = attempts.ATTEMPTS[attempts.EVALUATE]
+    assert lines[attempts.EVALUATE]["usd"] == pytest.approx(times * HOURLY.processing["ml.m5.large"] / 2, abs=1e-4)
+    assert answer["worst_case"]["usd"] == pytest.approx(sum(line["usd"] for line in lines.values()))
+
+
+def test_machines_are_as_asked(world: World) -> None:
+    train = {"instance": "ml.m5.xlarge", "fallback_instances": ["ml.m5.2xlarge", "ml.m5.xlarge"], "max_minutes": 20}
+    answer = make(world, train=train | {"spot_wait_minutes": 10})
+    assert answer["train"] == {
+        "instance": "ml.m5.xlarge",
+        "ladder": ["ml.m5.xlarge", "ml.m5.2xlarge"],
+        "hosts": 1,
+        "spot": True,
+        "volume_gb": 30,
+        "max_runtime_seconds": 1200,
+        "max_wait_seconds": 1800,
+    }
+    assert answer["evaluate"] == {"instance": "ml.m5.xlarge", "volume_gb": 30, "max_runtime_seconds": 1800}
+    assert world.document(examples.request(world.tenant).prefix + keys.PLAN) == answer
+
+
+def test_without_spot_only_on_demand_is_counted(world: World) -> None:
+    answer = make(world, train={"instance": "ml.m5.xlarge", "spot": False})
+    assert attempts.TRAIN_ON_SPOT not in [line["state"] for line in answer["worst_case"]["lines"]]
+
+
+def test_a_large_upload_pays_for_its_preparation(world: World) -> None:
+    answer = make(world, prepare={"lambda_limit_mb": 0}, train={"instance": "ml.m5.xlarge"})
+    assert attempts.PREPARE in [line["state"] for line in answer["worst_case"]["lines"]]
+
+
+def test_a_dataset_gets_a_disk_it_fits_on(world: World) -> None:
+    given = examples.dataset().to_dict() | {"bytes": 100 * 10**9}
+    request = examples.request(world.tenant, train={"instance": "ml.m5.xlarge"})
+    answer = plan.handler({"run": request.to_dict(), "dataset": given}, None)
+    assert answer["train"]["volume_gb"] == answer["evaluate"]["volume_gb"] == 160
+
+
+def test_a_worst_case_over_the_budget_is_refused_with_the_sum(world: World) -> None:
+    answer = make(world, train={"instance": "ml.m5.xlarge"}, budget={"max_usd_per_run": 0.05})
+    assert not answer["accepted"]
+    assert answer["outcome"] == Outcome.REFUSED
+    (reason,) = answer["reasons"]
+    assert f"${answer['worst_case']['usd']:.2f}" in reason
+    assert "0.05" in reason
+    assert attempts.TRAIN_ON_DEMAND in reason
+
+
+def test_a_budget_that_just_covers_the_worst_case_is_enough(world: World) -> None:
+    train = {"instance": "ml.m5.xlarge"}
+    usd = make(world, train=train)["worst_case"]["usd"]
+    assert make(world, train=train, budget={"max_usd_per_run": usd})["accepted"]
+    assert not make(world, train=train, budget={"max_usd_per_run": usd - 0.0002})["accepted"]
+
+
+def test_the_first_estimate_uses_the_recipes_throughput_then_the_projects_own(world: World) -> None:
+    train = {"instance": "ml.m5.xlarge", "epochs": 10}
+    first = make(world, train=train)
+    assert "measured for recipe 'image'" in first["expected"]["basis"]
+    key = ledger.throughput_key(world.tenant, "digits", "image", "ml.m5.xlarge", 1)
+    table.put(key, {"samples_per_second": 14.37, "run": "digits-old", "measured": "2026-11-20T00:00:00Z"})
+    then = make(world, train=train)
+    assert "digits-old" in then["expected"]["basis"]
+    assert then["expected"]["seconds"] == pytest.approx(1000 + 359 / 14.37 + 2 * plan.STARTUP_SECONDS, abs=0.1)
+    assert then["expected"]["usd"] > first["expected"]["usd"]
+
+
+@pytest.mark.parametrize(
+    ("sections", "says"),
+    [
+        ({"train": {"instance": "ml.m5.xlrage"}}, ["train.instance", "Did you mean 'ml.m5.xlarge'?"]),
+        (
+            {"train": {"instance": "ml.m5.large", "fallback_instances": ["ml.x9.large"]}},
+            ["train.fallback_instances[0]"],
+        ),
+        ({"evaluate": {"instance": "ml.m9.large"}}, ["evaluate.instance"]),
+        ({"deploy": {"target": "realtime", "instance": "ml.m9.large"}}, ["deploy.instance"]),
+        ({"prepare": {"instance": "ml.m9.large", "lambda_limit_mb": 0}}, ["prepare.instance"]),
+        ({"train": {"instance": "ml.m5.large", "precision": "bf16"}}, ["train.precision", "fp32"]),
+        ({"train": {"instance": "ml.g4dn.xlarge", "precision": "bf16"}}, ["train.precision", "ml.g4dn.xlarge"]),
+        ({"deploy": {"instance": "ml.g5.xlarge"}}, ["deploy.instance", "no GPU"]),
+        ({"deploy": {"instance": "ml.g5.xlarge", "target": "realtime"}}, ["deploy.instance", "CPUs"]),
+        ({"train": {"instance": "ml.m5.large", "hosts": 4, "batch_size": 2}}, ["train.batch_size", "at least 4"]),
+    ],
+)
+def test_what_cannot_be_combined_is_refused(world: World, sections: dict[str, Any], says: list[str]) -> None:
+    answer = make(world, **sections)
+    assert answer["outcome"] == Outcome.REFUSED
+    for phrase in says:
+        assert phrase in " ".join(answer["reasons"])
+    assert answer["train"] is None
+
+
+def test_every_mistake_is_told_at_once(world: World) -> None:
+    answer = make(world, train={"instance": "ml.m5.tiny", "precision": "bf16"}, evaluate={"instance": "ml.m5.tiny"})
+    assert len(answer["reasons"]) == 3
+
+
+def test_more_hosts_than_rows_are_refused(world: World) -> None:
+    answer = make(world, rows=3, train={"instance": "ml.m5.large", "hosts": 4})
+    assert "train.hosts" in " ".join(answer["reasons"])
