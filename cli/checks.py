@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from cli.aws import Account
+from cli.aws import Account, error_code
 from cli.errors import explain
 from contract import names
 
@@ -27,7 +27,7 @@ GOOD, WARNING, MISSING = "good", "warning", "missing"
 ROOT = Path(__file__).resolve().parent.parent
 GIB = 1024**3
 PORT = 4566
-BOOTSTRAP_STACK = "CDKToolkit"
+BOOTSTRAP_VERSION = "/cdk-bootstrap/hnb659fds/version"  # the CDK's default qualifier
 WHOLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 
 
@@ -164,9 +164,14 @@ def credentials(account: Account) -> Check:
 
 
 def bootstrap(account: Account) -> Check:
-    """The CDK's bootstrap, which holds the assets of the stacks."""
-    found = account.stack_status(BOOTSTRAP_STACK) or "missing"
-    return _check("CDK bootstrap", found in WHOLE, found, "Run `make cdk ARGS=bootstrap`.")
+    """The CDK's bootstrap, which holds the assets of the stacks; its version is where templates look for it."""
+    try:
+        found = account.client("ssm").get_parameter(Name=BOOTSTRAP_VERSION)["Parameter"]["Value"]
+    except ClientError as error:
+        if error_code(error) != "ParameterNotFound":
+            raise
+        return _check("CDK bootstrap", False, "missing", "Run `make cdk ARGS=bootstrap`.")
+    return _check("CDK bootstrap", True, f"version {found}", "")
 
 
 def stacks(account: Account) -> Check:

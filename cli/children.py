@@ -45,7 +45,7 @@ class Child:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
                 cwd=STARTS_FROM,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
+                env={**os.environ, "PATH": _path(), "PYTHONUNBUFFERED": "1", **(environment or {})},
                 stdin=subprocess.PIPE if leash else subprocess.DEVNULL,
                 stdout=output or sys.stderr,
                 stderr=subprocess.STDOUT,
@@ -114,6 +114,11 @@ class Child:
             return [head, *head.children(recursive=True)]
         except psutil.NoSuchProcess:
             return []
+
+
+def _path() -> str:
+    """Return PATH with this environment's programs first, among them its Node.js."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 
 @contextmanager
