@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration
+from aws_cdk import Aws, Duration
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
@@ -23,6 +24,14 @@ class LogBucket(s3.Bucket):
             lifecycle_rules=[s3.LifecycleRule(id="Expire", expiration=Duration.days(90))],
             removal_policy=settings.removal_policy,
         )
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("logging.s3.amazonaws.com")],
+                actions=["s3:PutObject"],
+                resources=[self.arn_for_objects("*")],
+                conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+            )
+        )
 
 
 class PrivateBucket(s3.Bucket):
@@ -34,7 +43,7 @@ class PrivateBucket(s3.Bucket):
         id: str,
         *,
         key: kms.IKey,
-        access_logs: s3.IBucket,
+        access_logs: LogBucket,
         noncurrent_days: int,
         settings: Settings,
     ) -> None:
@@ -48,8 +57,6 @@ class PrivateBucket(s3.Bucket):
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,
-            server_access_logs_bucket=access_logs,
-            server_access_logs_prefix=f"{id.lower()}/",
             lifecycle_rules=[
                 s3.LifecycleRule(
                     id="Tidy",
@@ -59,9 +66,15 @@ class PrivateBucket(s3.Bucket):
             ],
             removal_policy=settings.removal_policy,
         )
-        # CDK's own event_bridge_enabled deploys a custom resource for what is a plain property.
         bucket = self.node.default_child
         assert isinstance(bucket, s3.CfnBucket)
+        # CDK's own property makes the log bucket's policy name this bucket, so that it could only come afterwards.
+        bucket.logging_configuration = s3.CfnBucket.LoggingConfigurationProperty(
+            destination_bucket_name=access_logs.bucket_name, log_file_prefix=f"{id.lower()}/"
+        )
+        assert access_logs.policy
+        self.node.add_dependency(access_logs.policy)
+        # CDK's own event_bridge_enabled deploys a custom resource for what is a plain property.
         bucket.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
             event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(event_bridge_enabled=True)
         )
