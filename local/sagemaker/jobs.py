@@ -163,8 +163,9 @@ class Job:
         self._explain_isolation(isolated)
         folder = hosts[0].root.parent.parent / "machines"
         machines = Machines(hosts=hosts, folder=folder, isolated=isolated, on_line=self.on_line, on_exit=self._on_exit)
-        self.machines = machines.start()
+        self.machines = machines
         try:
+            machines.start()
             return self._wait(machines, time.monotonic() + seconds)
         finally:
             machines.close()

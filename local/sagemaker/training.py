@@ -6,6 +6,7 @@ import itertools
 import math
 import os
 import signal
+import threading
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from local.sagemaker.errors import InUse, NotFound, Refused
 from local.sagemaker.faults import LAB, KilledRank, SpotInterruption
 from local.sagemaker.jobs import Ended, Event, Job, Jobs, Member, describe_network, discard
 from local.sagemaker.listing import page
+from local.sagemaker.machines import Machines
 from local.sagemaker.objects import Location, MissingInput, Sync, shard
 from local.sagemaker.records import Record, arn_of, now
 from local.sagemaker.telemetry import Metrics
@@ -22,6 +24,7 @@ from local.sagemaker.telemetry import Metrics
 if TYPE_CHECKING:
     from local.cloud import Cloud
 
+STRIKE_SECONDS = 0.05  # between looks for the process that a fault kills
 GROUP = NAMESPACE = "/aws/sagemaker/TrainingJobs"
 CHECKPOINTS = "/opt/ml/checkpoints"
 NO_CAPACITY = (
@@ -224,8 +227,7 @@ class TrainingJob(Job):
             self.events.put(Event(kind="interrupt"))
         killed = LAB.take_at_line(KilledRank, self.record.name, line)
         if killed and self.machines:
-            for pid in processes.matching(self.machines.pids[killed.host], killed.process)[:1]:
-                os.kill(pid, signal.SIGKILL)
+            threading.Thread(target=_strike, args=(killed, self.machines), daemon=True, name="killed-rank").start()
 
     def on_stopping(self) -> None:
         """StopTrainingJob was called."""
@@ -298,6 +300,15 @@ class TrainingJob(Job):
     def _checkpoints(self, member: Member) -> Any:
         inside = self.request["CheckpointConfig"].get("LocalPath", CHECKPOINTS)
         return opt_ml.path_in(member.root, inside, "CheckpointConfig.LocalPath")
+
+
+def _strike(fault: KilledRank, machines: Machines) -> None:
+    """Kill the process that the fault names, as soon as it is there."""
+    while not machines.ended(STRIKE_SECONDS):
+        keeper = machines.pids.get(fault.host)
+        if keeper and (pids := processes.matching(keeper, fault.process)):
+            os.kill(pids[0], signal.SIGKILL)
+            return
 
 
 def _failed(reason: str) -> Ended:

@@ -48,8 +48,9 @@ def training(bucket: str, script: str, *, hosts: int = 1, **more: Any) -> dict[s
         "AlgorithmSpecification": {
             "TrainingImage": DLC,
             "TrainingInputMode": "File",
-            "ContainerEntrypoint": ["bash", "-c", script],
+            "ContainerEntrypoint": ["bash", "-c", 'eval "$SCRIPT"'],  # an argument takes 256 characters, a variable 512
         },
+        "Environment": {"SCRIPT": script},
         "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/train"},
         "ResourceConfig": {"InstanceType": "ml.c5.xlarge", "InstanceCount": hosts, "VolumeSizeInGB": 10},
         "StoppingCondition": {"MaxRuntimeInSeconds": 60},
