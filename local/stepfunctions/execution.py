@@ -141,7 +141,7 @@ class Execution:
     def _launch(self, work: Callable[[Flow], Any]) -> None:
         flow = self._flow
         assert flow is not None
-        self._changed(self)
+        self._announce()
         threading.Thread(target=self._run, args=(flow, work), name=f"execution-{self.name}", daemon=True).start()
 
     def _run(self, flow: Flow, work: Callable[[Flow], Any]) -> None:
@@ -169,10 +169,15 @@ class Execution:
         flow.trail.add(_END_EVENTS[status], details)
         with self._lock:
             self.error, self.cause, self.stop_date, self.status = error or None, cause or None, now(), status
+        self._announce()
+        self.ended.set()
+
+    def _announce(self) -> None:
+        """Tell of the new status; as on AWS, an execution does not depend on who hears of it."""
         try:
             self._changed(self)
-        finally:
-            self.ended.set()
+        except Exception:
+            logger.exception("could not publish the status of %s", self.execution_arn)
 
 
 STOP_PATIENCE = 150.0  # StopTrainingJob itself may take two minutes

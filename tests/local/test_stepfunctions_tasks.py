@@ -284,3 +284,18 @@ def test_stopping_the_execution_stops_the_job(cloud: Cloud) -> None:
 )
 def test_vanilla_moto_does_otherwise(cloud: Cloud, vanilla: Vanilla, resource: str, arguments: dict[str, Any]) -> None:
     assert outcome(cloud, task(resource, arguments)) != outcome(vanilla, task(resource, arguments))
+
+
+def test_a_failed_build_fails_the_task_with_the_build_as_cause(cloud: Cloud, bucket: str) -> None:
+    name = f"image-{uuid.uuid4().hex[:8]}"
+    cloud.client("codebuild").create_project(
+        name=name,
+        source={"type": "S3", "location": f"{bucket}/no-source.zip"},
+        artifacts={"type": "NO_ARTIFACTS"},
+        environment={"type": "LINUX_CONTAINER", "image": "i", "computeType": "BUILD_GENERAL1_SMALL"},
+        serviceRole="arn:aws:iam::123456789012:role/builder",
+    )
+    error, cause = run(cloud, task("codebuild:startBuild.sync", {"ProjectName": name})).failure
+    assert error == "States.TaskFailed"
+    build = json.loads(cause or "")["Build"]
+    assert (build["ProjectName"], build["BuildStatus"]) == (name, "FAILED")

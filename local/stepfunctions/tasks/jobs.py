@@ -22,7 +22,7 @@ from local.stepfunctions.tasks import shapes
 from local.stepfunctions.tasks.integration import SYNC2, Integration, Task
 
 logger = logging.getLogger(__name__)
-FIRST_POLL, LONGEST_POLL = 0.05, 1.0  # laptop seconds: watching real work is not scaled
+FIRST_POLL, LONGEST_POLL = 0.05, 0.5  # laptop seconds: watching real work is not scaled
 
 
 @dataclass(frozen=True, kw_only=True)
