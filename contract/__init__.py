@@ -11,6 +11,7 @@ the command line all import this package, so it may depend on none of them.
     reports   DatasetReport, EvaluationReport: what the pipeline decides on
     gate      the release decision
     manifest  ModelManifest: what is inside model.tar.gz
+    values    how text becomes a value
     golden    rows that a deployed model must answer as evaluated
     keys      where things are in S3
     ledger    where things are in DynamoDB

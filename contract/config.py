@@ -56,7 +56,10 @@ class Train:
     hosts: int = setting("Machines that train together.", default=1, minimum=1, maximum=64)
     instance: str = setting("Instance type that is tried first.", default="ml.g5.xlarge", pattern=INSTANCE)
     fallback_instances: tuple[str, ...] = setting(
-        "Types that SageMaker may fall back to on missing capacity, best first (on-demand only).", default=(), maximum=4
+        "Types that SageMaker may fall back to on missing capacity, best first (on-demand only).",
+        default=(),
+        maximum=4,
+        pattern=INSTANCE,
     )
     spot: bool = setting("Try managed spot first: cheaper, may be interrupted, resumes from checkpoints.", default=True)
     max_minutes: int = setting("Longest time one training job may run.", default=60, minimum=1, maximum=40_320)
@@ -113,7 +116,9 @@ class Deploy:
     max_concurrency: int = setting("Requests served at once (serverless).", default=10, minimum=1, maximum=200)
     instance: str = setting("Instance type (realtime).", default="ml.c6i.large", pattern=INSTANCE)
     instances: int = setting("Number of instances (realtime).", default=1, minimum=1, maximum=100)
-    golden_samples: int = setting("Held-out rows that must predict as evaluated before any traffic.", default=8, minimum=1, maximum=100)  # fmt: skip
+    golden_samples: int = setting(
+        "Held-out rows that must predict as evaluated before any traffic.", default=8, minimum=1, maximum=100
+    )
     golden_tolerance: float = setting(
         "Largest difference allowed between a golden sample's answer and its evaluated output.",
         default=1e-3, minimum=0.0, maximum=0.1,
@@ -127,7 +132,9 @@ class Privacy:
     drop: tuple[str, ...] = setting("Columns removed at once.", default=())
     hash: tuple[str, ...] = setting("Columns replaced by a keyed hash with the tenant's salt.", default=())
     generalise: dict[str, float] = setting(
-        "Number columns rounded down to a multiple: age = 10 keeps the decade.", default_factory=dict
+        "Number columns rounded down to a multiple: age = 10 keeps the decade.",
+        default_factory=dict,
+        minimum=1e-9,
     )
 
 

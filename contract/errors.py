@@ -18,6 +18,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MAX_SHOWN = 200  # characters of a bad value in a message
+
 
 class TandemError(Exception):
     """Base of all errors that name a mistake and its remedy."""
@@ -35,7 +37,10 @@ class InvalidConfig(TandemError):
 
     def __init__(self, path: str, value: object, allowed: str, hint: str = "") -> None:
         self.path, self.value, self.allowed, self.hint = path, value, allowed, hint
-        message = f"{path}: {value!r} is not allowed; expected {allowed}"
+        shown = repr(value)
+        if len(shown) > MAX_SHOWN:
+            shown = f"{shown[: MAX_SHOWN - 3]}..."
+        message = f"{path}: {shown} is not allowed; expected {allowed}"
         super().__init__(f"{message}. {hint}" if hint else message)
 
 
@@ -65,5 +70,7 @@ class EndpointBusy(TandemError):
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return ``Did you mean 'x'?`` for the closest of ``names``, or ``''``."""
+    if len(name) > MAX_SHOWN:  # nobody's slip of the pen, and the comparison takes quadratic time
+        return ""
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
     return f"Did you mean {close[0]!r}?" if close else ""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from contract.config import Gate
 from contract.parsing import setting
 
+DIGITS = 9  # decimals that are compared: 0.93 is 0.01 better than 0.92, though not in binary
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
@@ -43,10 +45,20 @@ def decide(
     sign = 1 if higher_is_better else -1
     rival, value = ("the champion", champion) if champion is not None else ("the baseline", baseline)
     margin = gate.min_improvement if champion is not None else 0.0
-    better = sign * (challenger - value) > margin
+    better = round(sign * (challenger - value) - margin, DIGITS) > 0
     needs = f" by more than {margin:g}" if margin else ""
-    reasons = [f"{metric} {challenger:.4f} {'beats' if better else 'does not beat'} {rival}'s {value:.4f}{needs}"]
-    enough = gate.required is None or sign * (challenger - gate.required) >= 0
-    if gate.required is not None:
-        reasons.append(f"{metric} {challenger:.4f} {'meets' if enough else 'misses'} the required {gate.required:.4f}")
+    left, right = _shown(challenger, value)
+    reasons = [f"{metric} {left} {'beats' if better else 'does not beat'} {rival}'s {right}{needs}"]
+    if gate.required is None:
+        return Verdict(promote=better, reasons=tuple(reasons))
+    enough = round(sign * (challenger - gate.required), DIGITS) >= 0
+    left, right = _shown(challenger, gate.required)
+    reasons.append(f"{metric} {left} {'meets' if enough else 'misses'} the required {right}")
     return Verdict(promote=better and enough, reasons=tuple(reasons))
+
+
+def _shown(first: float, second: float) -> tuple[str, str]:
+    """Return both numbers with four digits, or with all where four would hide that they differ."""
+    if first != second and f"{first:.4f}" == f"{second:.4f}":
+        return repr(first), repr(second)
+    return f"{first:.4f}", f"{second:.4f}"

@@ -6,11 +6,13 @@ only rows of runs carry both.
 
 | row | pk | sk | attributes |
 |---|---|---|---|
-| run | run#<run> | run | project, started, ended, status, outcome, reasons, recipe, upload, execution_arn, usd, package_arn |
+| run | run#<run> | run | project, started, ended, status, outcome, reasons, recipe, upload, usd, ... |
 | upload | upload#<bucket>/<key>@<version> | upload | run, execution_arn, received |
 | champion | project#<tenant>/<project> | champion | package_arn, version, model_uri, endpoint, target, run, since |
 | lease | project#<tenant>/<project> | lease | holder, expires (seconds since 1970) |
 | throughput | project#<tenant>/<project> | throughput#<recipe>#<instance>#<hosts> | samples_per_second, run, measured |
+
+A run's row also has execution_arn and package_arn.
 """
 
 from __future__ import annotations

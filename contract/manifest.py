@@ -36,14 +36,21 @@ class Feature:
       white; 16-bit samples are divided by 257; then grey (Pillow's ``L``) when
       there is one channel, else ``RGB``; then Pillow's ``BILINEAR`` resize where
       the size differs.
-    - Text: an empty field is missing. Numbers are decimal, with an optional
-      exponent; infinite ones and ``nan`` are mistakes.
+    - Text: as :mod:`contract.values` tells.
     """
 
     name: str = setting("The column's name; 'image' for images.")
     kind: str = setting("What it is.", choices=("number", "category", "image"))
     vocabulary: tuple[str, ...] = setting("Known values of a category, in the order of their codes.", default=())
-    statistics: dict[str, float] = setting("Of the training rows: mean, std, min, max, missing (share).", default_factory=dict)  # fmt: skip
+    multiple: float | None = setting(
+        "[privacy] generalise: numbers are first rounded down to a multiple of it.", default=None
+    )
+    hashed: bool = setting(
+        "[privacy] hash: values are contract.values.HASH; the server never sees the text.", default=False
+    )
+    statistics: dict[str, float] = setting(
+        "Of the training rows: mean, std, min, max, missing (share).", default_factory=dict
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +82,9 @@ class ModelManifest:
     form: str = setting("The form that is served, e.g. onnx-float32; empty before Evaluate.", default="")
     schema: Schema = setting("Signature, features, labels.")
     metrics: dict[str, float] = setting("On the held-out rows.", default_factory=dict)
-    lineage: dict[str, str] = setting("Upload version, dataset fingerprint, code hash, seed, versions.", default_factory=dict)  # fmt: skip
+    lineage: dict[str, str] = setting(
+        "Upload version, dataset fingerprint, code hash, seed, versions.", default_factory=dict
+    )
     files: dict[str, str] = setting("sha256 of each other file of the archive, in hex.", default_factory=dict)
 
     @classmethod

@@ -35,4 +35,8 @@ def parse_line(text: str) -> dict[str, float]:
     """Return the metrics in a log line; empty when it is no such line."""
     if not text.startswith("epoch="):
         return {}
-    return {name: float(value) for name, value in (pair.split("=", 1) for pair in text.split())}
+    pairs = [pair.partition("=") for pair in text.split()]
+    try:
+        return {name: float(value) for name, _, value in pairs}
+    except ValueError:  # a program of the user's may print something that begins alike
+        return {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -28,7 +29,17 @@ def setting(
     choices: Sequence[str] | None = None,
     pattern: str | None = None,
 ) -> Any:
-    """Declare a dataclass field with its docstring and limits (both ends inclusive)."""
+    """Declare a dataclass field with its docstring and limits.
+
+    Args:
+        doc: what it does, for people.
+        default: its value when nobody sets it; without one it is required.
+        default_factory: makes that value, if it can be changed.
+        minimum: smallest number, or smallest length of a list (inclusive).
+        maximum: largest number, or largest length of a list (inclusive).
+        choices: the only values; of a list or table, of each item.
+        pattern: regular expression of the whole text; of a list or table, of each item.
+    """
     metadata = {
         "doc": doc,
         "minimum": minimum,
@@ -76,9 +87,10 @@ def check(value: Any, hint: Any, metadata: Mapping[str, Any], path: str) -> Any:
             return None
         return check(value, next(arg for arg in args if arg is not type(None)), metadata, path)
     if origin is tuple:
-        if not isinstance(value, (list, tuple)):
+        if not isinstance(value, (list, tuple)) or _outside(len(value), metadata):
             raise InvalidConfig(path, value, _allowed(hint, metadata))
-        return tuple(check(item, args[0], metadata, f"{path}[{i}]") for i, item in enumerate(value))
+        each = _of_items(metadata)
+        return tuple(check(item, args[0], each, f"{path}[{i}]") for i, item in enumerate(value))
     if origin is dict:
         if not isinstance(value, Mapping):
             raise InvalidConfig(path, value, _allowed(hint, metadata))
@@ -89,20 +101,34 @@ def check(value: Any, hint: Any, metadata: Mapping[str, Any], path: str) -> Any:
 
 
 def _scalar(value: Any, hint: type, metadata: Mapping[str, Any], path: str) -> Any:
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    right_type = isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
-    if not right_type or (isinstance(value, float) and not math.isfinite(value)):
+    right_type = isinstance(value, (int, float) if hint is float else hint)
+    if not right_type or (isinstance(value, bool) and hint is not bool):
         raise InvalidConfig(path, value, _allowed(hint, metadata))
-    minimum, maximum = metadata.get("minimum"), metadata.get("maximum")
-    if hint in (int, float) and (
-        (minimum is not None and value < minimum) or (maximum is not None and value > maximum)
-    ):
+    if hint in (int, float) and (not _finite(value) or _outside(value, metadata)):
         raise InvalidConfig(path, value, _allowed(hint, metadata))
-    choices = metadata.get("choices")
+    choices, pattern = metadata.get("choices"), metadata.get("pattern")
     if choices and value not in choices:
         raise InvalidConfig(path, value, _allowed(hint, metadata), nearest(str(value), choices))
-    return value
+    if pattern and not re.fullmatch(pattern, value):
+        raise InvalidConfig(path, value, _allowed(hint, metadata))
+    return float(value) if hint is float else value
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond any float
+        return False
+
+
+def _outside(value: float, metadata: Mapping[str, Any]) -> bool:
+    minimum, maximum = metadata.get("minimum"), metadata.get("maximum")
+    return (minimum is not None and value < minimum) or (maximum is not None and value > maximum)
+
+
+def _of_items(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the limits of a list's items: minimum and maximum are those of its length."""
+    return {**metadata, "minimum": None, "maximum": None}
 
 
 def from_strings(cls: type[T], strings: Mapping[str, str], path: str = "") -> T:
@@ -135,22 +161,29 @@ def _allowed(hint: Any, metadata: Mapping[str, Any]) -> str:
     if origin in (types.UnionType, Union):
         return _allowed(next(arg for arg in args if arg is not type(None)), metadata)
     if origin is tuple:
-        return f"a list, each {_allowed(args[0], metadata)}"
+        length = _range(metadata)
+        return f"a list{length and length + ' items'}, each {_allowed(args[0], _of_items(metadata))}"
     if origin is dict:
         return f"a table, each value {_allowed(args[1], metadata)}"
     if metadata.get("choices"):
         return "one of " + ", ".join(repr(choice) for choice in metadata["choices"])
+    if metadata.get("pattern"):
+        return f"a string that matches {metadata['pattern']}"
     noun = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}.get(
         hint, "a table of settings"
     )
+    return noun + _range(metadata)
+
+
+def _range(metadata: Mapping[str, Any]) -> str:
     minimum, maximum = metadata.get("minimum"), metadata.get("maximum")
     if minimum is not None and maximum is not None:
-        return f"{noun} from {_number(minimum)} to {_number(maximum)}"
+        return f" from {_number(minimum)} to {_number(maximum)}"
     if minimum is not None:
-        return f"{noun} of at least {_number(minimum)}"
+        return f" of at least {_number(minimum)}"
     if maximum is not None:
-        return f"{noun} of at most {_number(maximum)}"
-    return noun
+        return f" of at most {_number(maximum)}"
+    return ""
 
 
 def _number(value: float) -> str:

@@ -71,8 +71,10 @@ def choose_recipe(table: Mapping[str, Any], suffix: str) -> tuple[Recipe, dict[s
             no recipe is named and not exactly one reads such a file.
     """
     recipes, given = load_recipes(), dict(table)
-    name = given.pop("name", None) or _only_reader(recipes, suffix)
-    if name not in recipes:
+    name = given.pop("name", None)
+    if name is None:
+        name = _only_reader(recipes, suffix)
+    if not isinstance(name, str) or name not in recipes:
         raise InvalidConfig("recipe.name", name, "one of " + ", ".join(recipes), nearest(str(name), recipes))
     recipe = recipes[name]
     for key in given:

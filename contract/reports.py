@@ -84,6 +84,8 @@ class EvaluationReport(_Document):
     chosen: str = setting("The form that would be served.")
     champion: Champion | None = setting("The version in service, if any.", default=None)
     labels: tuple[str, ...] = setting("Class names, at most 100.")
-    confusion: tuple[tuple[int, ...], ...] = setting("Rows by true class (first) and predicted class; at most 100 x 100.")  # fmt: skip
+    confusion: tuple[tuple[int, ...], ...] = setting(
+        "Rows by true class (first) and predicted class; at most 100 x 100."
+    )
     model_sha256: str = setting("Of the archive that would be served.")
     verdict: Verdict = setting("The release decision.")

@@ -71,8 +71,8 @@ class RunRequest:
 
 
 CONSOLE_KEYS = ("tenant", "project", "upload", "version_id", "recipe", *SECTIONS)
-"""What an execution's input may hold. ``upload`` is ``s3://<data bucket>/<tenant>/<project>/...``; ``version_id`` is the
-version of that object, by default the newest when the run starts; the rest overrides project.toml."""
+"""What an execution's input may hold. ``upload`` is ``s3://<data bucket>/<tenant>/<project>/...``; ``version_id``
+is the version of that object, by default the newest when the run starts; the rest overrides project.toml."""
 
 
 def build_request(
@@ -161,9 +161,33 @@ def _check_together(request: RunRequest, recipe: Recipe) -> None:
         )
     if deploy.memory_mb % 1024:
         raise InvalidConfig("deploy.memory_mb", deploy.memory_mb, "a multiple of 1024 from 1024 to 6144")
-    clash = set(request.privacy.drop) & {prepare.target}
-    if clash:
-        raise InvalidConfig("privacy.drop", prepare.target, "columns other than prepare.target")
+    _check_columns(request, recipe)
+
+
+def _check_columns(request: RunRequest, recipe: Recipe) -> None:
+    """Refuse a column that two settings contradict each other about, and columns where there is no table."""
+    prepare, privacy = request.prepare, request.privacy
+    lists = {
+        "prepare.exclude": prepare.exclude,
+        "privacy.drop": privacy.drop,
+        "privacy.hash": privacy.hash,
+        "privacy.generalise": tuple(privacy.generalise),
+    }
+    if not recipe.needs_target:
+        for path, columns in {"prepare.target": (prepare.target,) * bool(prepare.target), **lists}.items():
+            if columns:
+                raise InvalidConfig(path, columns[0], "nothing", f"Recipe {recipe.name!r} reads no columns.")
+    for path, columns in lists.items():
+        if prepare.target in columns:
+            raise InvalidConfig(path, prepare.target, "columns other than prepare.target")
+    for path, other in (
+        ("privacy.hash", "privacy.drop"),
+        ("privacy.generalise", "privacy.drop"),
+        ("privacy.generalise", "privacy.hash"),
+    ):
+        twice = sorted(set(lists[path]) & set(lists[other]))
+        if twice:
+            raise InvalidConfig(path, twice[0], f"columns that {other} does not name")
 
 
 def settings(section: type) -> dict[str, dataclasses.Field[Any]]:

@@ -14,7 +14,6 @@ The rule, for each column that the model may see:
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,19 +21,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+from contract.values import NUMBER, to_number
+
 NUMBER_SHARE = 0.9
 MIN_OCCURRENCES = 2
 MAX_COUNTED = 200_000  # distinct values of a column that are counted; memory, not meaning, sets it
-LARGEST = float(np.finfo(np.float32).max)
-
-
-def to_number(text: str) -> float:
-    """Return a cell as a number; NaN when it is none, or too large for float32."""
-    if not NUMBER.fullmatch(text):
-        return math.nan
-    value = float(text)
-    return value if abs(value) <= LARGEST else math.nan
 
 
 def to_numbers(cells: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

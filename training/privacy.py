@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from contract.config import Privacy
 from contract.errors import nearest
-from training.columns import to_number
+from contract.values import round_down, to_number
 from training.rejection import Rejected
 
 HASH_DIGITS = 32  # 128 bits
@@ -57,7 +57,7 @@ class Anonymiser:
                 value = to_number(kept[number])
                 if math.isnan(value):
                     return kept, f"the value of {name!r} is no number, and [privacy] generalises it"
-                kept[number] = _text(math.floor(value / self._steps[name]) * self._steps[name])
+                kept[number] = _text(round_down(value, self._steps[name]))
         return kept, ""
 
     def _hash(self, text: str) -> str:

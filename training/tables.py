@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from typing import Protocol
 import duckdb
 
 from contract.errors import nearest
+from contract.values import clean
 from training.rejection import Rejected
 
-MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "?"})
+LOST_BYTE = re.compile("[\ud800-\udfff]")
 DELIMITERS = (",", ";", "\t", "|")
 SNIFFED_BYTES = 65_536
 MAX_CELL = 1_000_000
@@ -73,12 +75,6 @@ def _check_columns(table: TableFile) -> None:
         raise Rejected(f"{table.name}: columns {', '.join(unnamed[:5])} have no name; name or remove them")
 
 
-def clean(cell: str | None) -> str:
-    """Return a cell's text without surrounding space; empty when it says that the value is missing."""
-    text = (cell or "").strip()
-    return "" if text.lower() in MISSING else text
-
-
 class CsvFile:
     """A CSV file with a header: UTF-8 (or UTF-16 with a byte order mark), any of four delimiters."""
 
@@ -111,9 +107,9 @@ class CsvFile:
         problem = record.problem
         if not problem and len(record.cells) != len(self.columns):
             problem = f"has {len(record.cells)} values for {len(self.columns)} columns"
-        if not problem:
+        elif not problem and not _is_unicode(record.raw):
             bad = [name for name, cell in zip(self.columns, record.cells, strict=True) if not _is_unicode(cell)]
-            problem = f"is not UTF-8 in column {bad[0]!r}; save the file as UTF-8" if bad else ""
+            problem = f"is not UTF-8 in column {bad[0]!r}; save the file as UTF-8"
         return Row(number=number, cells=[clean(cell) for cell in record.cells], problem=problem, raw=record.raw)
 
     def _records(self) -> Iterator[Row]:
@@ -145,7 +141,7 @@ def _remembering(file: Iterable[str], lines: list[str]) -> Iterator[str]:
 
 def _is_unicode(text: str) -> bool:
     """Whether text has no byte that was not UTF-8 (kept by surrogateescape)."""
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+    return text.isascii() or not LOST_BYTE.search(text)
 
 
 def _delimiter(start: str) -> str:
