@@ -72,10 +72,12 @@ def serve(settings: Settings, started: float) -> int:
         failed.set()
         server.should_exit = True
 
-    threading.Thread(target=load_model, name="load", daemon=True).start()
+    loader = threading.Thread(target=load_model, name="load")
+    loader.start()
     try:
         server.run()  # after draining, it raises the signal that ended it again: SystemExit
     finally:
+        loader.join()  # the interpreter may not end under ONNX Runtime
         app.close()
         event("stopped")
     return 1 if failed.is_set() else 0

@@ -33,7 +33,7 @@ def read_lines(body: bytes) -> Lines:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows, numbers = [], []
     try:
-        header = next(reader, [])
+        header = [name.strip() for name in next(reader, [])]
         for row in reader:
             if row:  # an empty line is no row
                 rows.append(row)

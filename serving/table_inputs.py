@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import re
+import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,15 +11,36 @@ import numpy as np
 
 from contract.errors import InvalidModel, nearest
 from contract.manifest import Feature, Schema
+from contract.values import HASH, LARGEST, clean, round_down, to_number
 from serving.csv_body import read_lines
 from serving.errors import Refused, show
 from serving.inputs import Arrays
 from serving.json_body import read_instances
 from serving.npy_body import read_array
 
-LARGEST = float(np.finfo(np.float32).max)
-# Possessive, so that a long text that is no number is refused in one pass.
-_NUMBER = re.compile(r"\s*+[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?\s*+", re.ASCII)
+RANGE = f"from {-LARGEST:g} to {LARGEST:g} (float32)"
+
+
+class Category:
+    """A column of text and the codes of its known values."""
+
+    def __init__(self, feature: Feature) -> None:
+        self._hashed = feature.hashed
+        self._codes = {value: code for code, value in enumerate(feature.vocabulary, start=1)}
+
+    def code(self, text: str) -> int:
+        """Return the code of cleaned text; 0 when it is empty (missing) or was not learned.
+
+        Raises:
+            ValueError: for text in the clear where the model learned from hashes. It is
+                not quoted: it is personal data.
+        """
+        if text and self._hashed and not HASH.fullmatch(text):
+            raise ValueError(
+                "the column is hashed before anything learns from it; expected the hash, 32 hexadecimal digits of "
+                "HMAC-SHA256 with the tenant's salt, or null where it is missing"
+            )
+        return self._codes.get(text, 0)
 
 
 class TableReader:
@@ -28,15 +50,15 @@ class TableReader:
         self._target = schema.target
         self._features = schema.features
         self._columns = {feature.name for feature in schema.features}
-        self._numbers = [feature.name for feature in schema.features if feature.kind == "number"]
-        self._codes = {feature.name: _codes(feature) for feature in schema.features if feature.kind == "category"}
+        self._numbers = {feature.name: feature for feature in schema.features if feature.kind == "number"}
+        self._categories = {f.name: Category(f) for f in schema.features if f.kind == "category"}
         self._inputs = {tensor.name for tensor in schema.inputs}
         self._check_schema(schema)
         self.decoders: dict[str, Callable[[bytes], Arrays]] = {
             "application/json": self.from_json,
             "text/csv": self.from_csv,
         }
-        if not self._codes:
+        if not self._categories:
             self.decoders["application/x-npy"] = self.from_npy
 
     def from_json(self, body: bytes) -> Arrays:
@@ -44,9 +66,7 @@ class TableReader:
         instances = read_instances(body)
         for index, instance in enumerate(instances):
             self._check_columns(instance, f"instances[{index}]")
-        return self._arrays(
-            instances, _json_number, _json_category, lambda index, name: f"instances[{index}].{name}"
-        )  # fmt: skip
+        return self._arrays(instances, _number, _text, lambda index, name: f"instances[{index}].{name}")
 
     def from_csv(self, body: bytes) -> Arrays:
         """Read a header and rows; an empty field is a missing value."""
@@ -54,24 +74,27 @@ class TableReader:
         self._check_columns(lines.header, "line 1")
         rows = [dict(zip(lines.header, row, strict=True)) for row in lines.rows]
         return self._arrays(
-            rows, _csv_number, _csv_category, lambda index, name: f"line {lines.numbers[index]}, column {name}"
+            rows, _number_in_text, clean, lambda index, name: f"line {lines.numbers[index]}, column {name}"
         )
 
     def from_npy(self, body: bytes) -> Arrays:
         """Read [rows, columns] in the order of the signature; NaN is a missing value."""
         array = read_array(body)
         if array.ndim != 2 or array.shape[1] != len(self._numbers):
-            columns = ", ".join(map(show, self._numbers[:20]))
+            columns = ", ".join(map(show, list(self._numbers)[:20]))
             raise Refused(
                 f"the array's shape is {list(array.shape)}; expected [rows, {len(self._numbers)}], columns {columns}"
             )
         with np.errstate(over="ignore"):  # what overflows is refused in the next line
-            numeric = np.ascontiguousarray(array, np.float32)
+            numeric = np.array(array, np.float32)  # a copy: it may be rounded
         wrong = np.argwhere(np.isinf(numeric))
         if len(wrong):
             row, column = map(int, wrong[0])
             path = f"[{row}, {column}]"
             raise Refused(f"{array[row, column]} is not allowed; expected a number that float32 holds, or NaN", path)
+        for column, feature in enumerate(self._numbers.values()):
+            if feature.multiple is not None:
+                numeric[:, column] = [_generalised(value, feature.multiple) for value in numeric[:, column].tolist()]
         return {"numeric": numeric}
 
     def example(self) -> dict[str, Any]:
@@ -82,19 +105,26 @@ class TableReader:
         self,
         rows: Sequence[Mapping[str, Any]],
         number: Callable[[Any], float],
-        category: Callable[[Any], str | None],
+        text: Callable[[Any], str],
         where: Callable[[int, str], str],
     ) -> Arrays:
-        """Return the arrays of ``rows``; ``where`` says where a value is, for messages."""
+        """Return the arrays of ``rows``.
+
+        Args:
+            rows: raw values by column.
+            number: reads a number, NaN where it is missing; ValueError for a mistake.
+            text: reads a category, empty where it is missing; likewise.
+            where: says where a row's column is, for messages.
+        """
         numeric = np.empty((len(rows), len(self._numbers)), np.float32)
-        codes = np.empty((len(rows), len(self._codes)), np.int64)
+        codes = np.empty((len(rows), len(self._categories)), np.int64)
         for index, row in enumerate(rows):
             name = ""
             try:
-                for column, name in enumerate(self._numbers):
-                    numeric[index, column] = number(row[name])
-                for column, (name, vocabulary) in enumerate(self._codes.items()):
-                    codes[index, column] = vocabulary.get(category(row[name]), 0)
+                for column, (name, feature) in enumerate(self._numbers.items()):
+                    numeric[index, column] = _generalised(number(row[name]), feature.multiple)
+                for column, (name, category) in enumerate(self._categories.items()):
+                    codes[index, column] = category.code(text(row[name]))
             except ValueError as error:
                 raise Refused(str(error), where(index, name)) from error
         return {name: array for name, array in (("numeric", numeric), ("category", codes)) if name in self._inputs}
@@ -121,15 +151,11 @@ class TableReader:
         return nearest(name, self._columns) or "Send the model's columns only."
 
     def _check_schema(self, schema: Schema) -> None:
-        expected = {"numeric": ("float32", len(self._numbers)), "category": ("int64", len(self._codes))}
+        expected = {"numeric": ("float32", len(self._numbers)), "category": ("int64", len(self._categories))}
         found = {tensor.name: (tensor.dtype, *tensor.shape[1:]) for tensor in schema.inputs}
         needed = {name: tensor for name, tensor in expected.items() if tensor[1] or name in found}
         if found != needed or len(self._columns) != len(self._features):
             raise InvalidModel(f"the manifest's inputs are {found}; its features would need {needed}, each named once")
-
-
-def _codes(feature: Feature) -> dict[str | None, int]:
-    return {value: code for code, value in enumerate(feature.vocabulary, start=1)}
 
 
 def _typical(feature: Feature) -> float | str | None:
@@ -138,36 +164,37 @@ def _typical(feature: Feature) -> float | str | None:
     return feature.vocabulary[0] if feature.vocabulary else None
 
 
-def _json_number(value: Any) -> float:
+def _generalised(value: float, multiple: float | None) -> float:
+    return value if multiple is None or math.isnan(value) else round_down(value, multiple)
+
+
+def _number(value: Any) -> float:
+    """Read a JSON value."""
     if value is None:
-        return float("nan")
+        return math.nan
     if isinstance(value, str):
         raise ValueError(f"{show(value)} is text; expected a number without quotes, or null where it is missing")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"{show(value)} is not allowed; expected a number, or null where it is missing")
-    return _in_range(value)
-
-
-def _json_category(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    hint = f', so send "{show(value)}" in quotes' if isinstance(value, (int, float)) else ""
-    raise ValueError(f"{show(value)} is not allowed; the column holds text{hint}, or null where it is missing")
-
-
-def _csv_number(text: str) -> float:
-    if text == "":
-        return float("nan")
-    if not _NUMBER.fullmatch(text):
-        raise ValueError(f"{show(text)} is not allowed; expected a number, or an empty field where it is missing")
-    return _in_range(float(text))
-
-
-def _csv_category(text: str) -> str | None:
-    return text or None
-
-
-def _in_range(value: float) -> float:
     if not -LARGEST <= value <= LARGEST:
-        raise ValueError(f"{show(value)} is not allowed; expected a number from {-LARGEST:g} to {LARGEST:g} (float32)")
+        raise ValueError(f"{show(value)} is not allowed; expected a number {RANGE}")
     return value
+
+
+def _number_in_text(text: str) -> float:
+    """Read a CSV field."""
+    cleaned = clean(text)
+    number = to_number(cleaned)
+    if cleaned and math.isnan(number):
+        raise ValueError(
+            f"{show(text)} is not allowed; expected a number {RANGE}, or an empty field where it is missing"
+        )
+    return number
+
+
+def _text(value: Any) -> str:
+    """Read a JSON value."""
+    if value is None or isinstance(value, str):
+        return clean(value)
+    hint = f", so send {json.dumps(json.dumps(value))} in quotes" if isinstance(value, (int, float)) else ""
+    raise ValueError(f"{show(value)} is not allowed; the column holds text{hint}, or null where it is missing")

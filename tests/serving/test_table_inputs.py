@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from serving.errors import Refused
 from serving.model import load
 from serving.table_inputs import TableReader
 from tests.serving import archives
@@ -45,11 +47,13 @@ def test_json_values_become_the_arrays_of_the_signature() -> None:
 
 def test_csv_values_become_the_same_arrays() -> None:
     arrays = READER.from_csv(
-        '\ufeffjob,credit status,"monthly income",age\r\n'
-        '"Zoë",good, 2.5 ,1\r\n,bad,,-3e2\r\n\r\nother,,+.5,7.\r\n'.encode()
+        '\ufeffjob , credit status,"monthly income",age\r\n'
+        '" Zoë",good, 2.5 ,1\r\n,bad, NaN ,-3e2\r\n\r\nother,,+.5,7.\r\nN/A,?,null,NA'.encode()
     )
-    np.testing.assert_array_equal(arrays["numeric"], np.array([[1, 2.5], [-300, np.nan], [7, 0.5]], np.float32))
-    np.testing.assert_array_equal(arrays["category"], [[3], [0], [0]])
+    np.testing.assert_array_equal(
+        arrays["numeric"], np.array([[1, 2.5], [-300, np.nan], [7, 0.5], [np.nan] * 2], np.float32)
+    )
+    np.testing.assert_array_equal(arrays["category"], [[3], [0], [0], [0]])
 
 
 def test_an_unknown_category_predicts_as_a_missing_one(credit: Client) -> None:
@@ -57,6 +61,26 @@ def test_an_unknown_category_predicts_as_a_missing_one(credit: Client) -> None:
         {**ROW, "job": None}, {**ROW, "job": "astronaut"}, {**ROW, "job": "clerk"}
     ).json()["predictions"]
     assert missing == unknown != known
+
+
+def test_numbers_that_preparation_rounded_down_are_rounded_here_too() -> None:
+    age = replace(archives.AGE, multiple=10)
+    reader = TableReader(archives.table_schema(age, archives.INCOME))
+    rows = np.array([[39.9, 39.9], [40, 0], [-1, 1], [np.nan, 1]])
+    expected = np.array([[30, 39.9], [40, 0], [-10, 1], [np.nan, 1]], np.float32)
+    text = "age,monthly income\n39.9,39.9\n40,0\n-1,1\n,1\n"
+    np.testing.assert_array_equal(reader.from_csv(text.encode())["numeric"], expected)
+    np.testing.assert_array_equal(reader.from_npy(npy(rows))["numeric"], expected)
+
+
+def test_a_hashed_column_takes_hashes_and_never_the_text() -> None:
+    digest = "0123456789abcdef" * 2
+    reader = TableReader(archives.table_schema(replace(archives.JOB, hashed=True, vocabulary=(digest,))))
+    arrays = reader.from_csv(f"job,credit status\n{digest},good\n,bad\n{'f' * 32},bad\n".encode())
+    np.testing.assert_array_equal(arrays["category"], [[1], [0], [0]])
+    with pytest.raises(Refused, match="expected the hash, 32 hexadecimal digits") as refused:
+        reader.from_json(b'{"instances": [{"job": "nurse"}]}')
+    assert "nurse" not in refused.value.message
 
 
 def test_the_target_may_be_there_and_is_not_looked_at(credit: Client) -> None:
@@ -73,6 +97,7 @@ def test_the_target_may_be_there_and_is_not_looked_at(credit: Client) -> None:
         ({"age": 1e39}, "instances[1].age", "1e+39 is not allowed; expected a number from -3.40282e+38 to"),
         ({"monthly income": ""}, "instances[1].monthly income", "'' is text"),
         ({"job": 7}, "instances[1].job", "7 is not allowed; the column holds text, so send \"7\" in quotes"),
+        ({"job": True}, "instances[1].job", "True is not allowed; the column holds text, so send \"true\" in quotes"),
         ({"job": ["nurse"]}, "instances[1].job", "['nurse'] is not allowed; the column holds text, or null"),
         ({"agee": 3}, "instances[1]", "'agee' is no column of this model; it has age, job, monthly income."),
         ({"agee": 3}, "instances[1]", "Did you mean 'age'?"),
@@ -98,12 +123,11 @@ def test_an_absent_column_is_refused_by_name(credit: Client) -> None:
     [
         ("age,job,monthly income\n1,nurse,2\nold,nurse,2\n", "line 3, column age", "'old' is not allowed"),
         ("age,job,monthly income\n1_000,nurse,2\n", "line 2, column age", "'1_000'"),
-        ("age,job,monthly income\nnan,nurse,2\n", "line 2, column age", "'nan'"),
         ("age,job,monthly income\n1,nurse,inf\n", "line 2, column monthly income", "'inf'"),
         ("age,job,monthly income\n1,nurse,1e39\n", "line 2, column monthly income", "float32"),
         ("age,job,monthly income\n\u0661,nurse,1\n", "line 2, column age", "expected a number"),
         ("age,job,monthly income\n1,nurse\n", "line 2", "the row has 2 fields; the header has 3"),
-        ("age,job,age,monthly income\n1,nurse,2,3\n", "line 1", "column 'age' occurs twice"),
+        ("age,job, age ,monthly income\n1,nurse,2,3\n", "line 1", "column 'age' occurs twice"),
         ("age,jobs,monthly income\n1,nurse,2\n", "line 1", "Did you mean 'job'?"),
         ("age,job\n1,nurse\n", "line 1", "column 'monthly income' is absent"),
         ("age,job,monthly income\n", "", "there are no rows"),
