@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from local.cloud import Cloud
 
 QUALIFIER = "hnb659fds"
-VERSION = "32"  # of the bootstrap template of aws-cdk 2.1148.1; templates ask for at least 6
+VERSION = "33"  # of the bootstrap template of aws-cdk 2.1148.1; templates ask for at least 6
 _ROLES = ("deploy-role", "cfn-exec-role", "file-publishing-role", "image-publishing-role", "lookup-role")
 
 

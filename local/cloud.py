@@ -100,9 +100,10 @@ class Cloud:
         self.stop()
 
     def _make_client(self, service: str) -> Any:
-        session = boto3.Session(
-            aws_access_key_id="laptop", aws_secret_access_key="laptop", region_name=REGION
-        )  # a session of its own: boto3's default one is shared and not thread-safe
+        # A session of its own: boto3's default one is shared and not thread-safe. Its stubs know services by literals.
+        session: Any = boto3.Session(
+            aws_access_key_id="laptop", aws_secret_access_key="laptop", region_name=self.region
+        )
         config = Config(
             retries={"max_attempts": 1}, s3={"addressing_style": "path"}, read_timeout=1000, max_pool_connections=64
         )

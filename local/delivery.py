@@ -68,12 +68,18 @@ def _to_log_group(cloud: Cloud, arn: str, text: str, options: dict[str, Any]) ->
 
 
 def _to_bus(cloud: Cloud, arn: str, text: str, options: dict[str, Any]) -> None:
+    """Put an event on a bus; a Lambda destination's record becomes the detail of Lambda's own event."""
     event = json.loads(text)
+    if "detail-type" not in event:
+        ending = "Failure" if event["requestContext"]["condition"] != "Success" else "Success"
+        kind = f"Lambda Function Invocation Result - {ending}"
+        resources = [arn, event["requestContext"]["functionArn"]]
+        event = {"source": "lambda", "detail-type": kind, "detail": event, "resources": resources}
     entry = {
-        "Source": event.get("source", "lambda"),
-        "DetailType": event.get("detail-type", "Lambda Function Invocation Result"),
-        "Detail": json.dumps(event.get("detail", event)),
-        "Resources": event.get("resources", []),
+        "Source": event["source"],
+        "DetailType": event["detail-type"],
+        "Detail": json.dumps(event["detail"]),
+        "Resources": event["resources"],
         "EventBusName": arn,
     }
     cloud.client("events").put_events(Entries=[entry])

@@ -90,7 +90,8 @@ def _deliver(cloud: Cloud, rule: Rule, target: dict[str, Any], event: dict[str, 
         last = attempt == retries or getattr(error, "response", {}).get("Error", {}).get("Code") in PERMANENT
         log.warning("event not delivered: rule=%s target=%s attempt=%d: %s", rule.name, target["Arn"], attempt, error)
         if last or isinstance(error, UnsupportedTarget):
-            return _give_up(cloud, rule, target, text, error, attempt)
+            _give_up(cloud, rule, target, text, error, attempt)
+            return
         wait = min(2.0**attempt, LONGEST_WAIT_S) * random.uniform(0.5, 1.0)
         if cloud.clock.sleep(wait, cloud.stopping):
             return
@@ -104,9 +105,7 @@ def _attempt(cloud: Cloud, arn: str, text: str, group: str | None) -> Exception 
     return None
 
 
-def _give_up(
-    cloud: Cloud, rule: Rule, target: dict[str, Any], text: str, error: Exception, retries: int
-) -> None:
+def _give_up(cloud: Cloud, rule: Rule, target: dict[str, Any], text: str, error: Exception, retries: int) -> None:
     """Send the event to the target's dead-letter queue with EventBridge's attributes, or say that it is lost."""
     queue = target.get("DeadLetterConfig", {}).get("Arn")
     if not queue:

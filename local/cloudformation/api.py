@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, unquote, urlparse
 from moto.core.responses import ActionResult, BaseResponse, EmptyResult
 from moto.s3.models import s3_backends
 
-from local.cloudformation.resources.custom import answer
-from local.cloudformation.errors import ValidationError
+from local.cloudformation.errors import ChangeSetNotFound, ValidationError
 from local.cloudformation.model import Resource, Stack
+from local.cloudformation.resources.custom import answer
 from local.cloudformation.service import CloudFormation
 from local.cloudformation.template import parse
 
@@ -143,7 +143,9 @@ class Api(BaseResponse):
             for name, spec in template.get("Parameters", {}).items()
         ]
         types = sorted({resource["Type"] for resource in template["Resources"].values()})
-        return ActionResult({"Parameters": declared, "ResourceTypes": types, "Description": template.get("Description")})
+        return ActionResult(
+            {"Parameters": declared, "ResourceTypes": types, "Description": template.get("Description")}
+        )
 
     def validate_template(self) -> ActionResult:
         """ValidateTemplate."""
@@ -213,8 +215,11 @@ class Api(BaseResponse):
         return EmptyResult()
 
     def delete_change_set(self) -> ActionResult:
-        """DeleteChangeSet."""
-        del self.service.change_sets[self._change_set().arn]
+        """DeleteChangeSet; one that does not exist is deleted already."""
+        try:
+            del self.service.change_sets[self._change_set().arn]
+        except ChangeSetNotFound:
+            self._stack()  # but its stack must exist
         return EmptyResult()
 
     def list_change_sets(self) -> ActionResult:

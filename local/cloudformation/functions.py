@@ -117,9 +117,7 @@ class Scope:
         except KeyError:
             if default is not NO_VALUE:
                 return self.resolve(default)
-            raise ValidationError(
-                f"Template error: Unable to get mapping for {map_name}::{first}::{second}"
-            ) from None
+            raise ValidationError(f"Template error: Unable to get mapping for {map_name}::{first}::{second}") from None
 
     def _if(self, argument: list[Any]) -> Any:
         name, then, otherwise = argument

@@ -9,9 +9,7 @@ from typing import Any
 from local.cloudformation.errors import ValidationError
 
 
-def resolve(
-    declared: dict[str, Any], given: dict[str, str], read_ssm: Callable[[str], str]
-) -> dict[str, Any]:
+def resolve(declared: dict[str, Any], given: dict[str, str], read_ssm: Callable[[str], str]) -> dict[str, Any]:
     """Return the value of every declared parameter.
 
     Args:

@@ -81,9 +81,7 @@ class CloudFormation:
         self._start(stack, self._engine.create, "CREATE_IN_PROGRESS")
         return stack
 
-    def update(
-        self, stack: Stack, text: str | None, given: dict[str, str], tags: dict[str, str] | None
-    ) -> None:
+    def update(self, stack: Stack, text: str | None, given: dict[str, str], tags: dict[str, str] | None) -> None:
         """Start the update of a stack; raises when nothing would change."""
         text = stack.template_text if text is None else text
         self._check_idle(stack)
@@ -222,9 +220,7 @@ class CloudFormation:
 
     def _check_idle(self, stack: Stack) -> None:
         if stack.busy:
-            raise ValidationError(
-                f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated."
-            )
+            raise ValidationError(f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated.")
 
     def _import(self, name: str) -> str:
         exports = self.exports()
@@ -236,7 +232,9 @@ class CloudFormation:
         try:
             return str(self._cloud.client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
         except ClientError as error:
-            raise ValidationError(f"Unable to fetch parameters [{name}] from parameter store for this account.") from error
+            raise ValidationError(
+                f"Unable to fetch parameters [{name}] from parameter store for this account."
+            ) from error
 
 
 def _change(action: str, name: str, written: dict[str, Any], physical_id: str) -> dict[str, Any]:

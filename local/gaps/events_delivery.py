@@ -36,4 +36,4 @@ def install(cloud: Cloud) -> None:
     def send_to_targets(self: Rule, original_event: Any, transform_input: bool = True) -> None:
         events.offer(cloud, self, _envelope(original_event))
 
-    Rule.send_to_targets = send_to_targets  # type: ignore[method-assign]
+    setattr(Rule, "send_to_targets", send_to_targets)  # noqa: B010

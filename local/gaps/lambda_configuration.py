@@ -57,7 +57,7 @@ def install(cloud: Cloud) -> None:
             config["DeadLetterConfig"] = self.dead_letter_config  # type: ignore[attr-defined]
         return {name: value for name, value in config.items() if value is not None}
 
-    LambdaFunction.__init__ = __init__  # type: ignore[method-assign]
-    LambdaFunction.update_configuration = update_configuration  # type: ignore[method-assign]
-    LambdaFunction.update_function_code = update_function_code  # type: ignore[method-assign]
-    LambdaFunction.get_configuration = get_configuration  # type: ignore[method-assign]
+    setattr(LambdaFunction, "__init__", __init__)  # noqa: B010
+    setattr(LambdaFunction, "update_configuration", update_configuration)  # noqa: B010
+    setattr(LambdaFunction, "update_function_code", update_function_code)  # noqa: B010
+    setattr(LambdaFunction, "get_configuration", get_configuration)  # noqa: B010

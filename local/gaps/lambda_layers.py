@@ -25,4 +25,4 @@ def install(cloud: Cloud) -> None:
         own = {layer["Arn"]: layer for layer in own_layers(self, [arn for arn in arns if arn not in foreign])}
         return [{"Arn": arn, "CodeSize": 0} if arn in foreign else own[arn] for arn in arns]
 
-    LambdaFunction._get_layers_data = layers  # type: ignore[method-assign]
+    setattr(LambdaFunction, "_get_layers_data", layers)  # noqa: B010

@@ -66,9 +66,7 @@ class DataPlane:
     def __init__(self, lambdas: Lambdas, queue: AsynchronousQueue) -> None:
         self._lambdas, self._queue = lambdas, queue
 
-    def invoke(
-        self, name: str, qualifier: str | None, body: bytes, headers: Any
-    ) -> tuple[int, dict[str, str], bytes]:
+    def invoke(self, name: str, qualifier: str | None, body: bytes, headers: Any) -> tuple[int, dict[str, str], bytes]:
         """Answer an Invoke request: (status, headers, body)."""
         kind = headers.get("X-Amz-Invocation-Type") or "RequestResponse"
         _check(body, MAX_ASYNCHRONOUS if kind == "Event" else MAX_SYNCHRONOUS)
@@ -133,6 +131,6 @@ def install(cloud: Cloud) -> None:
         plane.trigger(self.function_arn, body)
         return b""
 
-    LambdaResponse.invoke = invoke  # type: ignore[method-assign]
-    LambdaBackend.invoke = invoke_backend  # type: ignore[method-assign,assignment]
-    LambdaFunction.invoke = trigger  # type: ignore[method-assign]
+    setattr(LambdaResponse, "invoke", invoke)  # noqa: B010
+    setattr(LambdaBackend, "invoke", invoke_backend)  # noqa: B010
+    setattr(LambdaFunction, "invoke", trigger)  # noqa: B010

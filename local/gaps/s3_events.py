@@ -14,6 +14,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from moto.s3 import notifications
+from moto.s3.models import s3_backends
 from moto.s3.notifications import S3NotificationEvent
 
 from local import events
@@ -57,6 +58,10 @@ def install(cloud: Cloud) -> None:
 
     def send(account_id: str, bucket: Any, event_name: str, key: Any) -> None:
         name = S3NotificationEvent(event_name).value
+        if name == "s3:ObjectTagging:Put" and not s3_backends[account_id]["aws"].tagger.get_tag_dict_for_resource(
+            key.arn
+        ):
+            return  # moto's PutObject sets tags even when there are none
         events.publish(
             cloud,
             source="aws.s3",

@@ -30,4 +30,4 @@ def install(cloud: Cloud) -> None:
         document["Statement"] = [statement for statement in statements if not statement.get("Condition")]
         return IAMPolicy(json.dumps(document)).is_action_permitted(action, resource)
 
-    FakeBucket.get_permission = get_permission  # type: ignore[method-assign]
+    setattr(FakeBucket, "get_permission", get_permission)  # noqa: B010

@@ -10,7 +10,8 @@
     service      synchronous and asynchronous invocation of anything deployed
     queue        retries, dead letters and destinations of asynchronous invocations
 
-Layers are provided by the laptop's own Python environment: every sandbox sees
-its site-packages behind the function's code. A sandbox's ``/tmp`` is its
+Layers of other accounts (AWS's Powertools) are provided by the laptop's own
+Python environment: every sandbox sees its site-packages behind the function's
+code and the layers of this account. A sandbox's ``/tmp`` is its
 ``TMPDIR``; code that spells ``/tmp`` shares the machine's.
 """

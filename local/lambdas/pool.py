@@ -18,13 +18,13 @@ class Pool:
 
     Args:
         config: the version; another configuration is another pool.
-        task_root: its unpacked code.
+        code: its unpacked archive, then those of its layers.
         around: what its sandboxes find around them.
     """
 
-    def __init__(self, config: FunctionConfig, task_root: Path, around: Surroundings) -> None:
+    def __init__(self, config: FunctionConfig, code: list[Path], around: Surroundings) -> None:
         self.config = config
-        self._task_root, self._around = task_root, around
+        self._code, self._around = code, around
         self._idle: list[Sandbox] = []
         self._busy: set[Sandbox] = set()
         self._lock = threading.Lock()
@@ -66,7 +66,7 @@ class Pool:
                     self._busy.add(sandbox)
                     return sandbox
                 sandbox.kill()
-        sandbox = Sandbox(self.config, self._task_root, self._around)
+        sandbox = Sandbox(self.config, self._code, self._around)
         with self._lock:
             self._busy.add(sandbox)
         return sandbox

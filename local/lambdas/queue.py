@@ -73,9 +73,7 @@ class AsynchronousQueue:
         attributes = {name: {"DataType": "String", "StringValue": value} for name, value in texts.items()}
         deliver(self._cloud, target, invocation.payload.decode(), attributes=attributes)
 
-    def _deliver(
-        self, kind: str, invocation: Invocation, result: Result | None, attempts: int, condition: str
-    ) -> None:
+    def _deliver(self, kind: str, invocation: Invocation, result: Result | None, attempts: int, condition: str) -> None:
         """Send the invocation record to the destination configured for ``kind``, if any."""
         destination = _settings(invocation).get("DestinationConfig", {}).get(kind, {}).get("Destination", "")
         if destination:

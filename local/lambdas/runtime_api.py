@@ -13,6 +13,7 @@ from __future__ import annotations
 import queue
 import socket
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -68,10 +69,8 @@ class RuntimeApi:
     def close(self) -> None:
         """Stop listening and let a waiting ``next`` go."""
         self.events.put(None)
-        try:
+        with suppress(OSError):  # some systems refuse to shut a listening socket down; close() is what counts
             self._listener.shutdown(socket.SHUT_RDWR)
-        except OSError:  # some systems refuse to shut a listening socket down; close() is what counts
-            pass
         self._listener.close()
 
     def _accept(self) -> None:
@@ -105,11 +104,12 @@ class _Handler(BaseHTTPRequestHandler):
         if event is None:
             self.close_connection = True
             return
+        trace = f"Root=1-{event.deadline_ms // 1000:08x}-{event.request_id.replace('-', ''):.24}"
         headers = {
             "Lambda-Runtime-Aws-Request-Id": event.request_id,
             "Lambda-Runtime-Deadline-Ms": str(event.deadline_ms),
             "Lambda-Runtime-Invoked-Function-Arn": event.arn,
-            "Lambda-Runtime-Trace-Id": f"Root=1-{event.deadline_ms // 1000:08x}-{event.request_id.replace('-', '')[:24]}",
+            "Lambda-Runtime-Trace-Id": trace,
             "Content-Type": "application/json",
         }
         if event.client_context:

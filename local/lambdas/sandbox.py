@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,11 +37,11 @@ MIB = 1024 * 1024
 class Sandbox:
     """One process of one function version, warm between events."""
 
-    def __init__(self, config: FunctionConfig, task_root: Path, around: Surroundings) -> None:
+    def __init__(self, config: FunctionConfig, code: list[Path], around: Surroundings) -> None:
         self.config = config
         self.id = uuid.uuid4().hex
         self.idle_since = time.monotonic()
-        self._task_root, self._around = task_root, around
+        self._code, self._around = code, around
         self._api = RuntimeApi()
         self._tmp = around.scratch / self.id
         self._tmp.mkdir(parents=True)
@@ -50,9 +51,7 @@ class Sandbox:
         self._started = time.monotonic()
         stream_name = f"{datetime.now(UTC):%Y/%m/%d}/[{config.version}]{self.id}"
         self._process = self._spawn(stream_name)
-        stream = logs.LogStream(
-            account=around.account, region=around.region, group=config.log_group, name=stream_name
-        )
+        stream = logs.LogStream(account=around.account, region=around.region, group=config.log_group, name=stream_name)
         assert self._process.stdout is not None
         self._output = Output(os.dup(self._process.stdout.fileno()), stream, around.publish)
         threading.Thread(target=self._wait_for_exit, daemon=True).start()
@@ -80,10 +79,8 @@ class Sandbox:
     def kill(self) -> None:
         """End the process and everything it started; its files go too."""
         if self._process.poll() is None:
-            try:
+            with suppress(ProcessLookupError):  # it ended by itself just now
                 os.killpg(self._process.pid, signal.SIGKILL)
-            except ProcessLookupError:  # it ended by itself just now
-                pass
         self._process.wait()
         self._api.close()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -95,8 +92,8 @@ class Sandbox:
         child = Path(__file__).with_name("child.py")
         return subprocess.Popen(
             [sys.executable, "-S", "-P", str(child), self.config.handler],
-            cwd=self._task_root,
-            env=variables(self.config, self._around, self._task_root, self._tmp, self._api.address, stream_name),
+            cwd=self._code[0],
+            env=variables(self.config, self._around, self._code, self._tmp, self._api.address, stream_name),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -132,10 +129,8 @@ class Sandbox:
                 return message
 
     def _die(self, kind: str) -> Message:
-        try:
+        with suppress(ProcessLookupError):  # it ended by itself at that very moment
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:  # it ended by itself at that very moment
-            pass
         self._process.wait()
         return Message(kind=kind, code=-signal.SIGKILL)
 

@@ -6,6 +6,7 @@ import random
 import threading
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moto.awslambda.models import lambda_backends
@@ -67,19 +68,15 @@ class Lambdas:
         """
         backend = lambda_backends[self.cloud.account][self.cloud.region]
         function = backend.get_function(name, qualifier)
-        asked = qualifier or (name.rsplit(":", 1)[-1] if name.count(":") in (1, 7) else "")
+        qualified = name.count(":") in (1, 7)  # function:alias, or the eighth part of an ARN
+        asked = qualifier or (name.rsplit(":", 1)[1] if qualified else "")
         if not asked or asked == "$LATEST":
             return function, function.function_arn
-        arn = f"{function.function_arn.rsplit(':', 1)[0] if function.function_arn.count(':') == 7 else function.function_arn}:{asked}"
-        if asked.isdigit():
-            return function, arn
-        weights = backend.get_alias(asked, function.function_name).routing_config or {}
-        drawn = random.random()
-        for version, weight in weights.get("AdditionalVersionWeights", {}).items():
-            if drawn < weight:
-                return backend.get_function(function.function_name, version), arn
-            drawn -= weight
-        return function, arn
+        plain = ":".join(function.function_arn.split(":")[:7])
+        if not asked.isdigit():
+            version = _draw(backend.get_alias(asked, function.function_name).routing_config)
+            function = backend.get_function(function.function_name, version) if version else function
+        return function, f"{plain}:{asked}"
 
     def run(self, invocation: Invocation) -> Result:
         """Run one attempt now.
@@ -94,7 +91,7 @@ class Lambdas:
                 raise Throttled(config.name)
             self._running[config.name] = self._running.get(config.name, 0) + 1
         try:
-            with self._slots, self._pool(config, invocation.function.code_bytes).sandbox() as sandbox:
+            with self._slots, self._pool(config, invocation.function).sandbox() as sandbox:
                 return sandbox.invoke(
                     invocation.payload,
                     request_id=invocation.request_id,
@@ -106,8 +103,15 @@ class Lambdas:
                 self._running[config.name] -= 1
 
     def invocation(self, name: str, payload: bytes, *, qualifier: str | None = None, context: str = "") -> Invocation:
-        """Make an invocation of ``name`` (name, ARN, with or without qualifier)."""
+        """Make an invocation of ``name`` (name, ARN, with or without qualifier).
+
+        Raises:
+            NotImplementedError: for functions that are not Python from a zip.
+        """
         function, arn = self.resolve(name, qualifier)
+        if function.package_type != "Zip" or not str(function.run_time).startswith("python"):
+            what = "images" if function.package_type != "Zip" else f"runtime {function.run_time}"
+            raise NotImplementedError(f"function {function.function_name}: {what}; Python functions from zips run here")
         return Invocation(
             function=function,
             arn=arn,
@@ -123,16 +127,23 @@ class Lambdas:
         for pool in pools:
             pool.close(busy=True)
 
-    def _pool(self, config: FunctionConfig, code: bytes) -> Pool:
+    def _pool(self, config: FunctionConfig, function: Any) -> Pool:
         with self._lock:
             pool = self._pools.get(config.arn)
             if pool is not None and pool.config.fingerprint == config.fingerprint:
                 return pool
             if pool is not None:  # code or configuration changed: the old sandboxes end when they are done
                 pool.close(busy=False)
-            fresh = Pool(config, archive.unpack(code, self._folder / "code"), self._surroundings())
+            code = archive.unpack(function.code_bytes, self._folder / "code")
+            fresh = Pool(config, [code, *self._layers(function)], self._surroundings())
             self._pools[config.arn] = fresh
             return fresh
+
+    def _layers(self, function: Any) -> list[Path]:
+        """Unpack the layers of this account; those of others are what the Python environment has."""
+        backend = lambda_backends[self.cloud.account][self.cloud.region]
+        versions = [backend.layers_versions_by_arn(layer["Arn"]) for layer in function.layers]
+        return [archive.unpack(version.code_bytes, self._folder / "layers") for version in versions if version]
 
     def _surroundings(self) -> Surroundings:
         cloud = self.cloud
@@ -153,3 +164,13 @@ class Lambdas:
                 pools = list(self._pools.values())
             for pool in pools:
                 pool.reap(IDLE_S)
+
+
+def _draw(routing: Any) -> str | None:
+    """Return the additional version that an alias's weights choose for one invocation, or None for its main one."""
+    drawn = random.random()
+    for version, weight in ((routing or {}).get("AdditionalVersionWeights") or {}).items():
+        if drawn < weight:
+            return str(version)
+        drawn -= weight
+    return None

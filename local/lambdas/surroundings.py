@@ -30,13 +30,16 @@ class Surroundings:
 
 
 def variables(
-    config: FunctionConfig, around: Surroundings, task_root: Path, tmp: Path, api: str, stream: str
+    config: FunctionConfig, around: Surroundings, code: list[Path], tmp: Path, api: str, stream: str
 ) -> dict[str, str]:
     """Return the environment of a sandbox: nothing of the laptop's but PATH.
+
+    ``code`` is the task root, then the layers; of a layer Python sees ``python/``, as in AWS's ``/opt``.
 
     Lambda's reserved variables win over the function's own
     (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html).
     """
+    layers = [str(layer / "python") for layer in code[1:]]
     installed = dict.fromkeys((sysconfig.get_path("purelib"), sysconfig.get_path("platlib")))
     return {
         "PATH": os.environ.get("PATH", os.defpath),
@@ -46,8 +49,8 @@ def variables(
         "TMPDIR": str(tmp),
         **config.environment,
         **around.environment,
-        "PYTHONPATH": os.pathsep.join([str(task_root), *installed]),
-        "LAMBDA_TASK_ROOT": str(task_root),
+        "PYTHONPATH": os.pathsep.join([str(code[0]), *layers, *installed]),
+        "LAMBDA_TASK_ROOT": str(code[0]),
         "LAMBDA_RUNTIME_DIR": str(Path(__file__).parent),
         "_HANDLER": config.handler,
         "AWS_LAMBDA_RUNTIME_API": api,

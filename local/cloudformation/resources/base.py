@@ -113,5 +113,7 @@ def lower_first(value: Any, **special: str) -> Any:
     if isinstance(value, list):
         return [lower_first(item, **special) for item in value]
     if isinstance(value, dict):
-        return {special.get(key, key[:1].lower() + key[1:]): lower_first(item, **special) for key, item in value.items()}
+        return {
+            special.get(key, key[:1].lower() + key[1:]): lower_first(item, **special) for key, item in value.items()
+        }
     return value

@@ -13,6 +13,8 @@ import threading
 import uuid
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from local.cloudformation.errors import ResourceFailed
 from local.cloudformation.resources.base import Context, Made, Properties, Provider
 
@@ -89,10 +91,13 @@ class CustomResource(Provider):
 def _invoke(context: Context, request: dict[str, Any], waiting: _Answer) -> None:
     """Run the function; one that fails without an answer is an answer too (AWS would wait for the time-out)."""
     payload = json.dumps(request).encode()
-    result = context.client("lambda").invoke(FunctionName=request["ServiceToken"], Payload=payload)
-    text = result["Payload"].read().decode()
-    if "FunctionError" in result and not waiting.given.is_set():
-        waiting.body = {"Status": "FAILED", "Reason": f"the function failed before it answered: {text}"}
+    try:
+        result = context.client("lambda").invoke(FunctionName=request["ServiceToken"], Payload=payload)
+        failure = result["Payload"].read().decode() if "FunctionError" in result else ""
+    except ClientError as error:
+        failure = str(error)
+    if failure and not waiting.given.is_set():
+        waiting.body = {"Status": "FAILED", "Reason": f"the function failed before it answered: {failure}"}
         waiting.given.set()
 
 
@@ -144,7 +149,9 @@ class NestedStack(Provider):
 
 
 def _nested(context: Context, properties: Properties) -> Properties:
-    given = [{"ParameterKey": key, "ParameterValue": str(value)} for key, value in properties.get("Parameters", {}).items()]
+    given = [
+        {"ParameterKey": key, "ParameterValue": str(value)} for key, value in properties.get("Parameters", {}).items()
+    ]
     return {"TemplateURL": properties["TemplateURL"], "Parameters": given, "Tags": context.tag_list(properties)}
 
 

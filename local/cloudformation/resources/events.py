@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
 
 from local.cloudformation.resources.base import Context, Made, Properties, Provider, pick
 from local.cloudformation.resources.calls import call
 
-log = logging.getLogger(__name__)
-
 
 class Rule(Provider):
-    """AWS::Events::Rule. Schedules are accepted and logged: they do not fire on the laptop."""
+    """AWS::Events::Rule."""
 
     known = frozenset(
         {"Name", "Description", "EventBusName", "EventPattern", "ScheduleExpression", "State", "RoleArn", "Targets",
@@ -55,8 +52,6 @@ def _put(context: Context, name: str, properties: Properties) -> Made:
     parameters = pick(properties, "Description", "ScheduleExpression", "State", "RoleArn", "EventBusName")
     if "EventPattern" in properties:
         parameters["EventPattern"] = json.dumps(properties["EventPattern"])
-    if "ScheduleExpression" in properties:
-        log.warning("rule %s: schedules do not fire on the laptop: %s", name, properties["ScheduleExpression"])
     arn = call(events, "put_rule", Name=name, Tags=context.tag_list(properties), **parameters)["RuleArn"]
     if properties.get("Targets"):
         call(events, "put_targets", Rule=name, Targets=properties["Targets"], **bus)

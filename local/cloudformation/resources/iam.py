@@ -102,9 +102,7 @@ class Policy(Provider):
         for field, kind, argument in _HOLDERS:
             for holder in properties.get(field, []):
                 try:
-                    getattr(iam, f"delete_{kind}_policy")(
-                        **{argument: holder}, PolicyName=properties["PolicyName"]
-                    )
+                    getattr(iam, f"delete_{kind}_policy")(**{argument: holder}, PolicyName=properties["PolicyName"])
                 except iam.exceptions.NoSuchEntityException:
                     continue
 

@@ -8,7 +8,14 @@ from typing import Any
 from local.cloudformation.resources.base import Context, Made, Properties, Provider, pick
 from local.cloudformation.resources.calls import call
 
-_TOPIC = ("DisplayName", "KmsMasterKeyId", "FifoTopic", "ContentBasedDeduplication", "SignatureVersion", "TracingConfig")
+_TOPIC = (
+    "DisplayName",
+    "KmsMasterKeyId",
+    "FifoTopic",
+    "ContentBasedDeduplication",
+    "SignatureVersion",
+    "TracingConfig",
+)
 _QUEUE = (
     "DelaySeconds", "MaximumMessageSize", "MessageRetentionPeriod", "ReceiveMessageWaitTimeSeconds",
     "VisibilityTimeout", "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "SqsManagedSseEnabled", "FifoQueue",

@@ -160,6 +160,11 @@ def _notification_filter(item: Properties) -> Properties:
     return {"Filter": {"Key": {"FilterRules": rules}}} if rules else {}
 
 
+_ACLS: dict[str, str] = {
+    "Private": "private",
+    "LogDeliveryWrite": "log-delivery-write",
+    "BucketOwnerFullControl": "bucket-owner-full-control",
+}
 _Setting = tuple[Callable[[Any, str, Any], None], Callable[[Any, str], None]]
 _SETTINGS: dict[str, _Setting] = {
     "VersioningConfiguration": (
@@ -168,9 +173,7 @@ _SETTINGS: dict[str, _Setting] = {
     ),
     "BucketEncryption": (_put_encryption, lambda s3, name: s3.delete_bucket_encryption(Bucket=name)),
     "PublicAccessBlockConfiguration": (
-        lambda s3, name, value: call(
-            s3, "put_public_access_block", Bucket=name, PublicAccessBlockConfiguration=value
-        ),
+        lambda s3, name, value: call(s3, "put_public_access_block", Bucket=name, PublicAccessBlockConfiguration=value),
         lambda s3, name: s3.delete_public_access_block(Bucket=name),
     ),
     "OwnershipControls": (
@@ -195,7 +198,6 @@ _SETTINGS: dict[str, _Setting] = {
         lambda s3, name: s3.put_bucket_acl(Bucket=name, ACL="private"),
     ),
 }
-_ACLS = {"Private": "private", "LogDeliveryWrite": "log-delivery-write", "BucketOwnerFullControl": "bucket-owner-full-control"}
 
 
 def _cors(value: Properties) -> list[Properties]:
