@@ -16,10 +16,7 @@ class TrainConfig(Train):
     """[train], and which recipe to train."""
 
     recipe: str = setting("The recipe.")
-    options: dict[str, Any] = setting("The recipe's own settings.", default_factory=dict)  # noqa: RUF009
-    tenant: str = setting("The team, for the manifest; Evaluate fills it in when it is not given.", default="")
-    project: str = setting("The line of models, for the manifest.", default="")
-    run: str = setting("The run, for the manifest.", default="")
+    options: dict[str, Any] = setting("The recipe's own settings.", default_factory=dict)
 
     @classmethod
     def from_hyperparameters(cls, strings: Mapping[str, str]) -> TrainConfig:

@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +23,13 @@ from safetensors.torch import load_file
 from contract import keys, names
 from contract.errors import TrainingFailed
 from contract.gate import decide
-from contract.manifest import OUTPUT, ModelManifest
+from contract.golden import Golden, GoldenSample
+from contract.manifest import ModelManifest
 from contract.reports import Champion, EvaluationReport, Form
 from contract.request import RunRequest
 from training import archive, champion, metrics, optimise, recipes
 from training.container import Container
-from training.data import LABEL, Split, read_schema
+from training.data import LABEL, ROW, Split, read_schema
 from training.recipes import Recipe
 
 MAX_LABELS = 100  # in the report, which passes through the state machine
@@ -76,7 +76,7 @@ def evaluate(inputs: Inputs, rival: Path | None, out: Path) -> EvaluationReport:
     package = out / Path(keys.MODEL).name
     archive.pack(package, _archive_files(inputs, challenger))
     golden = golden_samples(inputs, challenger.onnx)
-    (out / Path(keys.GOLDEN).name).write_text(json.dumps(golden))
+    (out / Path(keys.GOLDEN).name).write_text(json.dumps(golden.to_dict()))
     report = _report(inputs, challenger, measure_champion(inputs, rival), archive.sha256(package))
     (out / Path(keys.EVALUATION_REPORT).name).write_text(json.dumps(report.to_dict()))
     return report
@@ -119,17 +119,24 @@ def measure_champion(inputs: Inputs, package: Path | None) -> Champion | None:
     return Champion(package_arn=arn, version=version, metrics=inputs.recipe.metrics(probabilities, inputs.labels))
 
 
-def golden_samples(inputs: Inputs, onnx: bytes) -> dict[str, Any]:
+def golden_samples(inputs: Inputs, onnx: bytes) -> Golden:
     """Return held-out rows as requests have them, and what the form answers to each alone."""
     deploy, schema, session = inputs.request.deploy, inputs.manifest.schema, optimise.open_session(onnx)
     count = min(deploy.golden_samples, len(inputs.labels))
     samples = []
     for row in np.linspace(0, len(inputs.labels) - 1, count).astype(int):
         arrays = {name: array[row : row + 1] for name, array in inputs.rows.items()}
-        answer = optimise.predict(session, arrays, schema)[0]
-        body = inputs.recipe.instance({name: array[0] for name, array in arrays.items()}, schema)
-        samples.append({"body": body, OUTPUT: [float(value) for value in answer]})
-    return {"samples": samples, "tolerance": deploy.golden_tolerance}
+        answer = optimise.predict(session, arrays, schema)[0].tolist()
+        instance = inputs.recipe.instance({name: array[0] for name, array in arrays.items()}, schema)
+        samples.append(
+            GoldenSample(
+                name=f"row {int(arrays[ROW][0])}",
+                content_type="application/json",
+                body=json.dumps({"instances": [instance]}),
+                probabilities=dict(zip(schema.labels, answer, strict=True)),
+            )
+        )
+    return Golden(run=inputs.request.run, tolerance=deploy.golden_tolerance, samples=tuple(samples))
 
 
 def _archive_files(inputs: Inputs, challenger: Challenger) -> dict[str, bytes]:

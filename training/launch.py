@@ -27,7 +27,7 @@ from types import FrameType
 
 from contract import keys
 from training.container import Container, Hosts
-from training.wheels import CannotInstall, install_missing
+from training.packages import CannotInstall, install_missing
 
 PROGRAMS = ("train", "prepare", "evaluate")
 STOPPED = 143  # 128 + SIGTERM

@@ -52,7 +52,7 @@ class Standardise(nn.Module):
     def __init__(self, statistics: Sequence[Mapping[str, float]]) -> None:
         super().__init__()
         gaps = [place for place, column in enumerate(statistics) if column["missing"] > 0]
-        self.width = len(statistics) + len(gaps)
+        self.width, self.tells_gaps = len(statistics) + len(gaps), bool(gaps)
         self.register_buffer("mean", torch.tensor([column["mean"] for column in statistics]))
         self.register_buffer("std", torch.tensor([column["std"] or 1.0 for column in statistics]))
         self.register_buffer("gaps", torch.tensor(gaps, dtype=torch.int64))
@@ -62,7 +62,7 @@ class Standardise(nn.Module):
         missing = torch.isnan(numeric)
         filled = torch.where(missing, self.mean, numeric)
         scaled = ((filled - self.mean) / self.std).clamp(-CLIP, CLIP)
-        if not len(self.gaps):
+        if not self.tells_gaps:
             return scaled
         return torch.cat([scaled, missing.index_select(1, self.gaps).float()], dim=1)
 

@@ -60,7 +60,8 @@ class Trainer:
         self.schema: Schema = read_schema(container.channel("schema"))
         self.train_rows, self.validation_rows = (Split(container.channel(name)) for name in ("train", "validation"))
         torch.manual_seed(config.seed)
-        torch.use_deterministic_algorithms(True)
+        # Where CUDA has only an inexact kernel (max pooling backwards), that is used, with a warning.
+        torch.use_deterministic_algorithms(True, warn_only=True)
         options = self.recipe.parse_options(config.options)
         self.model = self.recipe.network(self.schema, options).to(cluster.device)
         self.optimiser = torch.optim.AdamW(
@@ -168,9 +169,9 @@ class Trainer:
     def _manifest(self) -> ModelManifest:
         return ModelManifest(
             format=FORMAT,
-            tenant=self.config.tenant,
-            project=self.config.project,
-            run=self.config.run,
+            tenant="",  # a training job is not told whose it is; Evaluate fills these in
+            project="",
+            run="",
             recipe=self.config.recipe,
             options=self.config.options,
             schema=self.schema,

@@ -76,8 +76,7 @@ class Image(Recipe):
         blocks: list[nn.Module] = [layers.Pixels(mean=statistics["mean"], std=statistics["std"])]
         width = options.width
         while side > 3:
-            blocks += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
-            blocks += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+            blocks += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
             channels, width, side = width, min(2 * width, 8 * options.width), side // 2
         return nn.Sequential(*blocks, nn.Flatten(), nn.Linear(channels * side * side, len(schema.labels)))
 
