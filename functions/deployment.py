@@ -58,6 +58,7 @@ def plan(tenant: str, project: str, package_arn: str) -> dict[str, Any]:
     unique = f"{tenant}--{project}--v{version}-{secrets.token_hex(5)}"
     repository, _, tag = container["Image"].rpartition(":")
     return {
+        "run": properties["run"],
         "repository": repository.partition("/")[2],
         "image_tag": tag,
         "image_uri": container["Image"],

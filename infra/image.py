@@ -10,6 +10,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
+from contract import names
 from infra.handler import ROOT
 from infra.settings import Settings
 
@@ -57,8 +58,8 @@ class ImageBuild(codebuild.Project):
                 privileged=True,  # Docker needs it
             ),
             environment_variables={
-                "IMAGE": codebuild.BuildEnvironmentVariable(value=repository.repository_uri_for_tag(self.tag)),
-                "REGISTRY": codebuild.BuildEnvironmentVariable(value=repository.registry_uri),
+                names.SERVING_IMAGE_REPOSITORY: codebuild.BuildEnvironmentVariable(value=repository.repository_uri),
+                names.SERVING_IMAGE_TAG: codebuild.BuildEnvironmentVariable(value=self.tag),
             },
             build_spec=codebuild.BuildSpec.from_object(BUILD),
             encryption_key=key,
@@ -74,19 +75,22 @@ class ImageBuild(codebuild.Project):
         repository.grant_pull_push(self)
 
 
+IMAGE = f'"${names.SERVING_IMAGE_REPOSITORY}:${names.SERVING_IMAGE_TAG}"'
+REGISTRY = f'"${{{names.SERVING_IMAGE_REPOSITORY}%%/*}}"'
+IMAGE = f"${names.SERVING_IMAGE_REPOSITORY}:${names.SERVING_IMAGE_TAG}"
 BUILD = {
     "version": "0.2",
     "phases": {
         "pre_build": {
             "commands": [
-                'aws ecr get-login-password | docker login --username AWS --password-stdin "$REGISTRY"',
+                f"aws ecr get-login-password | docker login --username AWS --password-stdin {REGISTRY}",
             ]
         },
         "build": {
             "commands": [
                 # SageMaker refuses OCI image indexes, which provenance and SBOM attestations need.
-                'docker build --provenance=false --sbom=false --tag "$IMAGE" --file serving/Dockerfile .',
-                'docker push "$IMAGE"',
+                f"docker build --provenance=false --sbom=false --tag {IMAGE} --file serving/Dockerfile .",
+                f"docker push {IMAGE}",
             ]
         },
     },

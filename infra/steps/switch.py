@@ -14,7 +14,6 @@ def champion(parts: DeploymentParts, *, then: str, failed: str) -> State:
         name: f"$deployment.{source}"
         for name, source in {"model_uri": "model_data_url", "endpoint": "endpoint", "target": "target"}.items()
     }
-    seen = "$deployment.champion"
     return task(
         "dynamodb:putItem",
         {
@@ -25,7 +24,7 @@ def champion(parts: DeploymentParts, *, then: str, failed: str) -> State:
                 "version": {"N": "{% $string($deployment.version) %}"},
             },
             "ConditionExpression": "attribute_not_exists(pk) OR package_arn = :seen",
-            "ExpressionAttributeValues": {":seen": {"S": expression(f"{seen} = null ? '' : {seen}.package_arn")}},
+            "ExpressionAttributeValues": {":seen": {"S": "{% $deployment.champion %}"}},
         },
         then=then,
         seconds=60,
