@@ -89,8 +89,8 @@ def did_succeed(*, yes: str, no: str) -> State:
 
 def succeeded() -> State:
     """End well: DEPLOYED, or CHAMPION_CHANGED and nothing was touched."""
-    made = "{'endpoint': $deployment.endpoint, 'version': $deployment.version}"
-    return {"Type": "Succeed", "Output": expression(f"$merge([{{'status': $status}}, {made}])")}
+    made = {name: f"{{% $deployment.{name} %}}" for name in ("endpoint", "version")}
+    return {"Type": "Succeed", "Output": {"status": "{% $status %}"} | made}
 
 
 def failed() -> State:
