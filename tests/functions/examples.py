@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from contract.gate import Verdict
 from contract.manifest import Feature
 from contract.reports import Champion, DatasetReport, EvaluationReport, Form
 from contract.request import RunRequest, Upload, build_request
+from contract.run import Failure, Job, Run, StateVisit
 
 CODE = {
     "training_job": "digits-1f3a9c2b7d-train-0-0-0",
@@ -59,7 +61,7 @@ def evaluation(run: str = "digits-1f3a9c2b7d", *, promote: bool = True, champion
                 latency_ms={"p50": 0.21, "p99": 0.4},
                 bytes=420_000,
                 parity=2.4e-7,
-            ),  # fmt: skip
+            ),
         ),
         chosen="onnx-float32",
         champion=Champion(
@@ -74,3 +76,173 @@ def evaluation(run: str = "digits-1f3a9c2b7d", *, promote: bool = True, champion
         model_sha256="ab" * 32,
         verdict=Verdict(promote=promote, reasons=("accuracy 0.9861 beats the champion's 0.9722",)),
     )
+
+
+STATES = (
+    ("Accept request", 0.9),
+    ("Is request accepted?", 0.0),
+    ("Is upload small?", 0.0),
+    ("Prepare dataset", 2.4),
+    ("Read dataset report", 0.2),
+    ("Is dataset accepted?", 0.0),
+    ("Plan compute", 0.6),
+    ("Is plan within budget?", 0.0),
+    ("Use spot?", 0.0),
+    ("Train on spot", 214.0),
+    ("Did spot training finish?", 0.0),
+    ("Check artefact", 0.2),
+    ("Find champion", 0.1),
+    ("Evaluate", 176.0),
+    ("Read evaluation report", 0.2),
+    ("Gate", 0.0),
+    ("Register model", 1.1),
+    ("Deploy", 187.0),
+    ("Is model deployed?", 0.0),
+    ("Settle run", 2.0),
+)
+
+
+def at(seconds: float) -> str:
+    moment = datetime(2026, 11, 21, 10, 0, 3, tzinfo=UTC) + timedelta(seconds=seconds)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def states(until: str = "Settle run", error: str = "") -> list[StateVisit]:
+    visits, clock = [], 0.4
+    for name, seconds in STATES:
+        left = at(clock + seconds + 0.03)
+        visits.append(StateVisit(name=name, entered=at(clock), left=left, error=error if name == until else ""))
+        clock += seconds + 0.06
+        if name == until:
+            break
+    return visits
+
+
+def epochs(count: int = 15) -> list[dict[str, float]]:
+    return [
+        {
+            "epoch": i,
+            "train_loss": 2.1 * 0.72**i + 0.02,
+            "validation_loss": 1.9 * 0.74**i + 0.05 + 0.01 * (i % 3),
+            "validation_accuracy": 0.99 - 0.75 * 0.68**i,
+            "samples_per_second": 5200.0 + 90 * (i % 4),
+            "seconds": 0.27,
+        }
+        for i in range(1, count + 1)
+    ]
+
+
+PLAN = {
+    "accepted": True,
+    "outcome": None,
+    "reasons": [],
+    "expected": {
+        "seconds": 372.0,
+        "usd": 0.041,
+        "basis": "5,210 rows/s, measured in run digits-0b1c2d3e4f on 2 x ml.m5.xlarge",
+    },
+    "worst_case": {
+        "usd": 1.3417,
+        "lines": [
+            {
+                "state": "Train on spot",
+                "instance": "ml.m5.xlarge",
+                "hosts": 2,
+                "seconds": 3720,
+                "attempts": 1,
+                "usd": 0.4753,
+            },
+            {
+                "state": "Train on demand",
+                "instance": "ml.m5.xlarge",
+                "hosts": 2,
+                "seconds": 3720,
+                "attempts": 1,
+                "usd": 0.4753,
+            },
+            {
+                "state": "Evaluate",
+                "instance": "ml.m5.xlarge",
+                "hosts": 1,
+                "seconds": 1800,
+                "attempts": 3,
+                "usd": 0.345,
+            },
+        ],
+    },
+    "budget_usd": 10.0,
+}
+
+
+def job(name: str, kind: str, **more: Any) -> Job:
+    given = {"status": "Completed", "instance": "ml.m5.xlarge", "hosts": 1, "spot": False, "billable_seconds": 92.0}
+    return Job(**{"name": name, "kind": kind, "usd": 0.0059, **given, **more})
+
+
+def run(outcome: str = "DEPLOYED", **more: Any) -> Run:
+    """Return a settled run, with everything unless ``more`` says otherwise."""
+    name = "digits-1f3a9c2b7d"
+    given: dict[str, Any] = {
+        "run": name,
+        "tenant": "acme",
+        "project": "digits",
+        "outcome": outcome,
+        "reasons": ["accuracy 0.9861 beats the champion's 0.9722"],
+        "started": at(0),
+        "ended": at(590),
+        "execution_arn": f"arn:aws:states:us-east-1:123456789012:execution:tandem-pipeline:{name}",
+        "request": request().to_dict(),
+        "dataset": dataset().to_dict(),
+        "plan": PLAN,
+        "evaluation": evaluation().to_dict(),
+        "epochs": epochs(),
+        "jobs": [
+            job(f"{name}-spot-0-0-0", "training", hosts=2, spot=True, billable_seconds=41.0, usd=0.00524),
+            job(f"{name}-evaluate-0-1-0", "processing"),
+        ],
+        "states": states(),
+        "package": {
+            "package_arn": "arn:aws:sagemaker:us-east-1:123456789012:model-package/acme--digits/4",
+            "version": 4,
+        },
+        "endpoint": "acme--digits--serverless",
+        "usd": 0.01114,
+    }
+    return Run(**{**given, **more})
+
+
+TRACEBACK = """AlgorithmError: Traceback (most recent call last):
+  File "/opt/ml/program/training/train.py", line 88, in main
+    step(batch)
+  File "/opt/ml/program/training/recipes/image.py", line 41, in forward
+    return self.head(self.body(images))
+ValueError: expected 1 channel, got <3> & "more", exit code: 1"""
+
+
+def failed() -> Run:
+    """Return a run whose training raised."""
+    return run(
+        "FAILED",
+        reasons=['Train on spot: TrainingFailed: ValueError: expected 1 channel, got <3> & "more", exit code: 1'],
+        evaluation=None,
+        epochs=epochs(4),
+        ended=at(230),
+        jobs=[job("digits-1f3a9c2b7d-spot-0-0-0", "training", status="Failed", failure=TRACEBACK, hosts=2, spot=True)],
+        states=states("Train on spot", "States.TaskFailed"),
+        package=None,
+        endpoint=None,
+        usd=0.0059,
+        failure=Failure(
+            state="Train on spot",
+            error="TrainingFailed",
+            cause=TRACEBACK,
+            log="epoch=4 train_loss=0.584\n" + TRACEBACK,
+        ),
+    )
+
+
+def nothing(outcome: str, *reasons: str, **more: Any) -> Run:
+    """Return a run that ended before anything was trained."""
+    empty = dict.fromkeys(("dataset", "plan", "evaluation", "package", "endpoint", "request"))
+    given = {"epochs": [], "jobs": [], "usd": 0.0, "ended": at(3.1), "states": states("Is request accepted?")}
+    return run(outcome, **{"reasons": list(reasons), **empty, **given, **more})
