@@ -15,7 +15,7 @@ moto's API. A definition is read as plain JSON and walked:
     retry        Retry and Catch
     jsonata      expressions and templates
     scope        waits that can be interrupted: stop, time-out, a failed branch
-    history      GetExecutionHistory
+    history      GetExecutionHistory; execution_log, the same in CloudWatch Logs
     tasks/       one file an integration: Lambda, SageMaker, CodeBuild, ...
 
 Not emulated, and refused when the machine is created: JSONPath, Express

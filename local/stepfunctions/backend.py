@@ -26,7 +26,6 @@ from local.stepfunctions.api_errors import (
     TaskTimedOut,
 )
 from local.stepfunctions.callbacks import Callback, Callbacks
-from local.stepfunctions.clients import Clients
 from local.stepfunctions.definition import errors_of
 from local.stepfunctions.errors import Cancelled
 from local.stepfunctions.execution import RUNNING, Execution
@@ -45,7 +44,6 @@ class LaptopStepFunctions(StepFunctionBackend):
         super().__init__(region_name, account_id)
         self._starting = threading.Lock()
         self._callbacks = Callbacks()
-        self._clients = Clients(self.cloud)
         self.cloud.on_stop(self.cancel_all)
 
     def create_state_machine(self, name: str, definition: str, roleArn: str, **settings: Any) -> StateMachine:  # type: ignore[override]
@@ -172,8 +170,7 @@ class LaptopStepFunctions(StepFunctionBackend):
             machine_version_arn=version.arn if version else None,
             machine_alias_arn=alias.arn if alias else None,
             input=input,
-            clients=self._clients,
-            clock=self.cloud.clock,
+            cloud=self.cloud,
             callbacks=self._callbacks,
             changed=lambda execution: status_events.publish(self.cloud, execution),
         )

@@ -7,15 +7,17 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from local.clock import Clock
 from local.stepfunctions.callbacks import Callbacks
-from local.stepfunctions.clients import Clients
 from local.stepfunctions.errors import RUNTIME, Aborted, Interrupted, StateFailed, TimedOut
+from local.stepfunctions.execution_log import listener
 from local.stepfunctions.flow import Flow, World
 from local.stepfunctions.history import History, Trail, data, dumps, iso, now
 from local.stepfunctions.scope import Scope
+
+if TYPE_CHECKING:
+    from local.cloud import Cloud
 
 logger = logging.getLogger(__name__)
 RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED = "RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"
@@ -31,7 +33,7 @@ class Execution:
         machine_version_arn: the version it was started on, or None.
         machine_alias_arn: the alias it was started through, or None.
         input: JSON text.
-        clients, clock, callbacks: see ``World``.
+        cloud, callbacks: see ``World``.
         changed: called with this execution whenever its status has changed.
     """
 
@@ -45,8 +47,7 @@ class Execution:
         machine_version_arn: str | None,
         machine_alias_arn: str | None,
         input: str,
-        clients: Clients,
-        clock: Clock,
+        cloud: Cloud,
         callbacks: Callbacks,
         changed: Callable[[Execution], None],
     ) -> None:
@@ -63,11 +64,11 @@ class Execution:
         self.cause: str | None = None
         self.redrive_count = 0
         self.redrive_date: datetime.datetime | None = None
-        self.history = History()
+        self.history = History(listener(machine.loggingConfiguration, arn))
         self.definition: dict[str, Any] = json.loads(machine.definition)
         self.definition_text, self.role_arn = machine.definition, machine.roleArn
         self._machine_name = machine.name
-        self._clients, self._clock, self._callbacks, self._changed = clients, clock, callbacks, changed
+        self._cloud, self._callbacks, self._changed = cloud, callbacks, changed
         self._lock = threading.Lock()
         self._scope = Scope()
         self._flow: Flow | None = None
@@ -120,9 +121,9 @@ class Execution:
         scope = self._scope
         seconds = self.definition.get("TimeoutSeconds")
         if seconds is not None:
-            limit = seconds if _works(self.definition) else self._clock.seconds(seconds)
+            limit = seconds if _works(self.definition) else self._cloud.clock.seconds(seconds)
             scope = Scope(parent=scope, seconds=limit, expired=TimedOut)
-        world = World(context=self._context(), clients=self._clients, clock=self._clock, callbacks=self._callbacks)
+        world = World(context=self._context(), cloud=self._cloud, callbacks=self._callbacks)
         return Flow(definition=self.definition, world=world, scope=scope, trail=Trail(self.history))
 
     def _context(self) -> dict[str, Any]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from local.clock import Clock
 from local.stepfunctions import states
 from local.stepfunctions.callbacks import Callbacks
-from local.stepfunctions.clients import Clients
 from local.stepfunctions.history import Trail
 from local.stepfunctions.scope import Scope
 from local.stepfunctions.visit import Visit
+
+if TYPE_CHECKING:
+    from local.cloud import Cloud
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,14 +22,12 @@ class World:
 
     Args:
         context: ``Execution`` and ``StateMachine`` of the context object.
-        clients: how tasks reach the services.
-        clock: how fast waits pass.
+        cloud: where the services are, and how fast waits pass.
         callbacks: where task tokens are kept.
     """
 
     context: Mapping[str, Any]
-    clients: Clients
-    clock: Clock
+    cloud: Cloud
     callbacks: Callbacks
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import json
 import threading
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -28,9 +29,14 @@ def iso(moment: datetime.datetime) -> str:
 
 
 class History:
-    """The events of one execution; safe to read while it runs."""
+    """The events of one execution; safe to read while it runs.
 
-    def __init__(self) -> None:
+    Args:
+        listener: hears of each event as it happens.
+    """
+
+    def __init__(self, listener: Callable[[Mapping[str, Any]], None]) -> None:
+        self._listener = listener
         self._lock = threading.Lock()
         self._events: list[dict[str, Any]] = []
 
@@ -52,7 +58,8 @@ class History:
             if details is not None:
                 event[_details_field(kind)] = {key: value for key, value in details.items() if value is not None}
             self._events.append(event)
-            return len(self._events)
+        self._listener(event)
+        return int(event["id"])
 
     def events(self) -> list[dict[str, Any]]:
         """Return the events so far."""

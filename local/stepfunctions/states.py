@@ -59,7 +59,7 @@ def _fail(visit: Visit) -> Step:
 
 def _wait(visit: Visit) -> Step:
     asked = _until(visit) if "Timestamp" in visit.state else visit.seconds("Seconds") or 0
-    visit.flow.scope.sleep(visit.flow.world.clock.seconds(asked))
+    visit.flow.scope.sleep(visit.flow.world.cloud.clock.seconds(asked))
     return visit.state.get("Next"), visit.settle(visit.state, visit.value)
 
 
@@ -110,10 +110,9 @@ def _attempt_task(visit: Visit) -> Any:
         context=visit.context,
         scope=_task_scope(visit, resource, timeout),
         trail=trail,
-        clients=world.clients,
-        clock=world.clock,
+        cloud=world.cloud,
         callback=visit.callback,
-        heartbeat=None if heartbeat is None else world.clock.seconds(heartbeat),
+        heartbeat=None if heartbeat is None else world.cloud.clock.seconds(heartbeat),
     )
     return _record_end(visit, resource, lambda: tasks.run(task))
 
@@ -122,7 +121,7 @@ def _task_scope(visit: Visit, resource: Resource, timeout: float | None) -> Scop
     """A time-out bounds real work in real seconds; only a wait for a token is scaled with the clock."""
     seconds = timeout
     if timeout is not None and not resource.works:
-        seconds = visit.flow.world.clock.seconds(timeout)
+        seconds = visit.flow.world.cloud.clock.seconds(timeout)
     return Scope(parent=visit.flow.scope, seconds=seconds, expired=lambda: StateFailed(TIMEOUT, ""))
 
 

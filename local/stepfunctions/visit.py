@@ -96,7 +96,7 @@ class Visit:
             wait = retries.delay(failure)
             if wait is None:
                 return self._caught(failure)
-            self.flow.scope.sleep(self.flow.world.clock.seconds(wait))
+            self.flow.scope.sleep(self.flow.world.cloud.clock.seconds(wait))
             self._state_context["RetryCount"] = retries.count
 
     def _caught(self, failure: StateFailed) -> Step:

@@ -230,6 +230,30 @@ def test_versions_and_aliases_start_what_they_point_at(cloud: Cloud) -> None:
     )
 
 
+def test_history_goes_to_the_log_group_as_configured(cloud: Cloud) -> None:
+    sfn, logs = cloud.client("stepfunctions"), cloud.client("logs")
+    logs.create_log_group(logGroupName="/machines")
+    destination = {
+        "cloudWatchLogsLogGroup": {"logGroupArn": "arn:aws:logs:us-east-1:123456789012:log-group:/machines:*"}
+    }
+    machine = create(cloud, {"Fail": {"Type": "Fail", "Error": "E", "Cause": "c"}})
+    for level, with_data in (("ALL", True), ("ERROR", False)):
+        logging = {
+            "level": level,
+            "includeExecutionData": with_data,
+            "destinations": [{"cloudWatchLogsLogGroup": group}],
+        }
+        sfn.update_state_machine(stateMachineArn=machine, loggingConfiguration=logging)
+        execution = start(cloud, machine, {"secret": level})
+        ended(cloud, execution)
+        stream = "states/" + "/".join(execution.split(":")[-2:])
+        written = logs.get_log_events(logGroupName="/machines", logStreamName=stream)["events"]
+        lines = [json.loads(event["message"]) for event in written]
+        everything = ["ExecutionStarted", "FailStateEntered", "ExecutionFailed"]
+        assert [line["type"] for line in lines] == (everything if level == "ALL" else everything[-1:])
+        assert ("secret" in json.dumps(lines)) == with_data
+
+
 def test_status_changes_are_published(cloud: Cloud) -> None:
     events, sqs = cloud.client("events"), cloud.client("sqs")
     machine = create(cloud, {"Fail": {"Type": "Fail", "Error": "E", "Cause": "c"}})

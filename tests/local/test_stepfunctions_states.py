@@ -101,9 +101,7 @@ def test_states_all_does_not_catch_runtime_and_data_limit(cloud: Cloud, name: st
         "Branches": [
             {
                 "StartAt": "Grow",
-                "States": {
-                    "Grow": {"Type": "Pass", "Output": "{% $join($range(1, 70000, 1).$string()) %}", "End": True}
-                },
+                "States": {"Grow": {"Type": "Pass", "Output": "{% $pad('', 300000, 'x') %}", "End": True}},
             }
         ],
     }

@@ -5,19 +5,20 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.clock import Clock
 from local.stepfunctions.callbacks import Callback
-from local.stepfunctions.clients import Clients
 from local.stepfunctions.errors import RUNTIME, StateFailed
 from local.stepfunctions.history import Trail, dumps
 from local.stepfunctions.scope import Scope
 from local.stepfunctions.tasks import shapes
 from local.stepfunctions.tasks.resource import Resource
+
+if TYPE_CHECKING:
+    from local.cloud import Cloud
 
 REQUEST, SYNC, SYNC2, TOKEN = "", "sync", "sync:2", "waitForTaskToken"
 
@@ -32,8 +33,7 @@ class Task:
         context: the context object (``$states.context``).
         scope: what interrupts it; runs out with the state's time-out.
         trail: where its events go.
-        clients: how it reaches the services.
-        clock: how fast waits pass.
+        cloud: where the services are.
         callback: its task token, where it waits for one.
         heartbeat: laptop seconds between two heartbeats; None for no limit.
     """
@@ -43,8 +43,7 @@ class Task:
     context: Mapping[str, Any]
     scope: Scope
     trail: Trail
-    clients: Clients
-    clock: Clock
+    cloud: Cloud
     callback: Callback | None = None
     heartbeat: float | None = None
 
@@ -86,7 +85,7 @@ class Integration:
         mistakes = [message for _, message in self._mistakes(task.resource.action, raw, "Arguments")]
         if mistakes:
             raise unusable(task, mistakes)
-        method = getattr(task.clients.get(self.service), xform_name(model.name))
+        method = getattr(task.cloud.client(self.service), xform_name(model.name))
         try:
             answer = self._answer(method, shapes.request(raw, model.input_shape), task)
         except ClientError as error:
