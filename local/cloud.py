@@ -105,7 +105,7 @@ class Cloud:
             aws_access_key_id="laptop", aws_secret_access_key="laptop", region_name=self.region
         )
         config = Config(
-            retries={"max_attempts": 1}, s3={"addressing_style": "path"}, read_timeout=1000, max_pool_connections=64
+            retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, read_timeout=1000, max_pool_connections=64
         )
         return session.client(service, endpoint_url=self.url, config=config)
 
