@@ -233,9 +233,7 @@ def test_versions_and_aliases_start_what_they_point_at(cloud: Cloud) -> None:
 def test_history_goes_to_the_log_group_as_configured(cloud: Cloud) -> None:
     sfn, logs = cloud.client("stepfunctions"), cloud.client("logs")
     logs.create_log_group(logGroupName="/machines")
-    destination = {
-        "cloudWatchLogsLogGroup": {"logGroupArn": "arn:aws:logs:us-east-1:123456789012:log-group:/machines:*"}
-    }
+    destination = {"logGroupArn": "arn:aws:logs:us-east-1:123456789012:log-group:/machines:*"}
     machine = create(cloud, {"Fail": {"Type": "Fail", "Error": "E", "Cause": "c"}})
     for level, with_data in (("ALL", True), ("ERROR", False)):
         logging = {
