@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from datetime import datetime
@@ -25,6 +26,9 @@ STYLES = {
 }
 
 
+FILE_WIDTH = 160  # of tables that go to a file or a pipe
+
+
 class Output:
     """Where a command's words go.
 
@@ -37,8 +41,8 @@ class Output:
 
     def __init__(self, *, json: bool) -> None:
         self.json = json
-        self.console = Console(stderr=json, highlight=False)
-        self._errors = Console(stderr=True, highlight=False)
+        self.console = _console(stderr=json)
+        self._errors = _console(stderr=True)
 
     @property
     def live(self) -> bool:
@@ -71,6 +75,13 @@ class Output:
             self._errors.print(Text(fix), soft_wrap=True)
 
 
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = FILE_WIDTH
+    return console
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
@@ -80,10 +91,12 @@ def _plain(value: Any) -> Any:
 
 
 def table(headers: Iterable[str], rows: Iterable[Iterable[Any]], *, title: str | None = None) -> Table:
-    """Return a plain table; a cell may be any renderable, None is shown as a dash."""
+    """Return a plain table whose last column may wrap; None is shown as a dash."""
+    *names, last = headers
     made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", show_edge=False)
-    for header in headers:
-        made.add_column(header, overflow="fold")
+    for header in names:
+        made.add_column(header, no_wrap=True)
+    made.add_column(last, overflow="fold")
     for row in rows:
         made.add_row(*(_cell(value) for value in row))
     return made
