@@ -77,7 +77,6 @@ class ImageBuild(codebuild.Project):
 
 IMAGE = f'"${names.SERVING_IMAGE_REPOSITORY}:${names.SERVING_IMAGE_TAG}"'
 REGISTRY = f'"${{{names.SERVING_IMAGE_REPOSITORY}%%/*}}"'
-IMAGE = f"${names.SERVING_IMAGE_REPOSITORY}:${names.SERVING_IMAGE_TAG}"
 BUILD = {
     "version": "0.2",
     "phases": {

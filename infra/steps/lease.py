@@ -107,5 +107,5 @@ def _request() -> dict[str, Any]:
         "package_arn": "{% $states.input.package_arn %}",
         "expected_champion": expression(f"$exists({expected}) ? {expected} : null"),
         "status": "DEPLOYED",
-        "failure": None,
+        "failure": "{% null %}",  # CDK drops a literal null
     }
