@@ -239,7 +239,7 @@ def test_history_goes_to_the_log_group_as_configured(cloud: Cloud) -> None:
         logging = {
             "level": level,
             "includeExecutionData": with_data,
-            "destinations": [{"cloudWatchLogsLogGroup": group}],
+            "destinations": [{"cloudWatchLogsLogGroup": destination}],
         }
         sfn.update_state_machine(stateMachineArn=machine, loggingConfiguration=logging)
         execution = start(cloud, machine, {"secret": level})
