@@ -9,9 +9,9 @@ Not emulated: asynchronous and streaming invocations (refused).
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
-from moto.core.responses import ActionResult
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from local.sagemaker.runtime import ATTRIBUTES, InvocationRefused, Runtime, Throttled
@@ -34,12 +34,14 @@ def answer_with(runtime: Runtime) -> None:
     """Have InvokeEndpoint answered by ``runtime``."""
 
     def invoke_endpoint(self: SageMakerRuntimeResponse) -> Any:
-        name = self.path.split("/")[2]
+        endpoint = self.path.split("/")[2]
         try:
-            answer, variant = runtime.invoke(self.current_account, self.region, name, dict(self.headers), self.raw_body)
+            given = {name.lower(): value for name, value in self.headers.items()}
+            answer, variant = runtime.invoke(self.current_account, self.region, endpoint, given, self.raw_body)
         except Throttled as error:
-            _, headers, body = self.serialized(ActionResult(error))
-            return body, {**headers, "status": 429}
+            # The runtime's model has no such error: it is common to all services.
+            body = json.dumps({"message": error.message})
+            return body, {"status": 429, "x-amzn-errortype": error.code, "Content-Type": "application/json"}
         headers = {
             "Content-Type": answer.headers.get("content-type", "application/octet-stream"),
             "x-Amzn-Invoked-Production-Variant": variant,

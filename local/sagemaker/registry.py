@@ -99,7 +99,9 @@ class Packages:
     def describe(self, backend: Any, request: dict[str, Any]) -> dict[str, Any]:
         """Return a package, by ARN."""
         package = find_package(backend, request["ModelPackageName"])
-        required: dict[str, Any] = {"ModelPackageStatusDetails": {"ValidationStatuses": []}}  # AWS leaves this one in, empty
+        required: dict[str, Any] = {
+            "ModelPackageStatusDetails": {"ValidationStatuses": []}
+        }  # AWS leaves this one in, empty
         return {**package.describe(), **required}
 
     def list_packages(self, backend: Any, request: dict[str, Any]) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class Runtime:
         cloud.on_stop(self.close)
 
     def invoke(self, account: str, region: str, name: str, headers: dict[str, str], body: bytes) -> tuple[Answer, str]:
-        """Return the container's answer and the variant that gave it.
+        """Return the container's answer and the variant that gave it; ``headers`` have names in lower case.
 
         Raises InvocationRefused, Throttled or ModelError.
         """
@@ -80,7 +80,7 @@ class Runtime:
         variant, server = self._take(endpoint, headers, body)
         began = time.monotonic()
         try:
-            answer = server.invoke(body, {each: headers[each] for each in PASSED_ON if headers.get(each)})
+            answer = server.invoke(body, {each: headers[each.lower()] for each in PASSED_ON if each.lower() in headers})
         except TimeoutError as error:
             said = f"Your invocation timed out: no response from container primary within {INVOCATION_SECONDS:.0f} s"
             raise self._failed(endpoint, variant, 0, said) from error
@@ -107,7 +107,7 @@ class Runtime:
 
     def _take(self, endpoint: Endpoint, headers: dict[str, str], body: bytes) -> tuple[Variant, Server]:
         for member in NOT_EMULATED:
-            if headers.get(f"X-Amzn-SageMaker-{member}"):
+            if f"x-amzn-sagemaker-{member.lower()}" in headers:
                 raise InvocationRefused(f"X-Amzn-SageMaker-{member} is not emulated by the laptop cloud")
         fleet = endpoint.fleet
         if fleet is None:
@@ -119,7 +119,7 @@ class Runtime:
                 "1 validation error detected: Value at 'body' failed to satisfy constraint: Member must have length "
                 f"less than or equal to {limit} (it has {len(body)})"
             )
-        wanted = headers.get("X-Amzn-SageMaker-Target-Variant")
+        wanted = headers.get("x-amzn-sagemaker-target-variant")
         try:
             taken = fleet.take(wanted)
         except KeyError as error:

@@ -122,6 +122,8 @@ class Server:
 
     def _restart(self) -> None:
         time.sleep(RESTART_SECONDS)
+        if self._machines:
+            self._machines.close()
         if not self._closing:
             self.start()
             if self._closing and self._machines:  # closed meanwhile: it saw the machines that had ended

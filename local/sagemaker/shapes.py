@@ -18,13 +18,18 @@ from moto.core.utils import get_service_model
 from local.sagemaker.errors import Refused
 
 _MARKS = r"!-/:-@\[-`{-~\u00a1-\u00bf\u2000-\u2bff\u3000-\u303f\ufe00-\ufe6f\U0001f000-\U0001faff"
-JAVA_CLASSES = {
+JAVA_TO_PYTHON = {
     r"\p{L}": r"\w",
     r"\p{Z}": r"\s",
     r"\p{N}": r"\d",
     r"\p{M}": r"\u0300-\u036f",
     r"\p{S}": _MARKS,
     r"\p{P}": _MARKS,
+    r"\p{Alnum}": "a-zA-Z0-9",
+    r"\p{Print}": r"\x20-\x7e",
+    r"\p{ASCII}": r"[\x00-\x7f]",
+    r"\z": r"\Z",
+    r"\uD800\uDC00-\uDBFF\uDFFF": r"\U00010000-\U0010FFFF",  # surrogate pairs: all beyond the basic plane
 }
 JSON_TYPES: dict[str, tuple[Any, ...]] = {
     "string": (str,),
@@ -55,7 +60,7 @@ def check(service: str, operation: str, request: dict[str, Any]) -> None:
 @functools.cache
 def pattern(text: str) -> re.Pattern[str]:
     """Return a model's Java pattern as Python's."""
-    for java, python in JAVA_CLASSES.items():
+    for java, python in JAVA_TO_PYTHON.items():
         text = text.replace(java, python)
     return re.compile(text.replace("${", "(?:$){"))  # Java repeats an anchor, Python only a group
 

@@ -137,7 +137,10 @@ def test_the_first_type_with_capacity_is_taken(cloud: Cloud, bucket: str) -> Non
         ({"ProcessingInputs": [given("x", "s3://b/k", LocalPath="/tmp/x")]}, "must be below /opt/ml/processing/"),
         ({"ProcessingInputs": [given("x", "s3://b/k", S3InputMode="Pipe")]}, "not emulated"),
         ({"ProcessingJobName": "under_score"}, "regular expression pattern"),
-        ({"ProcessingResources": {"ClusterConfig": {"InstanceType": "ml.huge", "VolumeSizeInGB": 1}}}, "enum value set"),
+        (
+            {"ProcessingResources": {"ClusterConfig": {"InstanceType": "ml.huge", "VolumeSizeInGB": 1}}},
+            "enum value set",
+        ),
     ],
 )
 def test_requests_that_cannot_be_meant_are_refused(cloud: Cloud, bucket: str, change: Any, said: str) -> None:

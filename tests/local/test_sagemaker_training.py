@@ -51,7 +51,9 @@ class TestHosts:
         assert job["TrainingStartTime"] <= job["TrainingEndTime"]
 
     def test_a_host_finds_its_configuration_as_sagemaker_writes_it(self, cloud: Cloud, bucket: str) -> None:
-        script = "cd /opt/ml/input/config; cp hyperparameters.json resourceconfig.json inputdataconfig.json /opt/ml/model"
+        script = (
+            "cd /opt/ml/input/config; cp hyperparameters.json resourceconfig.json inputdataconfig.json /opt/ml/model"
+        )
         sm.put(cloud, bucket, d__x="1")
         request = sm.training(
             bucket,
@@ -102,7 +104,9 @@ class TestHosts:
 
     def test_an_isolated_host_reaches_no_network_and_has_no_credentials(self, cloud: Cloud, bucket: str) -> None:
         port = cloud.url.rpartition(":")[2]
-        script = f"env | grep -E 'AWS_(ACCESS|SECRET|ENDPOINT)' && exit 8; ! (echo > /dev/tcp/127.0.0.1/{port}) 2>/dev/null"
+        script = (
+            f"env | grep -E 'AWS_(ACCESS|SECRET|ENDPOINT)' && exit 8; ! (echo > /dev/tcp/127.0.0.1/{port}) 2>/dev/null"
+        )
         assert sm.train(cloud, sm.training(bucket, script))["TrainingJobStatus"] == "Completed"
 
     def test_without_isolation_a_host_reaches_the_cloud(self, cloud: Cloud, bucket: str) -> None:
