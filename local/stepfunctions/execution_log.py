@@ -24,9 +24,8 @@ Listener = Callable[[Mapping[str, Any]], None]
 def listener(configuration: Mapping[str, Any], execution_arn: str) -> Listener:
     """Return what writes an event of this execution wherever the configuration says."""
     level, with_data = configuration.get("level", "OFF"), configuration.get("includeExecutionData", False)
-    streams = [
-        _stream(place["cloudWatchLogsLogGroup"], execution_arn) for place in configuration.get("destinations", [])
-    ]
+    groups = [place["cloudWatchLogsLogGroup"]["logGroupArn"] for place in configuration.get("destinations", [])]
+    streams = [_stream(group, execution_arn) for group in groups]
 
     def write(event: Mapping[str, Any]) -> None:
         if _is_wanted(str(event["type"]), level):
