@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from contract.run import StateVisit
+from functions import causes
 from functions.shared import client
 
 ENDS = ("ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut")
-MAX_CAUSE = 4000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,31 +81,4 @@ def _end(event: Mapping[str, Any], visits: list[dict[str, Any]]) -> End:
     culprit = told or open_visit
     if open_visit and event["type"] == "ExecutionFailed" and not open_visit["error"]:
         open_visit["error"] = error
-    return End(state=culprit["name"] if culprit else "", error=error, cause=readable(details.get("cause") or ""))
-
-
-def readable(cause: str) -> str:
-    """Return what a person wants to know of a cause, which may be the JSON of a job or of a Lambda error."""
-    try:
-        document = json.loads(cause)
-    except ValueError:
-        return cause[:MAX_CAUSE]
-    if not isinstance(document, dict):
-        return cause[:MAX_CAUSE]
-    if reason := document.get("FailureReason") or document.get("ExitMessage"):
-        return str(reason)[:MAX_CAUSE]
-    if "errorMessage" in document:
-        trace = document.get("stackTrace") or document.get("trace") or []
-        lines = [f"{document.get('errorType', 'Error')}: {document['errorMessage']}", *map(str.rstrip, map(str, trace))]
-        return "\n".join(lines)[:MAX_CAUSE]
-    return cause[:MAX_CAUSE]
-
-
-def headline(cause: str) -> str:
-    """Return a cause in one line: of a traceback the last, which names the exception."""
-    lines = [line.strip() for line in cause.splitlines() if line.strip()]
-    if not lines:
-        return ""
-    if any(line.startswith("Traceback") or re.search(r"Error: Traceback", line) for line in lines):
-        return lines[-1][:500]
-    return lines[0][:500]
+    return End(state=culprit["name"] if culprit else "", error=error, cause=causes.readable(details.get("cause") or ""))

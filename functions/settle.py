@@ -20,7 +20,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from contract import keys, ledger, names
 from contract.run import Failure, Job, Outcome, Run
-from functions import documents, history, jobs, report, runs, table
+from functions import causes, documents, history, jobs, report, runs, table
 from functions.shared import logger
 
 OUTCOMES = {"FAILED": Outcome.FAILED, "TIMED_OUT": Outcome.STOPPED, "ABORTED": Outcome.STOPPED}
@@ -150,7 +150,7 @@ def tell(row: Mapping[str, Any], news: News) -> Run:
 
 
 def _failure(news: News, end: history.End, log: str) -> Failure:
-    state, error, cause = end.state, end.error or news.error, end.cause or history.readable(news.cause)
+    state, error, cause = end.state, end.error or news.error, end.cause or causes.readable(news.cause)
     return Failure(state=state, error=error, cause=cause, log=log if news.outcome is Outcome.FAILED else "")
 
 
@@ -160,7 +160,7 @@ def _headline(failure: Failure) -> str:
         "ExecutionTimedOut": "the execution ran longer than it may",
     }.get(failure.error, failure.error)
     where = f"{failure.state}: " if failure.state else ""
-    cause = history.headline(failure.cause)
+    cause = causes.headline(failure.cause)
     return f"{where}{told}" + (f": {cause}" if cause and cause != told else "")
 
 

@@ -84,7 +84,7 @@ def _features(report: DatasetReport) -> Markup:
 def _feature(feature: Feature) -> tuple[str | Markup, ...]:
     found = feature.statistics
     missing = words.percent(found["missing"]) if "missing" in found else words.NOTHING
-    numbers = [words.metric(found.get(name)) for name in ("mean", "std", "min", "max")]
+    numbers = [f"{found[name]:.4g}" if name in found else words.NOTHING for name in ("mean", "std", "min", "max")]
     return (feature.name, feature.kind, missing, *numbers, _vocabulary(feature))
 
 

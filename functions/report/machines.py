@@ -8,6 +8,7 @@ from typing import Any
 
 from contract.reports import DatasetReport, EvaluationReport
 from contract.run import Job, Run, StateVisit
+from functions import causes
 from functions.report import words
 from functions.report.charts import Bar, bars
 from functions.report.markup import Markup, el, join
@@ -52,7 +53,7 @@ def _visit(visit: StateVisit, start: str, end: str, total: float) -> Markup:
 def _time_ticks(total: float) -> list[float]:
     """Return times for the axis, in the unit that people would count."""
     unit = 1.0 if total < 120 else 60.0 if total < 7200 else 3600.0
-    return [tick * unit for tick in words.ticks(0, total / unit * 0.94, 4)]
+    return [tick * unit for tick in words.ticks(0, total / unit * 0.94)]
 
 
 def cost(run: Run) -> Markup:
@@ -103,7 +104,7 @@ def _jobs(jobs: Sequence[Job]) -> Markup | None:
         return None
     rows = [
         (
-            el("span", job.name, el("span", job.failure, class_="failed") if job.failure else None),
+            el("span", job.name, el("span", causes.headline(job.failure), class_="failed") if job.failure else None),
             job.kind,
             job.status,
             f"{job.hosts} x {job.instance}" + (", spot" if job.spot else ""),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+
 from contract.metrics import COMMON
 from contract.reports import EvaluationReport
 from contract.run import Run
@@ -21,10 +23,18 @@ def learning(run: Run) -> Markup:
         plain = name.removeprefix("validation_").replace("_", " ")
         title = f"Validation {plain}"
         charts.append(line_chart([_line(run, name, "validation")], x_label="epoch", y_label=plain, title=title))
-    speed = [_line(run, "samples_per_second", "training")]
-    charts.append(line_chart(speed, x_label="epoch", y_label="rows a second", title="Speed"))
     shown = join(charts)
-    return section("Learning", el("div", shown, class_="figures")) if shown else shown
+    return section("Learning", el("div", shown, class_="figures"), _speed(run)) if shown else shown
+
+
+def _speed(run: Run) -> Markup:
+    """Return how fast the epochs were; the median, because the first one warms up."""
+    seconds = [epoch["seconds"] for epoch in run.epochs if "seconds" in epoch]
+    rows = [epoch["samples_per_second"] for epoch in run.epochs if "samples_per_second" in epoch]
+    if not (seconds and rows):
+        return join()
+    one, speed = words.duration(statistics.median(seconds)), words.count(statistics.median(rows))
+    return el("p", f"{words.plural(len(run.epochs), 'epoch')}, {one} and {speed} rows/s each (median).", class_="note")
 
 
 def _line(run: Run, key: str, name: str) -> Line:

@@ -32,14 +32,14 @@ def size(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return ``1 h 05 min``, ``3 min 20 s``, ``4.2 s``, ``120 ms``."""
+    """Return ``1 h 05 min``, ``3 min 20 s``, ``5 min``, ``4.2 s``, ``120 ms``."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
+        return f"{minutes} min {rest:02d} s" if rest else f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 

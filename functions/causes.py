@@ -1,0 +1,36 @@
+"""Why something failed, as people read it: a state's cause may be a whole JSON document, a reason a traceback."""
+
+from __future__ import annotations
+
+import json
+import re
+
+MAX_CAUSE = 4000
+MAX_HEADLINE = 500
+
+
+def readable(cause: str) -> str:
+    """Return what a person wants to know of a cause, which may be the JSON of a job or of a Lambda error."""
+    try:
+        document = json.loads(cause)
+    except ValueError:
+        return cause[:MAX_CAUSE]
+    if not isinstance(document, dict):
+        return cause[:MAX_CAUSE]
+    if reason := document.get("FailureReason") or document.get("ExitMessage"):
+        return str(reason)[:MAX_CAUSE]
+    if "errorMessage" in document:
+        trace = document.get("stackTrace") or document.get("trace") or []
+        lines = [f"{document.get('errorType', 'Error')}: {document['errorMessage']}", *map(str.rstrip, map(str, trace))]
+        return "\n".join(lines)[:MAX_CAUSE]
+    return cause[:MAX_CAUSE]
+
+
+def headline(cause: str) -> str:
+    """Return a cause in one line: of a traceback the last, which names the exception."""
+    lines = [line.strip() for line in cause.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    if any(line.startswith("Traceback") or re.search(r"Error: Traceback", line) for line in lines):
+        return lines[-1][:MAX_HEADLINE]
+    return lines[0][:MAX_HEADLINE]
