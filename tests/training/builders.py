@@ -1,0 +1,133 @@
+"""Small uploads, requests and job folders."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from contract import keys, names
+from contract.reports import DatasetReport
+from contract.request import RunRequest, Upload, build_request
+from training.prepare import prepare
+
+ROOT = Path(__file__).parents[2]
+SALT = b"a salt of thirty-two bytes......"
+
+
+def request(settings: Mapping[str, Any] | None = None, *, key: str = "rows.csv") -> RunRequest:
+    """Return a request with every default filled in; tables predict ``risk``."""
+    table = {"prepare": {"target": "risk"}} if not key.endswith(".zip") else {}
+    toml = {name: {**table.get(name, {}), **(settings or {}).get(name, {})} for name in {*table, *(settings or {})}}
+    upload = Upload(bucket="data", key=f"acme/demo/inbox/{key}", version_id="v1", bytes=1, files=1)
+    return build_request(run="run-1", console={"tenant": "acme", "project": "demo"}, project_toml=toml, upload=upload)
+
+
+def csv(rows: int = 240, *, seed: int = 0) -> str:
+    """Return a table: two numbers and a category with gaps decide ``risk``."""
+    source = random.Random(seed)
+    lines = ["income,age,region,risk"]
+    for _ in range(rows):
+        income, age, region = source.gauss(0, 1), source.uniform(18, 90), source.choice(["north", "south", "east", ""])
+        high = income + (age - 54) / 20 + (0.5 if region == "south" else 0.0) > 0
+        lines.append(f"{income:.4f},{age:.1f},{region},{'high' if high else 'low'}")
+    return "\n".join(lines) + "\n"
+
+
+def png(size: int | tuple[int, int] = 8, *, mode: str = "L", seed: int = 0, kind: str = "PNG") -> bytes:
+    """Return an image file full of noise."""
+    width, height = (size, size) if isinstance(size, int) else size
+    noise = random.Random(seed).randbytes(width * height * len(mode))
+    buffer = io.BytesIO()
+    Image.frombytes(mode, (width, height), noise).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """Return a zip."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def pictures(each: int = 40, *, size: int = 8, mode: str = "L") -> dict[str, bytes]:
+    """Return ``each`` pictures of two classes in class folders: bright at the left, bright at the right."""
+    files = {}
+    for number in range(2 * each):
+        source, left = random.Random(number), number % 2 == 0
+        image = Image.new(mode, (size, size))
+        for x in range(size):
+            for y in range(size):
+                bright = (x < size // 2) == left
+                value = source.randint(140, 255) if bright else source.randint(0, 110)
+                image.putpixel((x, y), value if mode == "L" else (value, value // 2, 255 - value))
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG")
+        files[f"{'left' if left else 'right'}/{number:04}.png"] = buffer.getvalue()
+    return files
+
+
+def run_prepare(
+    folder: Path, files: Mapping[str, bytes | str], settings: Mapping[str, Any] | None = None, *, salt: bytes = SALT
+) -> tuple[DatasetReport, Path]:
+    """Prepare an upload of ``files``; return the report and the folder of results."""
+    upload, out = folder / "upload", folder / "out"
+    shutil.rmtree(folder, ignore_errors=True)
+    upload.mkdir(parents=True)
+    out.mkdir()
+    for name, content in files.items():
+        (upload / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    asked = request(settings, key=next(iter(files)))
+    report = prepare(asked, upload=upload, salt=salt, out=out)
+    (out / keys.REQUEST).write_text(json.dumps(asked.to_dict()))
+    return report, out
+
+
+def training_job(
+    base: Path, out: Path, *, host: str = "algo-1", hosts: Sequence[str] = ("algo-1",), **settings: Any
+) -> Path:
+    """Make the base folder of a training job's host, as SageMaker does; return it."""
+    shutil.rmtree(base, ignore_errors=True)
+    asked = json.loads((out / keys.REQUEST).read_text())
+    strings = {"recipe": asked["recipe"]["name"], "options": json.dumps(asked["recipe"]["options"])}
+    for name, value in {**asked["train"], **settings}.items():
+        strings[name] = value if isinstance(value, str) else json.dumps(value)
+    config, data = base / "input/config", base / names.TRAINING_INPUTS
+    config.mkdir(parents=True)
+    (config / "hyperparameters.json").write_text(json.dumps(strings))
+    resources = {"current_host": host, "hosts": list(hosts), "network_interface_name": "lo"}
+    (config / "resourceconfig.json").write_text(json.dumps(resources))
+    for split in ("train", "validation"):
+        shutil.copytree(out / keys.DATASET / split, data / split)
+    (data / "schema").mkdir()
+    shutil.copy(out / keys.DATASET_SCHEMA, data / "schema")
+    return base
+
+
+def environment(base: Path, **more: str) -> dict[str, str]:
+    """Return the environment of a container."""
+    return {**os.environ, names.BASE_DIR: str(base), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **more}
+
+
+def start(base: Path, *module: str, **more: str) -> subprocess.Popen[str]:
+    """Start ``python -m <module>`` as a container would; its output is one text."""
+    return subprocess.Popen(
+        [sys.executable, "-m", *module],
+        cwd=base,
+        env=environment(base, **more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
