@@ -24,6 +24,7 @@ class Visit:
     entered: datetime
     left: datetime | None = None
     error: str = ""
+    caught: bool = False  # the error led to another state
     depth: int = 0  # 1 inside the deployment machine
     tasks: tuple[Task, ...] = ()
 
@@ -47,6 +48,7 @@ class Step:
     seconds: float | None
     visits: int
     error: str
+    caught: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +114,7 @@ def _step(visits: list[Visit]) -> Step:
         seconds=sum(gone) if last.left else None,
         visits=len(visits),
         error=last.error,
+        caught=last.caught,
     )
 
 
@@ -174,7 +177,7 @@ def _json(text: Any) -> Any:
 def _leave(visits: list[Visit], name: str, when: datetime) -> None:
     for index in reversed(range(len(visits))):
         if visits[index].name == name and visits[index].left is None:
-            visits[index] = replace(visits[index], left=when)
+            visits[index] = replace(visits[index], left=when, caught=bool(visits[index].error))
             return
 
 

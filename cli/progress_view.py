@@ -78,7 +78,7 @@ def _steps_table(progress: Progress) -> RenderableType:
 def _step_row(step: Step) -> tuple[RenderableType, ...]:
     mark: RenderableType = Text("✓", style="green")
     if step.error:
-        mark = Text("✗", style="red")
+        mark = Text("→", style="yellow") if step.caught else Text("✗", style="red")
     elif step.left is None:
         mark = _SPINNER
     name = Text("  " * step.depth + step.name, style="bold" if step.left is None else "dim" if step.depth else "")

@@ -93,6 +93,15 @@ def test_a_retry_that_helps_leaves_no_error() -> None:
     assert mended.steps()[0].error == ""
 
 
+def test_an_error_that_was_caught_is_told_apart() -> None:
+    missing = _event(1, "TaskFailed", error="Ecr.ImageNotFoundException", cause="")
+    (caught,) = follow.read_history(_state("Find serving image", 0, 1, missing)).steps()
+    (fatal,) = follow.read_history(
+        [_event(0, "TaskStateEntered", name="Evaluate"), missing, _event(2, "ExecutionFailed", error="x")]
+    ).steps()
+    assert (caught.caught, fatal.caught) == (True, False)
+
+
 def test_a_loop_is_one_step() -> None:
     loop = [*_state("Wait for staging", 0, 1, kind="Wait"), *_state("Describe staging", 1, 2)] * 3
     steps = follow.read_history(loop).steps()
