@@ -10,7 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from contract import names
+from contract import keys, names
 from infra import deployment, grants
 from infra.handler import Handler, source
 from infra.machine import Machine, MachineRole
@@ -46,9 +46,8 @@ class Deployer(Construct):
             build_project=build.project_name,
         )
         self._grant(role, repository, build, model_role)
-        ledger.grant(role, "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
-        for function in (plan, golden):
-            function.grant_invoke(role)
+        grants.rows(role, ledger, "PutItem", "UpdateItem", "DeleteItem")
+        grants.invoke(role, plan, golden)
         self.machine = Machine(
             self,
             "Machine",
@@ -65,7 +64,7 @@ class Deployer(Construct):
         plan = Handler(
             self, "Plan", entry="functions.deployment.handler", code=code, environment=environment, settings=settings
         )
-        ledger.grant(plan, "dynamodb:GetItem")
+        grants.rows(plan, ledger, "GetItem")
         endpoints = grants.arn(self, "sagemaker", "endpoint", "*--*")
         grants.allow(plan, ["sagemaker:DescribeEndpoint"], [endpoints])
         grants.allow(plan, ["sagemaker:DeleteEndpoint"], [endpoints])  # one that a dead deployment left
@@ -77,8 +76,8 @@ class Deployer(Construct):
         golden = Handler(
             self, "Golden", entry="functions.golden.handler", code=code, environment={}, settings=settings, seconds=300
         )
-        grants.read(golden, artifacts, "*/runs/*/golden.json")
-        staging = grants.arn(self, "sagemaker", "endpoint", names.staging_endpoint("*", "*").replace("*--*", "*--*"))
+        grants.read(golden, artifacts, f"*/runs/*/{keys.GOLDEN}")
+        staging = grants.arn(self, "sagemaker", "endpoint", names.staging_endpoint("*", "*"))
         grants.allow(golden, ["sagemaker:InvokeEndpoint"], [staging])
         return golden
 

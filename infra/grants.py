@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
@@ -41,20 +44,35 @@ def read(who: iam.IGrantable, bucket: s3.IBucket, pattern: str) -> None:
     """Allow reading any version of the objects that match, and listing, without which a missing one is a 403."""
     allow(who, ["s3:GetObject", "s3:GetObjectVersion"], [bucket.arn_for_objects(pattern)])
     allow(who, ["s3:ListBucket"], [bucket.bucket_arn], StringLike={"s3:prefix": [pattern]})
-    if bucket.encryption_key:
-        bucket.encryption_key.grant_decrypt(who)
+    _use(who, bucket.encryption_key, "kms:Decrypt")
 
 
 def write(who: iam.IGrantable, bucket: s3.IBucket, pattern: str) -> None:
     """Allow writing the objects that match."""
     allow(who, ["s3:PutObject", "s3:AbortMultipartUpload"], [bucket.arn_for_objects(pattern)])
-    if bucket.encryption_key:
-        bucket.encryption_key.grant_encrypt_decrypt(who)  # a multipart upload decrypts, too
+    # An upload in parts needs the first three; SageMaker describes the key of an output before it uses it.
+    _use(who, bucket.encryption_key, "kms:GenerateDataKey", "kms:Encrypt", "kms:Decrypt", "kms:DescribeKey")
 
 
 def delete(who: iam.IGrantable, bucket: s3.IBucket, pattern: str) -> None:
     """Allow deleting the objects that match; the bucket keeps their versions."""
     allow(who, ["s3:DeleteObject"], [bucket.arn_for_objects(pattern)])
+
+
+def rows(who: iam.IGrantable, table: dynamodb.ITable, *actions: str) -> None:
+    """Allow actions on a table's rows, none on its indexes."""
+    allow(who, [f"dynamodb:{action}" for action in actions], [table.table_arn])
+    _use(who, table.encryption_key, "kms:GenerateDataKey", "kms:Encrypt", "kms:Decrypt", "kms:DescribeKey")
+
+
+def invoke(who: iam.IGrantable, *functions: lambda_.IFunction) -> None:
+    """Allow calling functions, without the right to call their older versions."""
+    allow(who, ["lambda:InvokeFunction"], [function.function_arn for function in functions])
+
+
+def _use(who: iam.IGrantable, key: kms.IKey | None, *actions: str) -> None:
+    if key:
+        allow(who, actions, [key.key_arn])
 
 
 def wait_for(who: iam.IGrantable, scope: Construct, *rules: str) -> None:

@@ -69,7 +69,7 @@ class Handlers(Construct):
     def _intake(self) -> lambda_.Function:
         """One execution for each object version; refusals are announced, as no execution will."""
         intake = self._handler("Intake", environment={names.PIPELINE_ARN: self._machine})
-        self._places.ledger.grant(intake, *ROW)
+        grants.rows(intake, self._places.ledger, *ROW)
         grants.allow(intake, ["states:StartExecution"], [self._machine])
         self._announce(intake)
         return intake
@@ -77,7 +77,7 @@ class Handlers(Construct):
     def _accept(self) -> lambda_.Function:
         """Reads the upload and project.toml, and copies the upload's pinned versions below the run."""
         accept = self._handler("Accept", seconds=120, memory_mb=1024)
-        self._places.ledger.grant(accept, *ROW)
+        grants.rows(accept, self._places.ledger, *ROW)
         grants.read(accept, self._places.data, "*")
         grants.write(accept, self._places.data, keys.salt("*"))
         for grant in (grants.read, grants.write):
@@ -106,9 +106,8 @@ class Handlers(Construct):
 
     def _plan(self) -> lambda_.Function:
         plan = self._handler("Plan")
-        self._places.ledger.grant(plan, *ROW)
-        grants.read(plan, self._places.artifacts, "*/runs/*")
-        grants.write(plan, self._places.artifacts, "*/runs/*/*.json")
+        grants.rows(plan, self._places.ledger, "GetItem")
+        grants.write(plan, self._places.artifacts, f"*/runs/*/{keys.PLAN}")
         return plan
 
     def _register(self) -> lambda_.Function:
@@ -125,20 +124,21 @@ class Handlers(Construct):
         # CreateModelPackage checks that its caller may read the archive and see the image.
         grants.read(register, self._places.artifacts, "*/runs/*")
         grants.allow(register, ["ecr:BatchGetImage", "ecr:DescribeImages"], [self._places.images.repository_arn])
-        self._places.ledger.grant(register, *ROW)
+        grants.rows(register, self._places.ledger, *ROW)
         return register
 
     def _settle(self) -> lambda_.Function:
         """Reads how the run went, writes the ledger, run.json and the report, and tells the bus."""
         settle = self._handler("Settle", seconds=300, memory_mb=1024, environment={names.PIPELINE_ARN: self._machine})
-        self._places.ledger.grant(settle, *ROW)
+        grants.rows(settle, self._places.ledger, *ROW)
         for grant in (grants.read, grants.write):
             grant(settle, self._places.artifacts, "*/runs/*")
         execution = grants.execution_arn(self, names.MACHINE_PIPELINE)
         grants.allow(settle, ["states:DescribeExecution", "states:GetExecutionHistory"], [execution])
-        for kind in ("training", "processing"):
-            action = f"sagemaker:Describe{kind.capitalize()}Job"
-            grants.allow(settle, [action], [grants.arn(self, "sagemaker", f"{kind}-job", "*")])
+        for kind in ("Training", "Processing"):
+            jobs = grants.arn(self, "sagemaker", f"{kind.lower()}-job", "*")
+            grants.allow(settle, [f"sagemaker:Describe{kind}Job"], [jobs])
+            grants.allow(settle, [f"sagemaker:List{kind}Jobs"], ["*"])  # has no resource
         logs = Stack.of(self).format_arn(
             service="logs",
             resource="log-group",
@@ -156,5 +156,5 @@ class Handlers(Construct):
         grants.allow(function, ["events:PutEvents"], [bus.event_bus_arn], StringEquals=condition)
 
 
-ROW = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
+ROW = ("GetItem", "PutItem", "UpdateItem")
 """What a handler does with rows; none deletes one."""

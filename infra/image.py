@@ -63,6 +63,7 @@ class ImageBuild(codebuild.Project):
             },
             build_spec=codebuild.BuildSpec.from_object(BUILD),
             encryption_key=key,
+            grant_report_group_permissions=False,
             timeout=Duration.minutes(30),
             logging=codebuild.LoggingOptions(
                 cloud_watch=codebuild.CloudWatchLoggingOptions(

@@ -9,6 +9,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
+from contract import keys
 from infra import grants
 
 PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
@@ -46,10 +47,10 @@ class JobRole(SageMakerRole):
     ) -> None:
         image = f"arn:{Aws.PARTITION}:ecr:{Aws.REGION}:{registry_account}:repository/{image_repository}"
         super().__init__(scope, id, repository_arn=image, log_groups="/aws/sagemaker/*")
-        grants.read(self, data, "*/.salt")
+        grants.read(self, data, keys.salt("*"))
         grants.read(self, artifacts, "*/runs/*")
         grants.write(self, artifacts, "*/runs/*")
-        grants.delete(self, artifacts, "*/runs/*/checkpoints/*")  # training keeps the latest ones only
+        grants.delete(self, artifacts, f"*/runs/*/{keys.CHECKPOINTS}*")  # training keeps the latest ones only
         for asset in inputs:
             grants.allow(self, ["s3:GetObject"], [asset.bucket.arn_for_objects(asset.s3_object_key)])
             keys = {"s3:prefix": [asset.s3_object_key]}

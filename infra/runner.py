@@ -72,9 +72,8 @@ class Runner(Construct):
             gpu_image=f"{registry}:{GPU_TAG}",
         )
         role = MachineRole(self, "Role")
-        for function in (handlers.accept, handlers.prepare, handlers.plan, handlers.register, handlers.settle):
-            function.grant_invoke(role)
-        ledger.grant(role, "dynamodb:GetItem")
+        grants.invoke(role, handlers.accept, handlers.prepare, handlers.plan, handlers.register, handlers.settle)
+        grants.rows(role, ledger, "GetItem")
         grants.read(role, artifacts, "*/runs/*")
         self._grant_jobs(role, jobs)
         self._grant_deployment(role, deployment_arn)

@@ -1,9 +1,96 @@
-"""Every cdk-nag finding that stays, with the evidence why."""
+"""Every cdk-nag finding that stays, with the evidence why.
+
+A finding is acknowledged by its exact id: a new wildcard is a new finding.
+``tests/infra`` checks the statements themselves more strictly than cdk-nag does
+(which actions may have no resource, which patterns are used).
+"""
 
 from __future__ import annotations
 
-from aws_cdk import Stack
+from collections.abc import Iterator, Mapping
+
+from aws_cdk import Acknowledgment, Stack, Validations
+
+from contract import keys, names
+from infra.stacks.operations import Operations
+from infra.stacks.pipeline import Pipeline
+from infra.stacks.serving import Serving
+from infra.stacks.storage import Storage
+
+HERE = "<AWS::Region>:<AWS::AccountId>"
+
+RUNTIME = (
+    "The handlers run on Python 3.12 on purpose: AWS's Deep Learning Containers have that version, so that "
+    "training/prepare.py runs on one interpreter in Lambda and in jobs; it is supported until 2028-10-31."
+)
+NO_RESOURCE = (
+    "The actions have no resource in IAM: X-Ray's PutTraceSegments, PutTelemetryRecords and sampling, CloudWatch "
+    "Logs' delivery of Step Functions' logs, ecr:GetAuthorizationToken, cloudwatch:PutMetricData (limited to "
+    "SageMaker's namespaces), sagemaker:List*Jobs. tests/infra/test_grants.py holds the list."
+)
+NAMES_AT_RUN_TIME = "Made at run time, one for each {what}: names are known by their pattern only (contract/names.py)."
+
+PATTERNS = {
+    f"sagemaker:{HERE}:training-job/*": NAMES_AT_RUN_TIME.format(what="attempt of a run, whose id is any"),
+    f"sagemaker:{HERE}:processing-job/*": NAMES_AT_RUN_TIME.format(what="attempt of a run, whose id is any"),
+    f"sagemaker:{HERE}:model-package-group/*--*": NAMES_AT_RUN_TIME.format(what="project"),
+    f"sagemaker:{HERE}:model-package/*--*/*": NAMES_AT_RUN_TIME.format(what="version of a project's model"),
+    f"sagemaker:{HERE}:model/*--*": NAMES_AT_RUN_TIME.format(what="deployment"),
+    f"sagemaker:{HERE}:endpoint-config/*--*": NAMES_AT_RUN_TIME.format(what="deployment"),
+    f"sagemaker:{HERE}:endpoint/*--*": NAMES_AT_RUN_TIME.format(what="project"),
+    f"sagemaker:{HERE}:endpoint/*--*--staging": NAMES_AT_RUN_TIME.format(what="deployment"),
+    f"states:{HERE}:execution:{names.MACHINE_PIPELINE}:*": NAMES_AT_RUN_TIME.format(what="run"),
+    f"states:{HERE}:execution:{names.MACHINE_DEPLOYMENT}:*": NAMES_AT_RUN_TIME.format(what="deployment"),
+    f"logs:{HERE}:log-group:/aws/sagemaker/*": "SageMaker names the log groups of its jobs and endpoints.",
+    f"logs:{HERE}:log-group:/aws/sagemaker/*:*": "SageMaker names the log streams of its jobs and endpoints.",
+    f"logs:{HERE}:log-group:/aws/sagemaker/Endpoints/*": "SageMaker names the log groups of endpoints.",
+    f"logs:{HERE}:log-group:/aws/sagemaker/Endpoints/*:*": "SageMaker names the log streams of endpoints.",
+}
+OBJECTS = {
+    "artifacts": {
+        "/*/runs/*": "A run's objects: tenant, project and run are made at run time.",
+        f"/*/runs/*/{keys.CHECKPOINTS}*": "Training deletes the checkpoints it has replaced.",
+        f"/*/runs/*/{keys.UPLOAD}*": "Accept request deletes copies that an earlier attempt left.",
+        f"/*/runs/*/{keys.PLAN}": "Plan compute writes its plan below the run.",
+        f"/*/runs/*/{keys.GOLDEN}": "The golden samples of any version that may be deployed.",
+    },
+    "data": {
+        "/*": "Accept request reads uploads, manifests and project.toml of every tenant; it may write none of them.",
+        keys.salt("/*"): "One object a tenant.",
+    },
+}
+BUILD = {
+    "Action::s3:GetObject*": "CDK's grant of the source: reads of one object of CDK's own asset bucket.",
+    "Action::s3:GetBucket*": "CDK's grant of the source: location and versioning of CDK's own asset bucket.",
+    "Action::s3:List*": "CDK's grant of the source: listing of CDK's own asset bucket.",
+    "Action::kms:GenerateDataKey*": "CDK's grant of the project's encryption key, for what a build caches.",
+    "Action::kms:ReEncrypt*": "CDK's grant of the project's encryption key, for what a build caches.",
+}
 
 
-def explain(*, storage: Stack, serving: Stack, pipeline: Stack, operations: Stack) -> None:
-    """Acknowledge the findings where they are."""
+def explain(*, storage: Storage, serving: Serving, pipeline: Pipeline, operations: Operations) -> None:
+    """Acknowledge the findings, those of one resource at that resource."""
+    everywhere = {"AwsSolutions-L1": RUNTIME, "AwsSolutions-IAM5[Resource::*]": NO_RESOURCE}
+    everywhere |= {f"AwsSolutions-IAM5[Resource::{name}]": why for name, why in _resources(storage)}
+    for stack in (serving, pipeline, operations):
+        _acknowledge(stack, everywhere)
+    _acknowledge(serving.build, {f"AwsSolutions-IAM5[{name}]": why for name, why in BUILD.items()})
+    project = serving.resolve(serving.build.project_name)["Ref"]
+    group = f"arn:<AWS::Partition>:logs:{HERE}:log-group:/aws/codebuild/<{project}>:*"
+    streams = f"AwsSolutions-IAM5[Resource::{group}]"
+    _acknowledge(serving.build, {streams: "CodeBuild names the log streams of its builds."})
+    _acknowledge(pipeline.dead_letters, {"AwsSolutions-SQS3": "This is the dead-letter queue; an alarm watches it."})
+
+
+def _resources(storage: Storage) -> Iterator[tuple[str, str]]:
+    for pattern, why in PATTERNS.items():
+        yield f"arn:<AWS::Partition>:{pattern}", why
+    for name, patterns in OBJECTS.items():
+        arn = storage.resolve(storage.export_value(getattr(storage, name).bucket_arn))["Fn::ImportValue"]
+        for pattern, why in patterns.items():
+            yield f"{arn}{pattern}", why
+
+
+def _acknowledge(scope: Stack | object, findings: Mapping[str, str]) -> None:
+    acknowledgments = [Acknowledgment(id=f"AwsSolutions::{name}", reason=why) for name, why in findings.items()]
+    Validations.of(scope).acknowledge(*acknowledgments)  # type: ignore[arg-type]

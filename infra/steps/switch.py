@@ -10,7 +10,7 @@ from infra.steps.deployment_parts import DeploymentParts, on_failure
 
 def champion(parts: DeploymentParts, *, then: str, failed: str) -> State:
     """Write the champion's row, if it still is what the plan saw (``""``: there was none)."""
-    names = {"package_arn": "$package_arn", "run": "$run", "since": "$now()"} | {
+    names = {"package_arn": "$package_arn", "run": "$deployment.run", "since": "$now()"} | {
         name: f"$deployment.{source}"
         for name, source in {"model_uri": "model_data_url", "endpoint": "endpoint", "target": "target"}.items()
     }
