@@ -3,7 +3,8 @@
 Contract: "EventBridge event message structure" in the S3 user guide: ``etag`` in
 lower case, a ``sequencer`` that grows, ``reason`` as the API call's name, the
 version only in versioned buckets. moto writes ``eTag``, one constant sequencer,
-``Put`` for ``PutObject``, a version "null", and swallows every error.
+``Put`` for ``PutObject``, a version "null", tells a multipart upload twice, and
+swallows every error.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from moto.s3 import notifications
-from moto.s3.models import s3_backends
+from moto.s3.models import S3Backend, s3_backends
 from moto.s3.notifications import S3NotificationEvent
 
 from local import events
@@ -70,4 +71,13 @@ def install(cloud: Cloud) -> None:
             resources=[bucket.arn],
         )
 
+    put = S3Backend.put_object
+
+    def put_object(self: S3Backend, *args: Any, **kwargs: Any) -> Any:
+        """Say nothing of the inner PutObject of a multipart upload, which is told as what it is afterwards."""
+        if kwargs.get("multipart") is not None:
+            kwargs.setdefault("disable_notification", True)
+        return put(self, *args, **kwargs)
+
     notifications._send_event_bridge_message = send
+    setattr(S3Backend, "put_object", put_object)  # noqa: B010
