@@ -53,8 +53,8 @@ class JobRole(SageMakerRole):
         grants.delete(self, artifacts, f"*/runs/*/{keys.CHECKPOINTS}*")  # training keeps the latest ones only
         for asset in inputs:
             grants.allow(self, ["s3:GetObject"], [asset.bucket.arn_for_objects(asset.s3_object_key)])
-            keys = {"s3:prefix": [asset.s3_object_key]}
-            grants.allow(self, ["s3:ListBucket"], [asset.bucket.bucket_arn], StringLike=keys)
+            prefix = {"s3:prefix": [asset.s3_object_key]}
+            grants.allow(self, ["s3:ListBucket"], [asset.bucket.bucket_arn], StringLike=prefix)
 
 
 class ModelRole(SageMakerRole):
