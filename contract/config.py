@@ -114,7 +114,7 @@ class Deploy:
         "Memory of a serverless endpoint, in MB, in steps of 1024.", default=2048, minimum=1024, maximum=6144
     )
     max_concurrency: int = setting("Requests served at once (serverless).", default=10, minimum=1, maximum=200)
-    instance: str = setting("Instance type (realtime).", default="ml.c6i.large", pattern=INSTANCE)
+    instance: str = setting("Instance type (realtime).", default="ml.c5.large", pattern=INSTANCE)
     instances: int = setting("Number of instances (realtime).", default=1, minimum=1, maximum=100)
     golden_samples: int = setting(
         "Held-out rows that must predict as evaluated before any traffic.", default=8, minimum=1, maximum=100

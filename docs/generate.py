@@ -122,6 +122,7 @@ def prices() -> str:
     for use in ("training", "processing", "hosting"):
         lines += ["", f"## {use}", "", "| instance | USD/hour |", "|---|---|"]
         lines += [f"| {instance} | {price:g} |" for instance, price in getattr(table, use).items()]
+    lines += ["", "## serverless", "", f"A second of a GB of memory costs {table.serverless_gb_second:.6f} USD."]
     return "\n".join(lines) + "\n"
 
 

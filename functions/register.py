@@ -14,13 +14,13 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from contract import keys, names, packages
+from contract.prices import load_prices
 from contract.reports import EvaluationReport
 from contract.request import RunRequest
 from functions import model_card, runs
 from functions.shared import client, environment, error_code, logger
 
 CONTENT_TYPES = ["application/json", "text/csv", "application/x-npy", "image/png"]
-REALTIME_INSTANCES = ["ml.c6i.large", "ml.c6i.xlarge", "ml.m5.large", "ml.m5.xlarge"]
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def create(request: RunRequest, evaluation: EvaluationReport, origin: Mapping[st
             "Containers": [container],
             "SupportedContentTypes": CONTENT_TYPES,
             "SupportedResponseMIMETypes": ["application/json"],
-            "SupportedRealtimeInferenceInstanceTypes": REALTIME_INSTANCES,
+            "SupportedRealtimeInferenceInstanceTypes": list(load_prices().hosting),
         },
         CustomerMetadataProperties=packages.metadata(request, evaluation, origin, bucket),
         ModelCard={

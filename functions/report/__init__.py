@@ -31,7 +31,7 @@ def render(run: Run) -> str:
         model.forms(evaluation),
         data.dataset(dataset),
         machines.timeline(run),
-        machines.cost(run),
+        machines.cost(run, evaluation),
         machines.lineage(run, dataset, evaluation),
     )
     return "<!DOCTYPE html>\n" + el("html", _head(f"{run.outcome} {run.run}"), el("body", body, _tooltips()), lang="en")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from contract.prices import load_prices
 from contract.reports import DatasetReport, EvaluationReport
 from contract.run import Job, Run, StateVisit
 from functions import causes
@@ -56,7 +57,7 @@ def _time_ticks(total: float) -> list[float]:
     return [tick * unit for tick in words.ticks(0, total / unit * 0.94)]
 
 
-def cost(run: Run) -> Markup:
+def cost(run: Run, evaluation: EvaluationReport | None) -> Markup:
     """Return what it cost, what was expected, what it could have cost; and the jobs."""
     plan = run.plan or {}
     expected, worst, items = plan.get("expected"), plan.get("worst_case"), []
@@ -78,7 +79,25 @@ def cost(run: Run) -> Markup:
         _worst_case(worst),
         _jobs(run.jobs),
         el("p", note, class_="note"),
+        _serving(run, evaluation),
     )
+
+
+def _serving(run: Run, evaluation: EvaluationReport | None) -> Markup | None:
+    """Return what keeping the model in service will cost."""
+    deploy = (run.request or {}).get("deploy")
+    chosen = next((form for form in evaluation.forms if form.name == evaluation.chosen), None) if evaluation else None
+    if not (deploy and chosen):
+        return None
+    if deploy["target"] == "serverless":
+        seconds, memory = chosen.latency_ms.get("p50", 0.0) / 1000, deploy["memory_mb"] / 1024
+        million = words.usd(1e6 * seconds * memory * load_prices().serverless_gb_second)
+        text = f"Serving costs nothing when idle, and about {million} for a million rows asked one by one"
+        return el("p", f"{text} ({memory:g} GB for the median latency; requests and data come on top).", class_="note")
+    hourly = load_prices().hosting.get(deploy["instance"])
+    total = None if hourly is None else hourly * deploy["instances"]
+    machines = f"{deploy['instances']} x {deploy['instance']}"
+    return el("p", f"Serving costs {words.usd(total)} an hour, asked or not ({machines}).", class_="note")
 
 
 def _worst_case(worst: Mapping[str, Any] | None) -> Markup | None:
