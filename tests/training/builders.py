@@ -121,10 +121,10 @@ def environment(base: Path, **more: str) -> dict[str, str]:
     return {**os.environ, names.BASE_DIR: str(base), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **more}
 
 
-def start(base: Path, *module: str, **more: str) -> subprocess.Popen[str]:
-    """Start ``python -m <module>`` as a container would; its output is one text."""
+def start(base: Path, *arguments: str, **more: str) -> subprocess.Popen[str]:
+    """Start Python as a container would; its output is one text."""
     return subprocess.Popen(
-        [sys.executable, "-m", *module],
+        [sys.executable, *arguments],
         cwd=base,
         env=environment(base, **more),
         stdout=subprocess.PIPE,

@@ -64,7 +64,7 @@ def test_the_processing_job_makes_the_same_dataset(tmp_path: Path) -> None:
     ):
         (inputs / name).mkdir(parents=True)
         (inputs / name / file).write_bytes(content)
-    process = start(base, "training.launch", "prepare")
+    process = start(base, "-m", "training.launch", "prepare")
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 0, output
     report = json.loads((base / names.PROCESSING_OUTPUT / keys.DATASET_REPORT).read_text())

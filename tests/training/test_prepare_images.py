@@ -92,7 +92,7 @@ def test_equal_pictures_stay_together(tmp_path: Path) -> None:
     twins = {name.replace("/", "/twin-"): content for name, content in files.items()}
     report, out = run_prepare(tmp_path / "a", {"p.zip": zipped(files | twins)})
     assert report.duplicate_rows == 80
-    split_of = {}
+    split_of: dict[int, str] = {}
     for split in keys.SPLITS:
         split_of |= dict.fromkeys(Split(out / keys.DATASET / split).everything()["row"].tolist(), split)
     assert all(split_of[number] == split_of[number + 80] for number in range(80))

@@ -1,0 +1,239 @@
+"""The training loop: what the weights depend on, and what they do not."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from contract import keys, metrics
+from contract.errors import InvalidConfig, TrainingFailed
+from contract.manifest import ModelManifest
+from tests.training.builders import start, training_job
+from training import checkpoint
+from training.cluster import Cluster
+from training.config import TrainConfig
+from training.container import Container
+from training.train import STOPPED, Trainer
+
+
+def trainer(base: Path) -> Trainer:
+    """Return a trainer in this process, alone."""
+    container = Container(base=base)
+    return Trainer(TrainConfig.from_hyperparameters(container.hyperparameters()), container, Cluster())
+
+
+def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def ranks(bases: list[Path], *program: str, port: int) -> list[subprocess.Popen[str]]:
+    """Start one training process a base folder, as torchrun would."""
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(len(bases)), "LOCAL_RANK": "0"}
+    return [start(base, *program, RANK=str(rank), **meeting) for rank, base in enumerate(bases)]
+
+
+def test_training_learns_and_writes_the_model(table: Path, tmp_path: Path) -> None:
+    mine = trainer(training_job(tmp_path / "a", table, epochs=12, learning_rate=0.01))
+    assert mine.run()
+    mine.write_model()
+    history = [json.loads(line) for line in (tmp_path / "a/model" / keys.MODEL_METRICS).read_text().splitlines()]
+    assert [line["epoch"] for line in history] == list(range(1, 13))
+    assert history[-1]["train_loss"] < 0.5 * history[0]["train_loss"]
+    assert max(line["validation_accuracy"] for line in history) > 0.85
+    assert all(line["samples_per_second"] > 0 for line in history)
+    manifest = ModelManifest.from_dict(json.loads((tmp_path / "a/model" / keys.MODEL_MANIFEST).read_text()))
+    assert (manifest.recipe, manifest.schema.labels) == ("tabular", ("high", "low"))
+    assert load_file(tmp_path / "a/model" / keys.MODEL_WEIGHTS).keys() == mine.model.state_dict().keys()
+
+
+def test_the_weights_kept_are_those_of_the_best_epoch(table: Path, tmp_path: Path) -> None:
+    mine = trainer(training_job(tmp_path / "a", table, epochs=8, learning_rate=0.05))
+    seen = []
+    finish = mine.finish_epoch
+
+    def remembering() -> None:
+        finish()
+        seen.append(weights(mine.model))
+
+    mine.finish_epoch = remembering  # type: ignore[method-assign]
+    mine.run()
+    order = [(line["validation_accuracy"], -line["validation_loss"]) for line in mine.progress.history]
+    assert equal(mine.best, seen[order.index(max(order))])
+
+
+def test_log_lines_are_what_sagemakers_metric_definitions_read(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer(training_job(tmp_path / "a", table, epochs=2)).run()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch=")]
+    assert len(lines) == 2
+    for line in lines:
+        found = {entry["Name"]: re.search(entry["Regex"], line) for entry in metrics.definitions()}
+        assert all(found.values()), line
+        assert metrics.parse_line(line).keys() == found.keys()
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_one_others(table: Path, tmp_path: Path) -> None:
+    trained = []
+    for number, seed in enumerate((1, 1, 2)):
+        mine = trainer(training_job(tmp_path / str(number), table, epochs=2, seed=seed))
+        mine.run()
+        trained.append(weights(mine.model))
+    assert equal(trained[0], trained[1])
+    assert not equal(trained[0], trained[2])
+
+
+ONE_UPDATE = """
+import numpy as np
+from safetensors.torch import save_file
+from training.cluster import Cluster
+from training.config import TrainConfig
+from training.container import Container
+from training.train import Trainer
+
+container, cluster = Container.here(), Cluster()
+with cluster.joined():
+    mine = Trainer(TrainConfig.from_hyperparameters(container.hyperparameters()), container, cluster)
+    mine.update(np.arange(7))
+    save_file({name: value.grad for name, value in mine.model.named_parameters()}, container.base / "gradient")
+"""
+
+
+def test_the_gradient_of_a_batch_is_the_same_however_many_ranks_share_it(table: Path, tmp_path: Path) -> None:
+    """Seven rows over two ranks: one rank has a row less, and no row may count twice."""
+    alone = trainer(training_job(tmp_path / "alone", table))
+    alone.update(np.arange(7))
+    bases = [training_job(tmp_path / f"rank-{n}", table) for n in range(2)]
+    for process in ranks(bases, "-c", ONE_UPDATE, port=23_001):
+        output = process.communicate(timeout=90)[0]
+        assert process.returncode == 0, output
+    for base in bases:
+        gradient = load_file(base / "gradient")
+        for name, value in alone.model.named_parameters():
+            torch.testing.assert_close(gradient[name], value.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_two_ranks_learn_what_one_learns(table: Path, tmp_path: Path) -> None:
+    batch_size = 50  # the last batch is short
+    alone = trainer(training_job(tmp_path / "alone", table, epochs=3, batch_size=batch_size))
+    alone.run()
+    bases = [training_job(tmp_path / f"rank-{n}", table, epochs=3, batch_size=batch_size) for n in range(2)]
+    processes = ranks(bases, "-m", "training.train", port=23_002)
+    outputs = [process.communicate(timeout=90)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    progress, tensors = checkpoint.unpack(checkpoint.newest(bases[0] / "checkpoints"))
+    for name, value in alone.model.state_dict().items():
+        torch.testing.assert_close(tensors[checkpoint.MODEL + name], value, rtol=1e-4, atol=1e-5)
+    for mine, theirs in zip(alone.progress.history, progress.history, strict=True):
+        assert theirs["train_loss"] == pytest.approx(mine["train_loss"], rel=1e-4)
+        assert theirs["validation_accuracy"] == mine["validation_accuracy"]
+    assert checkpoint.newest(bases[1] / "checkpoints") == b""  # one rank writes
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(table: Path, tmp_path: Path) -> None:
+    whole = trainer(training_job(tmp_path / "whole", table, epochs=5))
+    whole.run()
+    base = training_job(tmp_path / "cut", table, epochs=5)
+    first = trainer(base)
+    update, calls = first.update, 0
+
+    def stopping(*args: object) -> tuple[float, bool]:
+        nonlocal calls
+        calls += 1
+        first.cluster.stopping = calls == first.steps * 2 + 2  # in the middle of the third epoch
+        return update(*args)  # type: ignore[arg-type]
+
+    first.update = stopping  # type: ignore[method-assign, assignment]
+    assert not first.run()
+    torch.manual_seed(99)  # nothing of this process may matter
+    second = trainer(base)
+    assert (second.progress.epoch, second.progress.step) == (2, 2)
+    assert equal(first.best, second.best)
+    assert second.run()
+    assert equal(weights(whole.model), weights(second.model))
+    assert equal(whole.best, second.best)
+    timeless = [
+        [{k: v for k, v in line.items() if k not in ("seconds", "samples_per_second")} for line in t.progress.history]
+        for t in (whole, second)
+    ]
+    assert timeless[0] == timeless[1]
+
+
+def test_a_checkpoint_that_was_cut_short_is_passed_over(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = training_job(tmp_path / "a", table, epochs=3)
+    trainer(base).run()
+    newest = checkpoint.checkpoints(base / "checkpoints")[-1]
+    newest.write_bytes(newest.read_bytes()[:-100])
+    (base / "checkpoints/.epoch-00009-step-0000000.safetensors.partial").write_bytes(b"cut")
+    assert trainer(base).progress.epoch == 2
+    assert "is damaged" in capsys.readouterr().out
+
+
+def test_a_checkpoint_of_other_settings_is_refused(table: Path, tmp_path: Path) -> None:
+    base = training_job(tmp_path / "a", table, epochs=1)
+    trainer(base).run()
+    (base / "checkpoints").rename(tmp_path / "kept")
+    training_job(base, table, epochs=1, seed=5)
+    (tmp_path / "kept").rename(base / "checkpoints")
+    with pytest.raises(TrainingFailed, match="other settings or other data"):
+        trainer(base)
+
+
+def test_checkpoints_hold_no_pickle_and_are_few(table: Path, tmp_path: Path) -> None:
+    base = training_job(tmp_path / "a", table, epochs=6, checkpoint_every=2)
+    trainer(base).run()
+    names = [path.name for path in sorted((base / "checkpoints").iterdir())]
+    assert names == ["epoch-00004-step-0000000.safetensors", "epoch-00006-step-0000000.safetensors"]
+
+
+def test_a_loss_that_is_no_number_stops_and_names_the_step(table: Path, tmp_path: Path) -> None:
+    mine = trainer(training_job(tmp_path / "a", table, epochs=4, batch_size=50))
+    update = mine.update
+
+    def poisoned(*args: object) -> tuple[float, bool]:
+        if (mine.progress.epoch, mine.progress.step) == (1, 2):
+            with torch.no_grad():
+                next(mine.model.parameters()).fill_(math.nan)
+        return update(*args)  # type: ignore[arg-type]
+
+    mine.update = poisoned  # type: ignore[method-assign, assignment]
+    with pytest.raises(TrainingFailed, match=r"the loss is nan in epoch 2, step 3 of \d"):
+        mine.run()
+
+
+def test_sigterm_writes_a_checkpoint_from_which_training_goes_on(table: Path, tmp_path: Path) -> None:
+    base = training_job(tmp_path / "a", table, epochs=5000, checkpoint_every=5000, batch_size=16)
+    process = start(base, "-m", "training.train")
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    assert first.startswith("epoch=1 "), first
+    process.send_signal(signal.SIGTERM)
+    rest = process.communicate(timeout=20)[0]
+    assert process.returncode == STOPPED, rest
+    assert "the checkpoint is written" in rest
+    assert not (base / "model").exists()
+    assert trainer(base).progress.epoch >= 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "path"),
+    [({"epochs": "many"}, "hyperparameters.epochs"), ({"epohcs": "3"}, "epochs"), ({"recipe": "tabluar"}, "tabular")],
+)
+def test_a_wrong_hyperparameter_is_named(table: Path, tmp_path: Path, settings: dict[str, str], path: str) -> None:
+    with pytest.raises(InvalidConfig, match=path):
+        trainer(training_job(tmp_path / "a", table, **settings))
