@@ -7,7 +7,7 @@ from typing import Any
 from infra.asl import State, choice, expression, invoke, task, transient, wait, when
 from infra.steps.deployment_parts import SAGEMAKER_ERRORS, DeploymentParts, on_failure
 
-POLL_SECONDS = 15
+POLL_SECONDS = 5  # ten events a look: the longest deployment stays within an execution's 25,000
 STAGING, LIVE = "$deployment.staging", "$deployment.endpoint"
 CHANGING = "['Creating', 'Updating', 'SystemUpdating', 'RollingBack']"
 
