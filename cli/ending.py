@@ -84,8 +84,14 @@ def summary(context: Context, document: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def show(context: Context, document: dict[str, Any]) -> None:
-    """Show how a settled run ended."""
+def show(context: Context, document: dict[str, Any], *, hint: bool = True) -> None:
+    """Show how a settled run ended.
+
+    Args:
+        context: where to.
+        document: run.json.
+        hint: whether to say how to see the report.
+    """
     out = context.out
     out.show("", Text.assemble(render.outcome(document["outcome"]), f"  {document['run']}"))
     out.show(*(f"  {reason}" for reason in document["reasons"]))
@@ -93,7 +99,8 @@ def show(context: Context, document: dict[str, Any]) -> None:
         out.show(Text.assemble((f"  {name:<12}", "dim"), value))
     if document["outcome"] in (Outcome.FAILED, Outcome.STOPPED):
         _show_failure(context, document.get("failure") or {})
-    out.show(Text(f"  tandem report {document['run']} --open", style="dim"))
+    if hint:
+        out.show(Text(f"  tandem report {document['run']} --open", style="dim"))
 
 
 def facts(document: dict[str, Any]) -> dict[str, str]:
