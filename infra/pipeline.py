@@ -55,7 +55,7 @@ def story(parts: Parts) -> dict[str, Any]:
             "Gate": evaluate.gate(promote="Register model", keep="Settle run"),
             # A better model is served; if the champion changed meanwhile, it is compared again.
             "Register model": release.register(parts, then="Deploy"),
-            "Deploy": release.deploy(parts, then="Is model deployed?", seconds=DEPLOYMENT_SECONDS),
+            "Deploy": release.deploy(parts, then="Is model deployed?", seconds=DEPLOYMENT_SECONDS + 300),
             "Is model deployed?": release.is_deployed(
                 yes="Settle run", again="Find champion", give_up="Champion keeps changing"
             ),

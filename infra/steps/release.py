@@ -61,5 +61,8 @@ def is_deployed(*, yes: str, again: str, give_up: str) -> State:
 def keeps_changing() -> State:
     """End the execution: other runs of the project are always faster."""
     count = attempts.ATTEMPTS[attempts.EVALUATE]
-    cause = f"The champion changed during each of {count} evaluations. Redrive when the project's other runs are done."
+    cause = (
+        f"The champion changed during each of {count} evaluations, because other runs of the project were faster. "
+        "Submit the upload again when they are done."
+    )
     return {"Type": "Fail", "Error": "ChampionKeepsChanging", "Cause": cause}
