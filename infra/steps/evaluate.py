@@ -23,7 +23,7 @@ def job(parts: Parts, *, then: str) -> State:
         parts,
         program="evaluate",
         inputs=expression(f"$append({code(always)}, $champion = null ? [] : {code(champion)})"),
-        output=parts.artifact(keys.EVALUATE),
+        output=parts.artifact(keys.EVALUATE.rstrip("/")),
         instance="$plan.evaluate.instance",
         volume_gb="$plan.evaluate.volume_gb",
         seconds="$plan.evaluate.max_runtime_seconds",

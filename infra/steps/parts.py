@@ -35,8 +35,12 @@ class Parts:
     gpu_image: str
 
     def artifact(self, path: str) -> str:
-        """Return the expression of the S3 address of ``path`` below the run's prefix."""
-        return expression(f"'s3://{self.artifacts_bucket}/' & $run.prefix & '{path.rstrip('/')}'")
+        """Return the expression of the S3 address of ``path`` below the run's prefix.
+
+        A folder to read keeps its last slash: an S3 prefix without it would
+        match its neighbours too (``upload`` matches ``upload.json``).
+        """
+        return expression(f"'s3://{self.artifacts_bucket}/' & $run.prefix & '{path}'")
 
 
 def job_name(step: str) -> str:

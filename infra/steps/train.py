@@ -118,8 +118,8 @@ def _arguments(parts: Parts, step: str, resources: dict[str, Any], limits: dict[
             _channel("validation", parts.artifact(f"{keys.DATASET}validation/")),
             _channel("schema", parts.artifact(keys.DATASET_SCHEMA)),
         ],
-        "OutputDataConfig": {"S3OutputPath": parts.artifact(keys.TRAIN), "KmsKeyId": parts.key},
-        "CheckpointConfig": {"S3Uri": parts.artifact(keys.CHECKPOINTS)},
+        "OutputDataConfig": {"S3OutputPath": parts.artifact(keys.TRAIN.rstrip("/")), "KmsKeyId": parts.key},
+        "CheckpointConfig": {"S3Uri": parts.artifact(keys.CHECKPOINTS.rstrip("/"))},
         # No VolumeKmsKeyId: types with local NVMe (g4dn, g5, p4d) refuse it; those disks are encrypted in hardware.
         "ResourceConfig": {**resources, "VolumeSizeInGB": "{% $plan.train.volume_gb %}"},
         "StoppingCondition": {"MaxRuntimeInSeconds": "{% $plan.train.max_runtime_seconds %}", **limits},
