@@ -21,11 +21,14 @@ TOOLS = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # this environmen
 def app(cloud: Cloud) -> App:
     """The application, deployed as `tandem deploy` does it."""
     bootstrap(cloud)
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "infra.apply", "--no-wheels"],
         env={**os.environ, **cloud.environment, "PATH": TOOLS},
         cwd=ROOT,
-        check=True,
+        capture_output=True,
+        check=False,
         stdin=subprocess.DEVNULL,
+        text=True,
     )
+    assert done.returncode == 0, done.stdout + done.stderr
     return App(cloud)

@@ -25,16 +25,13 @@ def test_digits_become_a_served_model(app: App) -> None:
 
 
 def test_a_real_table_becomes_a_served_model(app: App) -> None:
-    example = next(path.parent for path in ROOT.glob("examples/*/project.toml") if list(path.parent.glob("*.csv")))
-    project = app.project()
+    example, project = ROOT / "examples/penguins", app.project()
     app.configure(project, (example / "project.toml").read_text())
-    data = next(path for path in example.glob("*.csv") if "held" not in path.name)
-    run = app.settled(app.upload(project, data.name, data.read_bytes()))
+    run = app.settled(app.upload(project, "penguins.csv", (example / "penguins.csv").read_bytes()))
     assert run["outcome"] == Outcome.DEPLOYED, run["reasons"]
     metric, evaluation = run["evaluation"]["metric"], run["evaluation"]
     assert evaluation["metrics"][metric] > evaluation["baseline"][metric]
-    held_out = next(path for path in example.glob("*.csv") if "held" in path.name)
-    assert app.predict(project, held_out.read_bytes(), "text/csv")["predictions"]
+    assert app.predict(project, (example / "held_out.csv").read_bytes(), "text/csv")["predictions"]
 
 
 def test_only_a_better_model_takes_the_champions_place(app: App) -> None:
