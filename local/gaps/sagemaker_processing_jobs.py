@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from local.sagemaker import api
-from local.sagemaker.processing import ProcessingJobs
+from local.sagemaker.processing_api import ProcessingJobs
 
 if TYPE_CHECKING:
     from local.cloud import Cloud

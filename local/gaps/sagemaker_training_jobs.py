@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from local.sagemaker import api
-from local.sagemaker.training import TrainingJobs
+from local.sagemaker.training_api import TrainingJobs
 
 if TYPE_CHECKING:
     from local.cloud import Cloud

@@ -15,8 +15,8 @@ objects      channels, outputs and checkpoints to and from S3;  archives: model.
 telemetry    log streams, metrics by regular expression
 faults       the fault lab: missing capacity, spot interruption, a killed rank
 jobs         what training and processing jobs share
-training     training jobs
-processing   processing jobs
+training     one training job;  training_api: the operations on them
+processing   one processing job;  processing_api: the operations on them
 models       models and endpoint configurations
 servers      one server of a model;  fleets: the servers of an endpoint
 endpoints    create, update with no failed request, roll back, delete

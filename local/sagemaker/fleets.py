@@ -7,7 +7,7 @@ import random
 import shutil
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,9 +92,7 @@ class Fleet:
         try:
             for variant in self.variants:
                 self._start_variant(variant)
-            servers = [(variant, server) for variant in self.variants for server in variant.servers]
-            with ThreadPoolExecutor(max_workers=len(servers)) as pool:
-                list(pool.map(lambda pair: self._wait(*pair), servers))
+            self._wait_for_all()
         except BaseException:
             self.close()
             raise
@@ -122,10 +120,11 @@ class Fleet:
 
     def close(self) -> None:
         """Kill every server."""
-        self._closed = True
-        for variant in self.variants:
-            for server in variant.servers:
-                server.close()
+        with self._lock:
+            self._closed = True
+            servers = [server for variant in self.variants for server in variant.servers]
+        for server in servers:
+            server.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _choose(self, wanted: str | None) -> Variant:
@@ -133,6 +132,17 @@ class Fleet:
             return {variant.name: variant for variant in self.variants}[wanted]
         weights = [variant.weight for variant in self.variants]
         return random.choices(self.variants, weights if any(weights) else None)[0]
+
+    def _wait_for_all(self) -> None:
+        servers = [(variant, server) for variant in self.variants for server in variant.servers]
+        with ThreadPoolExecutor(max_workers=len(servers)) as pool:
+            waits = [pool.submit(self._wait, variant, server) for variant, server in servers]
+            try:
+                for wait in as_completed(waits):
+                    wait.result()
+            except NoFleet:
+                self.close()  # the other servers need not be waited for
+                raise
 
     def _start_variant(self, variant: Variant) -> None:
         definition = self._model(variant.config["ModelName"])
@@ -147,7 +157,11 @@ class Fleet:
                 "can run: serving with a Deep Learning Container is not emulated"
             )
         for number in range(1, variant.config.get("InitialInstanceCount", 1) + 1):
-            variant.servers.append(self._server(variant, number, definition, container).start())
+            server = self._server(variant, number, definition, container)
+            with self._lock:
+                if self._closed:
+                    raise NoFleet("The endpoint was stopped while its servers were started")
+                variant.servers.append(server.start())
 
     def _server(
         self, variant: Variant, number: int, definition: dict[str, Any], container: containers.Container

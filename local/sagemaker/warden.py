@@ -14,6 +14,7 @@ Standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -45,6 +46,7 @@ class Warden:
         signal.signal(signal.SIGTERM, lambda *_: self.signal(signal.SIGKILL, None))
         for host in self.spec["hosts"]:
             self.keepers[_start_keeper(host, self.spec["namespaces"])] = host["name"]
+        _process_control(PR_SET_CHILD_SUBREAPER, 1)  # what a killed keeper leaves behind comes here
         while self.keepers:
             ready, _, _ = select.select([0, wake], [], [])
             if wake in ready:
@@ -52,6 +54,7 @@ class Warden:
                 self.reap()
             if 0 in ready:
                 self.obey(os.read(0, 65536))
+        _end_orphans()
 
     def obey(self, text: bytes) -> None:
         """Do what the cloud says; silence from it means that it is gone."""
@@ -80,7 +83,8 @@ class Warden:
 
 
 def _tell(**event: object) -> None:
-    os.write(1, json.dumps(event).encode() + b"\n")
+    with contextlib.suppress(BrokenPipeError):  # the cloud is gone, and with it whoever wants to know
+        os.write(1, json.dumps(event).encode() + b"\n")
 
 
 def _exit_code(status: int) -> int:

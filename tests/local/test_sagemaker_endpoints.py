@@ -47,8 +47,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(int(body[7:]), b"because " + MODEL.encode())
         if body == b"die":
             os._exit(9)
-        told = {"model": MODEL, "pid": os.getpid(), "bytes": len(body), "isolated": "AWS_ENDPOINT_URL" not in os.environ,
-                "type": self.headers.get("Content-Type"), "accept": self.headers.get("Accept"), "x": os.environ.get("X")}
+        told = {"model": MODEL, "bytes": len(body), "isolated": "AWS_ENDPOINT_URL" not in os.environ,
+                "type": self.headers.get("Content-Type"), "accept": self.headers.get("Accept"),
+                "x": os.environ.get("X")}
         attributes = self.headers.get("X-Amzn-SageMaker-Custom-Attributes", "")
         self.answer(200, json.dumps(told).encode(), Content_Type="application/json",
                     X_Amzn_SageMaker_Custom_Attributes=attributes)
@@ -174,8 +175,7 @@ def invoke(cloud: Cloud, name: str, body: bytes = b"x", **more: Any) -> Any:
 def refused(call: Callable[..., Any], **request: Any) -> dict[str, Any]:
     with pytest.raises(ClientError) as error:
         call(**request)
-    response: dict[str, Any] = error.value.response
-    return response
+    return {**error.value.response}
 
 
 class TestInvocations:

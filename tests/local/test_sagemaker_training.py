@@ -313,11 +313,9 @@ def spot(request: dict[str, Any], *, wait: int) -> dict[str, Any]:
 
 def wait_for_line(cloud: Cloud, name: str, line: str) -> None:
     deadline = time.monotonic() + 20
+    groups = cloud.client("logs").describe_log_groups
     while time.monotonic() < deadline:
-        try:
-            if line in sm.log(cloud, GROUP, name):
-                return
-        except ClientError as error:  # no job has logged anything yet
-            assert error.response["Error"]["Code"] == "ResourceNotFoundException"
+        if groups(logGroupNamePrefix=GROUP)["logGroups"] and line in sm.log(cloud, GROUP, name):
+            return
         time.sleep(0.03)
     raise AssertionError(f"{name} has not said {line!r}")
