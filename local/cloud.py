@@ -71,7 +71,7 @@ class Cloud:
                 self._clients[service] = self._make_client(service)
             return self._clients[service]
 
-    def spawn(self, work: Callable[..., None], *args: Any, name: str) -> None:
+    def spawn(self, work: Callable[..., object], *args: Any, name: str) -> None:
         """Do ``work`` on a thread that does not keep the cloud from stopping; its errors are logged."""
         threading.Thread(target=self._guard, args=(work, *args), name=name, daemon=True).start()
 
@@ -105,11 +105,14 @@ class Cloud:
             aws_access_key_id="laptop", aws_secret_access_key="laptop", region_name=self.region
         )
         config = Config(
-            retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, read_timeout=1000, max_pool_connections=64
+            retries={"total_max_attempts": 1},
+            s3={"addressing_style": "path"},
+            read_timeout=1000,
+            max_pool_connections=64,
         )
         return session.client(service, endpoint_url=self.url, config=config)
 
-    def _guard(self, work: Callable[..., None], *args: Any) -> None:
+    def _guard(self, work: Callable[..., object], *args: Any) -> None:
         try:
             work(*args)
         except Exception:

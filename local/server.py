@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -39,13 +40,20 @@ class Server:
         """The port that is served."""
         if self._server is None:
             raise RuntimeError("the laptop cloud's server was not started")
-        return int(self._server.server_port)
+        return int(self._server.server_address[1])
 
     def start(self) -> None:
         """Bind and serve on a thread of its own; raise OSError when the port is taken."""
-        self._server = make_server(
-            "127.0.0.1", self._asked, Application(), threaded=True, request_handler=_QuietHandler
-        )
+        # Bound here, because werkzeug ends the whole program when the port is taken.
+        with socket.create_server(("127.0.0.1", self._asked), backlog=128) as listener:
+            self._server = make_server(
+                "127.0.0.1",
+                self._asked,
+                Application(),
+                threaded=True,
+                request_handler=_QuietHandler,
+                fd=listener.fileno(),
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, name="aws-endpoint", daemon=True)
         self._thread.start()
 
@@ -64,11 +72,22 @@ class _QuietHandler(MotoRequestHandler):
         """Say nothing: what matters is in the logs of functions and jobs."""
 
 
+class _Dispatcher(DomainDispatcherApplication):
+    """moto's dispatcher, which says when it knows no such service."""
+
+    def get_backend_for_host(self, host: str | None) -> Any:
+        """Return the service that answers ``host``."""
+        backend = super().get_backend_for_host(host)
+        if backend is None and host is not None:
+            raise NotImplementedError("no such service")
+        return backend
+
+
 class Application:
     """moto's dispatcher, with errors made readable."""
 
     def __init__(self) -> None:
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto = _Dispatcher(create_backend_app)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (WSGI)."""
@@ -76,13 +95,14 @@ class Application:
         try:
             body = b"".join(self._moto(environ, lambda *args: answered.append(args)))
         except NotImplementedError as error:
-            return _refuse(environ, start_response, 501, "NotImplemented", f"{_what(environ)}: {error}")
+            return _not_emulated(environ, start_response, str(error))
         except Exception as error:
             log.exception("moto failed: %s", _what(environ))
-            return _refuse(environ, start_response, 500, "InternalFailure", f"{_what(environ)}: {error!r}")
+            text = f"the laptop cloud failed: {_what(environ)}: {error!r}"
+            return _answer(environ, start_response, 500, "InternalFailure", text)
         status, headers, *_ = answered[-1]
         if status.startswith("404") and body.lower().startswith(b"<!doctype html"):
-            return _refuse(environ, start_response, 501, "NotImplemented", f"{_what(environ)}: no such path")
+            return _not_emulated(environ, start_response, "no such path")
         start_response(status, headers)
         return [body]
 
@@ -97,13 +117,18 @@ def _what(environ: dict[str, Any]) -> str:
     """The operation in words: service and target, or method and path."""
     target = environ.get("HTTP_X_AMZ_TARGET", "").split(".")[-1]
     operation = target or f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
-    return f"not emulated by the laptop cloud: {_service(environ) or 'unsigned'} {operation}"
+    return f"{_service(environ) or 'unsigned'} {operation}"
 
 
-def _refuse(
+def _not_emulated(environ: dict[str, Any], start_response: StartResponse, reason: str) -> list[bytes]:
+    text = f"not emulated by the laptop cloud: {_what(environ)}: {reason}"
+    log.error("%s", text)
+    return _answer(environ, start_response, 501, "NotImplemented", text)
+
+
+def _answer(
     environ: dict[str, Any], start_response: StartResponse, status: int, code: str, message: str
 ) -> list[bytes]:
-    log.error("%s", message)
     kind = environ.get("CONTENT_TYPE", "")
     if kind.startswith("application/x-www-form-urlencoded"):
         error = f"<Error><Type>Receiver</Type><Code>{code}</Code><Message>{escape(message)}</Message></Error>"

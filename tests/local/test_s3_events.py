@@ -107,11 +107,23 @@ def test_aws_managed_policies_can_be_attached_but_not_invented_ones(cloud: Cloud
         iam.attach_role_policy(RoleName=name, PolicyArn="arn:aws:iam::aws:policy/AllOfIt")
 
 
+def test_a_bucket_says_that_its_events_go_to_eventbridge(cloud: Cloud, bucket: str) -> None:
+    s3, (_, arn) = cloud.client("s3"), queue(cloud)
+    config: dict[str, Any] = {"QueueArn": arn, "Events": ["s3:ObjectCreated:*"]}
+    config["Filter"] = {"Key": {"FilterRules": [{"Name": "prefix", "Value": "in/"}]}}
+    both = {"EventBridgeConfiguration": {}, "QueueConfigurations": [config]}
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=both)
+    found = s3.get_bucket_notification_configuration(Bucket=bucket)
+    assert found["EventBridgeConfiguration"] == {}
+    assert found["QueueConfigurations"][0]["Filter"]["Key"]["FilterRules"][0]["Value"] == "in/"
+
+
 def test_moto_itself_writes_other_details(vanilla: Any) -> None:
     s3, sqs, events = (vanilla.client(service) for service in ("s3", "sqs", "events"))
     s3.create_bucket(Bucket="bkt")
     s3.put_bucket_notification_configuration(Bucket="bkt", NotificationConfiguration={"EventBridgeConfiguration": {}})
     url = sqs.create_queue(QueueName="q")["QueueUrl"]
+    assert "EventBridgeConfiguration" not in s3.get_bucket_notification_configuration(Bucket="bkt")
     events.put_rule(Name="s3", EventPattern='{"source": ["aws.s3"]}')
     events.put_targets(Rule="s3", Targets=[{"Id": "1", "Arn": "arn:aws:sqs:us-east-1:123456789012:q"}])
     s3.put_object(Bucket="bkt", Key="k", Body=b"x")
