@@ -60,7 +60,7 @@ def bill_training(job: Described) -> Job:
     hosts = resources.get("SelectedInstanceCount") or resources.get("InstanceCount") or 1
     seconds = job.get("BillableTimeInSeconds")
     if seconds is None:  # a job that was stopped, or is not finished
-        seconds = _seconds(job.get("TrainingStartTime"), job.get("TrainingEndTime"))
+        seconds = _seconds(job.get("TrainingStartTime") or _began(job), job.get("TrainingEndTime"))
     return Job(
         name=job["TrainingJobName"],
         kind="training",
@@ -72,6 +72,12 @@ def bill_training(job: Described) -> Job:
         usd=_usd(load_prices().training, instance, hosts, seconds),
         failure=job.get("FailureReason") or "",
     )
+
+
+def _began(job: Described) -> datetime | None:
+    """Return when a job that has no end yet got its machines."""
+    steps = job.get("SecondaryStatusTransitions") or []
+    return next((step["StartTime"] for step in steps if step["Status"] in ("Downloading", "Training")), None)
 
 
 def bill_processing(job: Described) -> Job:
@@ -137,17 +143,27 @@ def _from_log(job: Described) -> Iterator[dict[str, float]]:
 
 def log(group: str, job: str) -> list[str]:
     """Return a job's log over all hosts, in order of time; empty when it wrote none."""
-    pages = client("logs").get_paginator("filter_log_events")
+    streams = _streams(group, job)
+    if not streams:
+        return []
+    pages = client("logs").get_paginator("filter_log_events").paginate(logGroupName=group, logStreamNames=streams)
     found: list[str] = []
+    for page in pages:
+        found += [event["message"].rstrip("\n") for event in page["events"]]
+        if len(found) >= MAX_LOG_EVENTS:
+            break
+    return found
+
+
+def _streams(group: str, job: str) -> list[str]:
+    """Return the log streams of a job's hosts, at most as many as one call can read."""
     try:
-        for page in pages.paginate(logGroupName=group, logStreamNamePrefix=f"{job}/"):
-            found += [event["message"].rstrip("\n") for event in page["events"]]
-            if len(found) >= MAX_LOG_EVENTS:
-                break
+        answer = client("logs").describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job}/", limit=50)
     except ClientError as error:
         if error_code(error) != "ResourceNotFoundException":
             raise
-    return found
+        return []
+    return [stream["logStreamName"] for stream in answer["logStreams"]]
 
 
 def failure_log(described_training: list[Described], described_processing: list[Described]) -> str:

@@ -118,6 +118,7 @@ def _width(value: float, low: float, high: float) -> str:
 
 
 CELLS = 400.0
+MAX_CELL = 56.0
 MAX_NUMBERED = 14
 MAX_NAMED = 40
 
@@ -130,7 +131,7 @@ def confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]], title: str
     """
     n = len(matrix)
     named = n <= MAX_NAMED
-    cell = min(CELLS / n, 44.0)
+    cell = min(CELLS / n, MAX_CELL)
     longest = max(len(words.shorten(label, 14)) for label in labels) if named else 0
     font = min(12.0, cell * 0.8)
     left, top = 30 + longest * font * 0.6, 30 + (longest * font * 0.6 if longest > 2 else font)
@@ -143,7 +144,9 @@ def confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]], title: str
     parts.append(
         el("text", "true class", x=13, y=top + side / 2, text_anchor="middle", transform=place, class_="label")
     )
-    body = svg(left + side + 4, top + side + 4, title, parts, class_="chart matrix")
+    width, height = left + side + 4, top + side + 4
+    # Few classes make a small drawing: it may grow, but not to poster size.
+    body = el("div", svg(width, height, title, parts, class_="chart matrix"), style=f"max-width:{width * 1.2:.0f}px")
     return el("figure", el("figcaption", title, el("span", "rows", class_="unit")), body)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -90,7 +91,8 @@ def _serving(run: Run, evaluation: EvaluationReport | None) -> Markup | None:
     if not (deploy and chosen):
         return None
     if deploy["target"] == "serverless":
-        seconds, memory = chosen.latency_ms.get("p50", 0.0) / 1000, deploy["memory_mb"] / 1024
+        # Billed by the millisecond.
+        seconds, memory = math.ceil(chosen.latency_ms.get("p50", 0.0)) / 1000, deploy["memory_mb"] / 1024
         million = words.usd(1e6 * seconds * memory * load_prices().serverless_gb_second)
         text = f"Serving costs nothing when idle, and about {million} for a million rows asked one by one"
         return el("p", f"{text} ({memory:g} GB for the median latency; requests and data come on top).", class_="note")

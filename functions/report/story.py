@@ -114,7 +114,8 @@ def failure(run: Run) -> Markup:
     where = el("p", "In state ", el("strong", broken.state), ": ", code(broken.error)) if broken.state else None
     cause = el("pre", broken.cause) if broken.cause else None
     log = folded("End of the job's log", el("pre", broken.log), open_=not broken.cause) if broken.log else None
-    return section("What went wrong", where or el("p", code(broken.error)), cause, log)
+    title = "What went wrong" if run.outcome == Outcome.FAILED else "Where it was stopped"
+    return section(title, where or el("p", code(broken.error)), cause, log)
 
 
 def verdict(evaluation: EvaluationReport | None) -> Markup:

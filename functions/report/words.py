@@ -48,7 +48,7 @@ def metric(value: float | None) -> str:
     if value is None:
         return NOTHING
     if value == 0 or 1e-3 <= abs(value) < 1e4:
-        return f"{value:.4g}" if abs(value) >= 1 else f"{value:.4f}"
+        return f"{value:.4f}" if abs(value) < 10 else f"{value:.4g}"
     return f"{value:.3g}"
 
 

@@ -201,6 +201,10 @@ def test_a_failed_run_shows_the_end_of_its_traceback(world: World, sagemaker: Fa
     logs.create_log_stream(logGroupName=jobs.TRAINING_LOGS, logStreamName=stream)
     now = int(datetime.now(UTC).timestamp() * 1000)
     lines = ["starting", "epoch=1 train_loss=0.5 validation_loss=0.6", *examples.TRACEBACK.splitlines()]
+    other = f"{job}0/algo-1-1"
+    logs.create_log_stream(logGroupName=jobs.TRAINING_LOGS, logStreamName=other)
+    strange = [{"timestamp": now, "message": "epoch=7 train_loss=9.0"}]
+    logs.put_log_events(logGroupName=jobs.TRAINING_LOGS, logStreamName=other, logEvents=strange)
     events = [{"timestamp": now + i, "message": line} for i, line in enumerate(lines)]
     logs.put_log_events(logGroupName=jobs.TRAINING_LOGS, logStreamName=stream, logEvents=events)
     assert bad(execution)["settled"]
@@ -296,6 +300,14 @@ def test_a_job_that_never_started_costs_nothing() -> None:
     job = training_job("j", TrainingJobStatus="Failed")
     del job["BillableTimeInSeconds"]
     assert jobs.bill_training(job).usd == 0.0
+
+
+def test_a_job_that_is_being_stopped_is_billed_so_far() -> None:
+    began = datetime.now(UTC) - timedelta(seconds=100)
+    steps = [{"Status": "Starting", "StartTime": began - timedelta(60)}, {"Status": "Training", "StartTime": began}]
+    job = training_job("j", TrainingJobStatus="Stopping", SecondaryStatusTransitions=steps)
+    del job["BillableTimeInSeconds"]
+    assert jobs.bill_training(job).billable_seconds == pytest.approx(100, abs=2)
 
 
 def at(seconds: float, kind: str, **details: Any) -> dict[str, Any]:
