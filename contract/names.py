@@ -20,6 +20,9 @@ SERVING_IMAGE_TAG = "TANDEM_SERVING_IMAGE_TAG"  # hash of the serving image's so
 CHAMPION_PACKAGE = "TANDEM_CHAMPION_PACKAGE"  # its model package's ARN
 CHAMPION_VERSION = "TANDEM_CHAMPION_VERSION"  # its number
 
+# Environment variable of the inference server.
+SERVING_HOST = "TANDEM_SERVING_HOST"  # address that it listens on; every address of the container by default
+
 # The SageMaker container contract. SAGEMAKER_BASE_DIR is the sagemaker-training toolkit's own variable.
 BASE_DIR = "SAGEMAKER_BASE_DIR"
 DEFAULT_BASE_DIR = "/opt/ml"

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract.errors import InvalidConfig
-from contract.names import BASE_DIR, DEFAULT_BASE_DIR
+from contract.names import BASE_DIR, DEFAULT_BASE_DIR, SERVING_HOST
 
 PORTS = ("SAGEMAKER_BIND_TO_PORT", "PORT")  # the first that is set wins
-HOST = "TANDEM_SERVING_HOST"
 MAX_PAYLOAD = "SAGEMAKER_MAX_PAYLOAD_IN_MB"
 DEFAULT_PORT = 8080
 DEFAULT_MAX_PAYLOAD_MB = 6  # what InvokeEndpoint lets through
@@ -42,7 +41,7 @@ class Settings:
         megabytes = _integer(environment, (MAX_PAYLOAD,), DEFAULT_MAX_PAYLOAD_MB, maximum=1_048_576)
         return cls(
             model_folder=Path(environment.get(BASE_DIR) or DEFAULT_BASE_DIR) / "model",
-            host=environment.get(HOST) or "0.0.0.0",
+            host=environment.get(SERVING_HOST) or "0.0.0.0",
             port=_integer(environment, PORTS, DEFAULT_PORT, maximum=65535),
             max_body=megabytes * 2**20 or float("inf"),
             threads=_cores(),

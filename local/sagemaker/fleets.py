@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from contract import names
 from local.sagemaker import containers
 from local.sagemaker.archives import BadArchive, unpack
 from local.sagemaker.machines import Host
@@ -197,6 +198,7 @@ class Fleet:
             "SAGEMAKER_BASE_DIR": str(folder / "ml"),
             "SAGEMAKER_BIND_TO_PORT": str(port),
             "PORT": str(port),
+            names.SERVING_HOST: "127.0.0.1",  # a laptop's endpoints are nobody else's
             "SAGEMAKER_REGION": region,
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
