@@ -28,20 +28,21 @@ class Laptop:
 
 
 @contextmanager
-def running(root: Path, *, port: int, keep: bool = False) -> Iterator[Laptop]:
+def running(root: Path, *, port: int, keep: bool = False, clock_scale: float = 1.0) -> Iterator[Laptop]:
     """Start a bootstrapped laptop cloud, and stop it and all it started at the end.
 
     Args:
         root: folder for its files; made if missing.
         port: TCP port; 0 takes a free one.
         keep: leave it up when the block ends well.
+        clock_scale: laptop seconds for each second of a wait that a definition asks for.
 
     Raises:
         CommandError: when it does not start.
     """
     root.mkdir(parents=True, exist_ok=True)
     log = root / "laptop-cloud.txt"
-    arguments = ["--bootstrap", "--port", str(port), "--root", str(root.resolve())]
+    arguments = ["--bootstrap", "--port", str(port), "--root", str(root.resolve()), "--clock-scale", str(clock_scale)]
     if not keep:
         arguments.append("--with-parent")
     child = Child("local", *arguments, log=log, leash=not keep)

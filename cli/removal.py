@@ -24,6 +24,8 @@ class Item:
 RETAINED = ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::KMS::Key")
 """Types whose resources may outlive their stack, because they hold data (or the key to it)."""
 
+PATIENCE = {"Delay": 2, "MaxAttempts": 1800}  # an hour
+
 _LISTINGS = (
     # kind, operation, key of the items, key of the name, key of the ARN
     ("endpoint", "list_endpoints", "Endpoints", "EndpointName", "EndpointArn"),
@@ -103,7 +105,7 @@ def _stop(account: Account, item: Item) -> None:
 def _delete_endpoint(account: Account, item: Item) -> None:
     sagemaker = account.client("sagemaker")
     sagemaker.delete_endpoint(EndpointName=item.name)
-    sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=item.name, WaiterConfig={"Delay": 5, "MaxAttempts": 120})
+    sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=item.name, WaiterConfig=PATIENCE)
 
 
 def _delete_bucket(account: Account, item: Item) -> None:
@@ -119,7 +121,7 @@ def _delete_bucket(account: Account, item: Item) -> None:
 def _delete_stack(account: Account, item: Item) -> None:
     cloudformation = account.client("cloudformation")
     cloudformation.delete_stack(StackName=item.name)
-    cloudformation.get_waiter("stack_delete_complete").wait(StackName=item.arn or item.name)
+    cloudformation.get_waiter("stack_delete_complete").wait(StackName=item.arn or item.name, WaiterConfig=PATIENCE)
 
 
 def _call(service: str, operation: str, argument: str) -> Callable[[Account, Item], None]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,21 +38,38 @@ def demo(
     """Start the laptop cloud, deploy into it, upload 1,797 scanned digits, and follow them to a served model."""
     end_on_signals()
     started = time.monotonic()
-    folder = root or Path(tempfile.mkdtemp(prefix="tandem-demo-"))
-    context.out.say("Starting the laptop cloud")
-    with laptop.running(folder, port=0, keep=keep) as cloud:
-        laptop.use(cloud.environment)
-        context = Context(Options(json=context.options.json))  # --profile and --region are for real accounts
-        _deploy(context, folder)
-        document = _run(context)
-        result = _result(context, document, reports, started)
-    if root is None and not keep:
-        shutil.rmtree(folder, ignore_errors=True)
+    with _folder(context, root, keep) as folder:
+        context.out.say("Starting the laptop cloud")
+        with laptop.running(folder, port=0, keep=keep) as cloud:
+            laptop.use(cloud.environment)
+            context = Context(Options(json=context.options.json))  # --profile and --region are for real accounts
+            _deploy(context, folder)
+            document = _run(context)
+            result = _result(context, document, reports, started)
     _show(context, result, document)
     if keep:
         _tell_how_to_go_on(context, cloud)
     context.out.document(result)
     return _exit_code(context, result)
+
+
+@contextmanager
+def _folder(context: Context, root: Path | None, keep: bool) -> Iterator[Path]:
+    """Give the laptop cloud's folder; a temporary one is removed, unless it stays up or its logs are needed."""
+    folder = root or Path(tempfile.mkdtemp(prefix="tandem-demo-"))
+    needed = keep or root is not None
+    try:
+        yield folder
+    except KeyboardInterrupt:
+        needed = root is not None
+        raise
+    except Exception:
+        needed = True
+        context.out.say(f"The logs are in {folder}.")
+        raise
+    finally:
+        if not needed:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _deploy(context: Context, folder: Path) -> None:

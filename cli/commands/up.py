@@ -17,17 +17,21 @@ def up(
     context: Context,
     port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 takes a free one.")] = PORT,
     root: Annotated[Path, typer.Option(help="Folder for its files.")] = Path(".tandem"),
+    clock_scale: Annotated[
+        float,
+        typer.Option(min=0.001, max=1.0, help="Laptop seconds for each second of a wait or a retry."),
+    ] = 1.0,
 ) -> None:
     """Start the laptop cloud; Ctrl-C stops it and everything that it started."""
     end_on_signals()
     try:
-        _serve(context, port, root)
+        _serve(context, port, root, clock_scale)
     except KeyboardInterrupt:
         context.out.say("Stopped.")
 
 
-def _serve(context: Context, port: int, root: Path) -> None:
-    with laptop.running(root, port=port) as cloud:
+def _serve(context: Context, port: int, root: Path, clock_scale: float) -> None:
+    with laptop.running(root, port=port, clock_scale=clock_scale) as cloud:
         context.out.document(
             {"endpoint_url": cloud.endpoint_url, "environment": cloud.environment, "log": str(cloud.log)}
         )

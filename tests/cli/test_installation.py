@@ -1,0 +1,154 @@
+"""The command line from an empty laptop cloud to its end, each command as a program."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cli import laptop
+from cli.errors import Exit
+from contract.run import Outcome
+from tests.cli.conftest import Answer
+from tests.e2e.data import table, table_toml
+
+Tandem = Callable[..., Answer]
+PROJECT = "acme/risks"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that the commands run in."""
+    return tmp_path_factory.mktemp("person")
+
+
+@pytest.fixture(scope="module")
+def tandem(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tandem]:
+    """Call `tandem` against a laptop cloud of its own, in which it is deployed."""
+    with laptop.running(tmp_path_factory.mktemp("laptop"), port=0, clock_scale=0.02) as cloud:
+
+        def call(*arguments: object) -> Answer:
+            done = subprocess.run(
+                [sys.executable, "-m", "cli", *map(str, arguments)],
+                env={**os.environ, **cloud.environment, "PYTHONPATH": str(Path(__file__).parents[2])},
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            return Answer(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+        before = call("runs")
+        assert before.code == Exit.UNREACHABLE
+        assert "tandem deploy" in before.stderr
+        deployed = call("deploy", "--no-wheels", "--json")
+        assert deployed.code == Exit.GOOD, deployed.stderr
+        assert deployed.document["data_bucket"]
+        yield call
+
+
+@pytest.fixture(scope="module")
+def first(tandem: Tandem, folder: Path) -> Answer:
+    """Submit a table that becomes version 1."""
+    return _submit(tandem, folder, table_toml(epochs=1, learning_rate=0.01))
+
+
+@pytest.fixture(scope="module")
+def second(tandem: Tandem, folder: Path, first: Answer) -> Answer:
+    """Submit the same table to a project that learns longer, which becomes version 2."""
+    return _submit(tandem, folder, table_toml())
+
+
+def _submit(tandem: Tandem, folder: Path, toml: str) -> Answer:
+    (folder / "rows.csv").write_bytes(table(seed=1))
+    (folder / "project.toml").write_text(toml)
+    return tandem("submit", "rows.csv", "--project", PROJECT, "--json")
+
+
+def test_an_upload_becomes_a_served_model(first: Answer) -> None:
+    assert first.code == Exit.GOOD, first.stdout + first.stderr
+    assert first.document["outcome"] == Outcome.DEPLOYED
+    assert first.document["usd"] > 0
+    for state in ("Accept request", "Train on", "Evaluate", "Take lease", "Settle run"):
+        assert state in first.stderr  # the way there, for people
+
+
+def test_doctor_finds_everything(tandem: Tandem) -> None:
+    answer = tandem("doctor", "--json")
+    assert [check["status"] for check in answer.document["account"]] == ["good"] * 4, answer.stdout
+
+
+def test_the_model_answers(tandem: Tandem, folder: Path, first: Answer) -> None:
+    header, row, *_ = table(seed=2).decode().splitlines()
+    (folder / "one.csv").write_text(f"{header}\n{row}\n")
+    answer = tandem("predict", PROJECT, "one.csv", "--json")
+    assert answer.code == Exit.GOOD, answer.stderr
+    assert len(answer.document["predictions"]) == 1
+    (folder / "bad.json").write_text("{")
+    refused = tandem("predict", PROJECT, "bad.json")
+    assert refused.code == Exit.REFUSED
+    assert "JSON" in refused.stderr
+
+
+def test_a_run_is_listed_watched_logged_and_reported(tandem: Tandem, folder: Path, first: Answer) -> None:
+    run = first.document["run"]
+    assert run in tandem("runs").stdout
+    assert run in [row["run"] for row in tandem("runs", PROJECT, "--json").document]
+    watched = tandem("watch", run)
+    assert watched.code == Exit.GOOD
+    assert "DEPLOYED" in watched.stdout
+    assert "epoch=1" in tandem("logs", run, "Train on demand").stdout
+    wrong = tandem("logs", run, "Trian on demand")
+    assert wrong.code == Exit.NOT_FOUND
+    assert "Did you mean 'Train on demand'?" in wrong.stderr
+    assert tandem("report", run, "-o", "r.html").code == Exit.GOOD
+    assert (folder / "r.html").read_text().lstrip().lower().startswith("<!doctype html")
+
+
+def test_an_earlier_version_is_put_back(tandem: Tandem, second: Answer) -> None:
+    assert second.document["outcome"] == Outcome.DEPLOYED, second.document["reasons"]
+    listed = tandem("models", PROJECT, "--json").document
+    assert [(model["version"], model["champion"]) for model in listed] == [(2, True), (1, False)]
+    back = tandem("rollback", PROJECT, 1)
+    assert back.code == Exit.GOOD, back.stderr
+    assert "Check golden samples" in back.stdout
+    listed = tandem("models", PROJECT, "--json").document
+    assert [(model["version"], model["champion"]) for model in listed] == [(2, False), (1, True)]
+    again = tandem("rollback", PROJECT, 1, "--json")
+    assert again.document["changed"] is False
+    assert tandem("rollback", PROJECT, 9).code == Exit.NOT_FOUND
+
+
+def test_a_rejected_upload_ends_with_its_reasons(tandem: Tandem, folder: Path) -> None:
+    with zipfile.ZipFile(folder / "notes.zip", "w") as archive:
+        archive.writestr("a/readme.png", "no image")
+    (folder / "image.toml").write_text('recipe = "image"\n')
+    answer = tandem("submit", "notes.zip", "--project", "acme/notes", "--config", "image.toml")
+    assert answer.code == Exit.REFUSED
+    assert "REJECTED" in answer.stdout
+    assert "expected PNG" in answer.stdout
+
+
+def test_an_unknown_run_is_not_found(tandem: Tandem) -> None:
+    for command in ("watch", "logs", "report"):
+        answer = tandem(command, "nothing")
+        assert answer.code == Exit.NOT_FOUND
+        assert "tandem runs" in answer.stderr
+
+
+def test_z_destroy_removes_everything(tandem: Tandem, first: Answer) -> None:
+    asked = tandem("destroy")
+    assert asked.code == Exit.USAGE
+    assert "--yes" in asked.stderr
+    gone = tandem("destroy", "--yes", "--delete-data", "--json")
+    assert gone.code == Exit.GOOD, gone.stdout + gone.stderr
+    kinds = [item["kind"] for item in gone.document["removed"]]
+    assert {"endpoint", "endpoint configuration", "model", "model package", "stack", "AWS::S3::Bucket"} <= set(kinds)
+    assert tandem("runs").code == Exit.UNREACHABLE
+    assert tandem("destroy", "--yes").code == Exit.UNREACHABLE
