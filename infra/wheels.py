@@ -61,7 +61,7 @@ class PrepareLayer(lambda_.LayerVersion):
 class Download:
     """``pip download`` into the asset."""
 
-    def try_bundle(self, output_dir: str, *_options: object) -> bool:
+    def try_bundle(self, output_dir: str, *_image: object, **_options: object) -> bool:
         """Fill ``output_dir``; CDK's interface."""
         pins = FOLDER / CONTAINER_PINS
         pip("download", *_platforms(CONTAINER), "--dest", output_dir, "--requirement", str(pins))
@@ -73,7 +73,7 @@ class Download:
 class Install:
     """``pip install`` into the asset's folder ``python/``, which Lambda puts on the path."""
 
-    def try_bundle(self, output_dir: str, *_options: object) -> bool:
+    def try_bundle(self, output_dir: str, *_image: object, **_options: object) -> bool:
         """Fill ``output_dir``; CDK's interface."""
         pins = FOLDER / LAYER_PINS
         pip(

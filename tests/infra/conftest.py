@@ -1,0 +1,103 @@
+"""The synthesised stacks: CDK starts Node, so once for all tests."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract import names
+from infra import deployment, pipeline
+from infra.steps.deployment_parts import DeploymentParts
+from infra.steps.parts import Parts
+
+
+@dataclasses.dataclass(frozen=True)
+class Assembly:
+    """A cloud assembly on disk."""
+
+    folder: Path
+
+    def template(self, stack: str) -> dict[str, Any]:
+        return json.loads((self.folder / f"{stack}.template.json").read_text())
+
+    def resources(self, kind: str, *stacks: str) -> Iterator[dict[str, Any]]:
+        """Yield the properties of every resource of a type, in all stacks or in some."""
+        for stack in stacks or names.STACKS:
+            for resource in self.template(stack)["Resources"].values():
+                if resource["Type"] == kind:
+                    yield resource.get("Properties", {})
+
+    def one(self, kind: str, *stacks: str) -> dict[str, Any]:
+        (found,) = self.resources(kind, *stacks)
+        return found
+
+    def findings(self) -> list[tuple[str, str]]:
+        """Return cdk-nag's findings: rule and construct."""
+        report = json.loads((self.folder / "validation-report.json").read_text())
+        assert [plugin["pluginName"] for plugin in report["pluginReports"]] == ["AwsSolutions"]
+        return [
+            (violation["ruleName"], construct["constructPath"])
+            for plugin in report["pluginReports"]
+            for violation in plugin["violations"]
+            for construct in violation["violatingConstructs"]
+        ]
+
+
+@pytest.fixture(scope="session")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    """The app, synthesised without wheels and looked at by cdk-nag."""
+    from aws_cdk import Validations
+    from cdk_nag import AwsSolutionsChecks
+
+    from infra.app import build
+
+    folder = tmp_path_factory.mktemp("assembly")
+    app = build(outdir=str(folder), context={"aws:cdk:bundling-stacks": []})
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    try:
+        app.synth()
+    except RuntimeError as error:  # findings fail the synthesis; the test of findings shows them
+        if "ValidationFailed" not in str(error):
+            raise
+    return Assembly(folder)
+
+
+def _named(cls: type) -> Any:
+    return cls(**{field.name: f"<{field.name}>" for field in dataclasses.fields(cls)})
+
+
+@pytest.fixture(scope="session")
+def parts() -> Parts:
+    return dataclasses.replace(
+        _named(Parts),
+        job_role="arn:aws:iam::123456789012:role/jobs",
+        data_bucket="data-bucket",
+        artifacts_bucket="artifacts-bucket",
+        code="s3://assets-bucket/code.gz",
+        wheels="s3://assets-bucket/wheels.zip",
+        key="arn:aws:kms:us-east-1:123456789012:key/1",
+        cpu_image="registry/pytorch:cpu",
+        gpu_image="registry/pytorch:gpu",
+        deployment="arn:aws:states:us-east-1:123456789012:stateMachine:deployment",
+        ledger="ledger-table",
+    )
+
+
+@pytest.fixture(scope="session")
+def run_states(parts: Parts) -> dict[str, dict[str, Any]]:
+    """The pipeline's states."""
+    return pipeline.story(parts)["States"]
+
+
+@pytest.fixture(scope="session")
+def deployment_states() -> dict[str, dict[str, Any]]:
+    """The deployment's states."""
+    parts = dataclasses.replace(
+        _named(DeploymentParts), model_role="arn:aws:iam::123456789012:role/model", ledger="ledger-table"
+    )
+    return deployment.story(parts)["States"]

@@ -1,0 +1,317 @@
+"""What the states ask AWS for: every expression evaluated, every field checked against AWS's own models."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.validate import ParamValidator
+
+from contract import keys, names
+from contract.request import Upload, build_request
+from local.stepfunctions.jsonata import fill
+
+States = dict[str, dict[str, Any]]
+CONTEXT = {
+    "Execution": {"Id": "arn:execution", "Name": "e", "StartTime": "2026", "RedriveCount": 0},
+    "State": {"RetryCount": 2},
+}
+OPERATIONS = {
+    "sagemaker:createTrainingJob.sync": ("sagemaker", "CreateTrainingJob"),
+    "sagemaker:createProcessingJob.sync": ("sagemaker", "CreateProcessingJob"),
+    "aws-sdk:sagemaker:createModel": ("sagemaker", "CreateModel"),
+    "aws-sdk:sagemaker:createEndpointConfig": ("sagemaker", "CreateEndpointConfig"),
+    "aws-sdk:sagemaker:createEndpoint": ("sagemaker", "CreateEndpoint"),
+    "aws-sdk:sagemaker:updateEndpoint": ("sagemaker", "UpdateEndpoint"),
+    "aws-sdk:sagemaker:deleteEndpoint": ("sagemaker", "DeleteEndpoint"),
+    "aws-sdk:sagemaker:describeEndpoint": ("sagemaker", "DescribeEndpoint"),
+    "aws-sdk:s3:getObject": ("s3", "GetObject"),
+    "aws-sdk:s3:headObject": ("s3", "HeadObject"),
+    "aws-sdk:ecr:describeImages": ("ecr", "DescribeImages"),
+    "dynamodb:getItem": ("dynamodb", "GetItem"),
+    "dynamodb:putItem": ("dynamodb", "PutItem"),
+    "dynamodb:updateItem": ("dynamodb", "UpdateItem"),
+    "dynamodb:deleteItem": ("dynamodb", "DeleteItem"),
+    "lambda:invoke": ("lambda", "Invoke"),
+}
+
+
+def evaluate(template: Any, variables: dict[str, Any]) -> Any:
+    """Do what Step Functions does with a template: strings in brackets are JSONata, all else is literal."""
+    return fill(template, "test", variables)
+
+
+@pytest.fixture
+def variables() -> dict[str, Any]:
+    """The variables of a run on its way, with everything that makes expressions fail: quotes, unicode, one item."""
+    upload = Upload(bucket="data-bucket", key="acme/tab/inbox/a.csv", version_id="v1", bytes=3_000_000_000, files=1)
+    train = {"hosts": 2, "epochs": 3, "fallback_instances": ["ml.m5.xlarge"]}
+    request = build_request(
+        run="tab-0123456789",
+        console={"tenant": "acme", "project": "tab", "train": train, "prepare": {"target": 'the "y" \u2014 ü'}},
+        project_toml={},
+        upload=upload,
+    )
+    plan = {
+        "train": {
+            "instance": "ml.g5.xlarge", "ladder": ["ml.g5.xlarge", "ml.m5.xlarge"], "hosts": 2, "spot": True,
+            "volume_gb": 40, "max_runtime_seconds": 3600, "max_wait_seconds": 5400,
+        },
+        "evaluate": {"instance": "ml.m5.xlarge", "volume_gb": 30, "max_runtime_seconds": 1800},
+    }  # fmt: skip
+    deployment = {
+        "repository": "images", "image_tag": "0" * 16, "image_uri": "registry/images:0", "model_name": "acme--tab--v1",
+        "config_name": "acme--tab--v1", "model_data_url": "s3://artifacts-bucket/m.tar.gz",
+        "endpoint": "acme--tab--serverless", "staging": "acme--tab--staging",
+        "tags": names.tags("acme", "tab", "r"), "target": "serverless", "version": 1,
+        "previous_config": "acme--tab--v0", "champion": "", "run": "r", "golden_uri": "s3://artifacts-bucket/golden.json",
+        "variant": {"VariantName": "AllTraffic", "ModelName": "acme--tab--v1"},
+    }  # fmt: skip
+    return {
+        "states": {"context": CONTEXT, "input": {"tenant": "acme", "project": "tab"}},
+        "run": request.to_dict(),
+        "plan": plan,
+        "training": {"name": "t", "image": "i", "model": f"s3://artifacts-bucket/{request.prefix}train/t/model.tar.gz"},
+        "champion": None,
+        "evaluations": 1,
+        "dataset": {},
+        "evaluation": {},
+        "package": {"package_arn": "arn:package"},
+        "run_id": request.run,
+        "outcome": None,
+        "reasons": [],
+        "deployment": deployment,
+        **{name: name for name in ("tenant", "project", "package_arn", "expected_champion")},
+    }
+
+
+def check(resource: str, arguments: dict[str, Any]) -> None:
+    service, operation = OPERATIONS[resource]
+    model = botocore.session.get_session().get_service_model(service).operation_model(operation)
+    if service == "lambda":  # Step Functions serialises the payload
+        arguments = {**arguments, "Payload": b""}
+    if service == "ecr":  # Step Functions writes every service's members with a capital
+        arguments = lower(arguments)
+    assert model.input_shape
+    report = ParamValidator().validate(arguments, model.input_shape)
+    assert not report.has_errors(), report.generate_report()
+
+
+def lower(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key[0].lower() + key[1:]: lower(item) for key, item in value.items()}
+    return [lower(item) for item in value] if isinstance(value, list) else value
+
+
+def resource_of(state: dict[str, Any]) -> str:
+    return state["Resource"].removeprefix("arn:aws:states:::")
+
+
+def test_every_call_of_a_run_fits_the_services_model(run_states: States, variables: dict[str, Any]) -> None:
+    checked = 0
+    for state in run_states.values():
+        if state["Type"] == "Task" and resource_of(state) != "states:startExecution.sync:2":
+            check(resource_of(state), evaluate(state["Arguments"], variables))
+            checked += 1
+    assert checked == 13
+
+
+def test_every_call_of_a_deployment_fits_the_services_model(
+    deployment_states: States, variables: dict[str, Any]
+) -> None:
+    variables |= {"run": "r"}
+    checked = 0
+    for state in deployment_states.values():
+        if state["Type"] == "Task" and resource_of(state) != "codebuild:startBuild.sync":
+            check(resource_of(state), evaluate(state["Arguments"], variables))
+            checked += 1
+    assert checked == 16
+
+
+def test_spot_and_on_demand_differ_in_the_machines_and_share_the_rest(
+    run_states: States, variables: dict[str, Any]
+) -> None:
+    spot = evaluate(run_states["Train on spot"]["Arguments"], variables)
+    demand = evaluate(run_states["Train on demand"]["Arguments"], variables)
+    assert spot["EnableManagedSpotTraining"] is True
+    assert spot["ResourceConfig"] == {"InstanceType": "ml.g5.xlarge", "InstanceCount": 2, "VolumeSizeInGB": 40}
+    assert spot["StoppingCondition"] == {"MaxRuntimeInSeconds": 3600, "MaxWaitTimeInSeconds": 5400}
+    assert demand["ResourceConfig"]["InstancePreferences"] == [
+        {"InstanceType": "ml.g5.xlarge", "InstanceCount": 2},
+        {"InstanceType": "ml.m5.xlarge", "InstanceCount": 2},
+    ]
+    assert demand["StoppingCondition"] == {"MaxRuntimeInSeconds": 3600}
+    different = {"TrainingJobName", "ResourceConfig", "StoppingCondition", "EnableManagedSpotTraining"}
+    assert {k: v for k, v in spot.items() if k not in different} == {
+        k: v for k, v in demand.items() if k not in different
+    }
+    prefix = f"s3://artifacts-bucket/{variables['run']['prefix']}"
+    assert spot["CheckpointConfig"]["S3Uri"].rstrip("/") + "/" == prefix + keys.CHECKPOINTS
+
+
+def test_a_ladder_of_one_type_is_still_a_list(run_states: States, variables: dict[str, Any]) -> None:
+    variables["plan"]["train"] |= {"ladder": ["ml.m5.large"], "instance": "ml.m5.large", "hosts": 1}
+    arguments = evaluate(run_states["Train on demand"]["Arguments"], variables)
+    assert arguments["ResourceConfig"]["InstancePreferences"] == [{"InstanceType": "ml.m5.large", "InstanceCount": 1}]
+    assert arguments["EnableInterContainerTrafficEncryption"] is False
+
+
+@pytest.mark.parametrize(
+    ("ladder", "image"),
+    [
+        (["ml.m5.xlarge"], "cpu"),
+        (["ml.m7g.xlarge"], "cpu"),
+        (["ml.g5.xlarge"], "gpu"),
+        (["ml.p4d.24xlarge"], "gpu"),
+        (["ml.m5.xlarge", "ml.g4dn.xlarge"], "gpu"),
+    ],
+)
+def test_the_image_has_cuda_when_a_type_has_a_gpu(
+    run_states: States, variables: dict[str, Any], ladder: list[str], image: str
+) -> None:
+    variables["plan"]["train"] |= {"ladder": ladder, "instance": ladder[0]}
+    arguments = evaluate(run_states["Train on demand"]["Arguments"], variables)
+    assert arguments["AlgorithmSpecification"]["TrainingImage"] == f"registry/pytorch:{image}"
+
+
+def test_hyperparameters_are_strings_and_read_back_as_the_settings(
+    run_states: States, variables: dict[str, Any]
+) -> None:
+    from contract.config import Train
+    from contract.parsing import from_strings, to_dict
+
+    given = evaluate(run_states["Train on spot"]["Arguments"], variables)["HyperParameters"]
+    assert all(isinstance(value, str) for value in given.values())
+    settings = {name: value for name, value in given.items() if name not in ("recipe", "options")}
+    assert to_dict(from_strings(Train, settings)) == variables["run"]["train"]
+    assert given["recipe"] == "tabular"
+    assert json.loads(given["options"]) == variables["run"]["recipe"]["options"]
+
+
+def test_isolation_follows_the_setting(run_states: States, variables: dict[str, Any]) -> None:
+    assert evaluate(run_states["Train on spot"]["Arguments"], variables)["EnableNetworkIsolation"] is True
+    variables["run"]["train"]["isolation"] = "off"
+    assert evaluate(run_states["Train on spot"]["Arguments"], variables)["EnableNetworkIsolation"] is False
+
+
+def test_a_jobs_name_counts_redrives_evaluations_and_retries_and_fits(
+    run_states: States, variables: dict[str, Any]
+) -> None:
+    steps = {"Train on spot": "spot", "Train on demand": "train"}
+    for state, step in steps.items():
+        assert evaluate(run_states[state]["Arguments"], variables)["TrainingJobName"] == f"tab-0123456789-{step}-0-1-2"
+    variables["run"]["run"] = "r" * names.RUN_LIMIT
+    evaluated = evaluate(run_states["Evaluate"]["Arguments"], variables)["ProcessingJobName"]
+    assert len(evaluated) <= 63
+
+
+def test_the_champion_is_an_input_of_evaluate_only_when_one_serves(
+    run_states: States, variables: dict[str, Any]
+) -> None:
+    without = evaluate(run_states["Evaluate"]["Arguments"], variables)
+    inputs = [given["InputName"] for given in without["ProcessingInputs"]]
+    assert inputs == ["code", "wheels", "request", "model", "dataset"]
+    assert set(without["Environment"].values()) == {""}
+    variables["champion"] = {"package_arn": "arn:p/3", "version": 3, "model_uri": "s3://artifacts-bucket/old.tar.gz"}
+    with_one = evaluate(run_states["Evaluate"]["Arguments"], variables)
+    assert with_one["ProcessingInputs"][-1]["S3Input"]["S3Uri"] == "s3://artifacts-bucket/old.tar.gz"
+    assert with_one["Environment"] == {names.CHAMPION_PACKAGE: "arn:p/3", names.CHAMPION_VERSION: "3"}
+
+
+def test_jobs_read_and_write_where_the_contract_says(run_states: States, variables: dict[str, Any]) -> None:
+    prefix = f"s3://artifacts-bucket/{variables['run']['prefix']}"
+    prepare = evaluate(run_states["Prepare large dataset"]["Arguments"], variables)
+    uris = {given["InputName"]: given["S3Input"]["S3Uri"] for given in prepare["ProcessingInputs"]}
+    assert uris["request"] == prefix + keys.REQUEST
+    assert uris["upload"] == prefix + keys.UPLOAD
+    assert uris["salt"] == "s3://data-bucket/" + keys.salt("acme")
+    assert prepare["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"] == prefix
+    evaluated = evaluate(run_states["Evaluate"]["Arguments"], variables)
+    uri = evaluated["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
+    assert f"{uri.rstrip('/')}/" == prefix + keys.EVALUATE
+
+
+@pytest.mark.parametrize(
+    ("cause", "missing"),
+    [
+        ("CapacityError: Unable to provision requested ML compute capacity.", True),
+        ("InsufficientInstanceCapacity", True),
+        ("The account-level service limit was exceeded (Error Code: ResourceLimitExceeded)", True),
+        ("AlgorithmError: ValueError: the loss is not a number", False),
+    ],
+)
+def test_only_missing_capacity_leads_to_other_machines(run_states: States, cause: str, missing: bool) -> None:
+    (rule,) = run_states["Is capacity missing?"]["Choices"]
+    assert evaluate(rule["Condition"], {"failure": cause}) is missing
+
+
+def test_a_failed_jobs_own_reason_is_the_cause_not_its_whole_description(run_states: States) -> None:
+    (catch,) = run_states["Train on spot"]["Catch"]
+
+    def failure(cause: str) -> str:
+        return evaluate(catch["Assign"]["failure"], {"states": {"errorOutput": {"Cause": cause}}})
+
+    assert failure('{"TrainingJobName": "t", "FailureReason": "AlgorithmError: \\"quoted\\""}') == (
+        'AlgorithmError: "quoted"'
+    )
+    assert failure("Rate exceeded (Service: SageMaker)") == "Rate exceeded (Service: SageMaker)"
+
+
+@pytest.mark.parametrize(
+    ("status", "secondary", "then"),
+    [
+        ("Completed", "Completed", "Check artefact"),
+        ("Stopped", "MaxWaitTimeExceeded", "Train on demand"),
+        ("Stopped", "Interrupted", "Train on demand"),
+        ("Stopped", "MaxRuntimeExceeded", "Fail training"),
+        ("Stopped", "Stopped", "Fail training"),
+    ],
+)
+def test_a_spot_job_that_ended_is_judged_by_both_its_statuses(
+    run_states: States, status: str, secondary: str, then: str
+) -> None:
+    training = {"status": status, "secondary_status": secondary}
+    assert decide(run_states["Did spot training finish?"], {"training": training}) == then
+
+
+@pytest.mark.parametrize(
+    ("status", "config", "then"),
+    [
+        ("InService", "new", "Switch champion"),
+        ("InService", "old", "Is there a version to restore?"),
+        ("Updating", "old", "Wait for endpoint"),
+        ("Creating", "new", "Wait for endpoint"),
+        ("Failed", "new", "Is there a version to restore?"),
+        ("UpdateRollbackFailed", "old", "Is there a version to restore?"),
+    ],
+)
+def test_an_endpoint_serves_only_with_the_new_configuration(
+    deployment_states: States, status: str, config: str, then: str
+) -> None:
+    seen = {"endpoint": {"status": status, "configuration": config}, "deployment": {"config_name": "new"}}
+    assert decide(deployment_states["Is endpoint in service?"], seen) == then
+
+
+@pytest.mark.parametrize(
+    ("previous", "status", "config", "then"),
+    [
+        (None, "Failed", "new", "Delete endpoint"),
+        ("old", "InService", "old", "Delete staging endpoint"),
+        ("old", "InService", "new", "Restore endpoint"),
+        ("old", "UpdateRollbackFailed", "old", "Restore endpoint"),
+    ],
+)
+def test_a_failed_update_leaves_the_champion_in_service(
+    deployment_states: States, previous: str | None, status: str, config: str, then: str
+) -> None:
+    seen = {"endpoint": {"status": status, "configuration": config}, "deployment": {"previous_config": previous}}
+    assert decide(deployment_states["Is there a version to restore?"], seen) == then
+
+
+def decide(choice: dict[str, Any], variables: dict[str, Any]) -> str:
+    for rule in choice["Choices"]:
+        if evaluate(rule["Condition"], variables):
+            return rule["Next"]
+    return choice["Default"]

@@ -1,0 +1,174 @@
+"""The two state machines as texts: names, order, time-outs, retries, catches."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import chain
+from typing import Any
+
+import pytest
+
+from contract.attempts import ATTEMPTS
+from infra import asl
+from infra.asl import targets
+
+States = dict[str, dict[str, Any]]
+RUN = [
+    "Accept request", "Is request accepted?", "Is upload small?", "Prepare dataset", "Prepare large dataset",
+    "Read dataset report", "Is dataset accepted?", "Plan compute", "Is plan within budget?", "Use spot?",
+    "Train on spot", "Is capacity missing?", "Did spot training finish?", "Train on demand", "Did training finish?",
+    "Fail training", "Stop training", "Check artefact", "Find champion", "Evaluate", "Read evaluation report", "Gate", "Register model",
+    "Deploy", "Is model deployed?", "Champion keeps changing", "Settle run",
+]  # fmt: skip
+DEPLOYMENT = [
+    "Take lease", "Plan deployment", "Is champion as evaluated?", "Find serving image", "Build serving image",
+    "Create model", "Create endpoint configuration", "Create staging endpoint", "Wait for staging", "Describe staging",
+    "Is staging in service?", "Check golden samples", "Is there an endpoint?", "Create endpoint", "Update endpoint",
+    "Wait for endpoint", "Describe endpoint", "Is endpoint in service?", "Switch champion",
+    "Is there a version to restore?", "Restore endpoint", "Delete endpoint", "Delete staging endpoint", "Release lease",
+    "Did deployment succeed?", "Deployed", "Deployment failed",
+]  # fmt: skip
+
+
+@pytest.fixture(params=["run", "deployment"])
+def states(request: pytest.FixtureRequest) -> States:
+    return request.getfixturevalue(f"{request.param}_states")
+
+
+def of_type(states: States, kind: str) -> States:
+    return {name: state for name, state in states.items() if state["Type"] == kind}
+
+
+def test_the_run_is_told_in_the_order_of_the_design(run_states: States) -> None:
+    assert list(run_states) == RUN
+
+
+def test_the_deployment_is_told_in_the_order_of_the_design(deployment_states: States) -> None:
+    assert list(deployment_states) == DEPLOYMENT
+
+
+def test_every_task_has_a_timeout_and_retries_with_jitter(states: States) -> None:
+    for name, state in of_type(states, "Task").items():
+        assert state["TimeoutSeconds"], name
+        assert state["Retry"], name
+        for rule in state["Retry"]:
+            assert rule["JitterStrategy"] == "FULL", name
+            assert rule["MaxDelaySeconds"] > rule["IntervalSeconds"], name
+            assert not {"States.ALL", "States.TaskFailed"} & set(rule["ErrorEquals"]), f"{name} retries anything"
+
+
+def test_every_choice_has_a_default_and_leads_to_states_that_exist(states: States) -> None:
+    for name, state in of_type(states, "Choice").items():
+        assert state["Default"] in states, name
+        assert set(targets(state)) <= set(states), name
+
+
+def test_a_run_catches_only_what_has_a_remedy(run_states: States) -> None:
+    catching = {name: [rule["ErrorEquals"] for rule in s["Catch"]] for name, s in run_states.items() if "Catch" in s}
+    assert catching == {"Train on spot": [["States.TaskFailed"]]}
+
+
+def test_a_deployment_gives_its_lease_back_whatever_fails_after_taking_it(deployment_states: States) -> None:
+    for name, state in of_type(deployment_states, "Task").items():
+        if name in ("Take lease", "Release lease"):
+            continue
+        everything = [rule for rule in state["Catch"] if rule["ErrorEquals"] == ["States.ALL"]]
+        assert everything, name
+        assert leads_to(deployment_states, everything[0]["Next"], "Release lease"), name
+
+
+@pytest.mark.parametrize("state", ["Check golden samples", "Create endpoint", "Switch champion", "Describe staging"])
+def test_a_deployment_deletes_the_staging_endpoint_whatever_fails_after_creating_it(
+    deployment_states: States, state: str
+) -> None:
+    (rule,) = deployment_states[state]["Catch"]
+    reached = rule["Next"]
+    while reached != "Delete staging endpoint":
+        reached = deployment_states[reached].get("Default") or deployment_states[reached]["Next"]
+
+
+def leads_to(states: States, start: str, goal: str) -> bool:
+    """Say whether every way from ``start`` passes ``goal``, looking at transitions other than loops."""
+    open_, seen = [start], set()
+    while open_:
+        name = open_.pop()
+        if name == goal or name in seen:
+            continue
+        seen.add(name)
+        following = list(targets(states[name]))
+        if not following:
+            return False
+        open_ += following
+    return True
+
+
+def test_only_the_true_cause_ends_a_failed_deployment(deployment_states: States) -> None:
+    assert deployment_states["Deployment failed"]["Cause"] == "{% $failure.cause %}"
+    tidying = ("Restore endpoint", "Delete endpoint", "Delete staging endpoint", "Release lease")
+    for name in tidying:
+        assert all("failure" not in rule.get("Assign", {}) for rule in deployment_states[name]["Catch"]), name
+
+
+def test_every_variable_is_assigned_before_any_state_can_read_it(states: States) -> None:
+    """Variables that a state reads are assigned by some state before it, on the way that the story tells."""
+    assigned: set[str] = set()
+    for name, state in states.items():
+        own = set(re.findall(r"function\((.*?)\)", json.dumps(state)))
+        local = {argument.strip().lstrip("$") for arguments in own for argument in arguments.split(",")}
+        read = variables(state) - local
+        # Rules run after the state's own work, and a state's Assign sees the old values only.
+        assert read <= assigned, f"{name} reads {read - assigned}"
+        for source in (state, *state.get("Choices", ()), *state.get("Catch", ())):
+            assigned |= set(source.get("Assign", {}))
+
+
+FUNCTIONS = {
+    "append", "ceil", "contains", "count", "each", "exists", "filter", "floor", "join", "merge", "millis", "now",
+    "number", "parse", "replace", "string", "substringAfter", "type",
+}  # fmt: skip
+
+
+def variables(state: dict[str, Any]) -> set[str]:
+    expressions = re.findall(r"\{% (.*?) %\}", json.dumps(state))
+    names = {name for text in expressions for name in re.findall(r"\$([a-z_]+[A-Za-z_]*)", text)}
+    return names - FUNCTIONS - {"states"}
+
+
+def test_no_literal_null_is_left_for_cdk_to_drop(states: States) -> None:
+    def nulls(value: Any) -> bool:
+        if isinstance(value, dict):
+            return any(map(nulls, value.values()))
+        return any(map(nulls, value)) if isinstance(value, list) else value is None
+
+    assert [name for name, state in states.items() if nulls(state)] == []
+
+
+def test_evaluation_is_repeated_only_as_often_as_the_plan_prices(run_states: States) -> None:
+    again = next(rule for rule in run_states["Is model deployed?"]["Choices"] if rule["Next"] == "Find champion")
+    assert again["Condition"] == f"{{% $evaluations < {ATTEMPTS['Evaluate']} %}}"
+    assert set(ATTEMPTS) <= set(run_states)
+
+
+def test_a_state_machine_with_a_dangling_transition_is_refused() -> None:
+    with pytest.raises(ValueError, match="no such states: \\['B'\\]"):
+        asl.machine(comment="", timeout_seconds=1, states={"A": asl.wait(1, then="B")})
+
+
+def test_a_state_machine_with_an_unreachable_state_is_refused() -> None:
+    states = {"A": asl.wait(1, then="A"), "B": asl.wait(1, then="A")}
+    with pytest.raises(ValueError, match="no transition reaches \\['B'\\]"):
+        asl.machine(comment="", timeout_seconds=1, states=states)
+
+
+def test_functions_decide_and_never_only_forward(run_states: States, deployment_states: States) -> None:
+    """A state that only calls one AWS API does so itself; a function is there where something is decided."""
+    called = [
+        name
+        for name, state in chain(run_states.items(), deployment_states.items())
+        if state.get("Resource") == "arn:aws:states:::lambda:invoke"
+    ]
+    assert sorted(called) == [
+        "Accept request", "Check golden samples", "Plan compute", "Plan deployment", "Prepare dataset",
+        "Register model", "Settle run",
+    ]  # fmt: skip
