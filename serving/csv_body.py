@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from serving.errors import Refused, show
 
+MAX_FIELD = 100_000  # characters; below the csv module's own limit, which any import may change
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lines:
@@ -53,3 +55,5 @@ def _check(header: list[str], rows: list[list[str]], numbers: list[int]) -> None
     for row, number in zip(rows, numbers, strict=True):
         if len(row) != len(header):
             raise Refused(f"the row has {len(row)} fields; the header has {len(header)}", f"line {number}")
+        if max(map(len, row)) > MAX_FIELD:
+            raise Refused(f"a field has more than {MAX_FIELD:,} characters; is a quote missing?", f"line {number}")
