@@ -18,8 +18,8 @@ RUN = [
     "Accept request", "Is request accepted?", "Is upload small?", "Prepare dataset", "Prepare large dataset",
     "Read dataset report", "Is dataset accepted?", "Plan compute", "Is plan within budget?", "Use spot?",
     "Train on spot", "Is capacity missing?", "Did spot training finish?", "Train on demand", "Did training finish?",
-    "Fail training", "Stop training", "Check artefact", "Find champion", "Evaluate", "Read evaluation report", "Gate", "Register model",
-    "Deploy", "Is model deployed?", "Champion keeps changing", "Settle run",
+    "Fail training", "Stop training", "Check artefact", "Find champion", "Evaluate", "Read evaluation report", "Gate",
+    "Register model", "Deploy", "Is model deployed?", "Champion keeps changing", "Settle run",
 ]  # fmt: skip
 DEPLOYMENT = [
     "Take lease", "Plan deployment", "Is champion as evaluated?", "Find serving image", "Build serving image",

@@ -1,0 +1,140 @@
+"""What each role may do: no wildcard that is not in the reviewed lists here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from contract import names
+from tests.infra.conftest import Assembly
+
+WITHOUT_RESOURCE = {
+    # X-Ray
+    "xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets",
+    # Step Functions' log delivery
+    "logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups",
+    # images and metrics
+    "ecr:GetAuthorizationToken", "cloudwatch:PutMetricData",
+    # lists
+    "sagemaker:ListTrainingJobs", "sagemaker:ListProcessingJobs",
+}  # fmt: skip
+"""Actions for which IAM knows no resource (service authorization reference)."""
+
+
+def statements(assembly: Assembly, *, role: str = "") -> Iterator[dict[str, Any]]:
+    """Yield the statements of identity policies, of one role or of all."""
+    for policy in assembly.resources("AWS::IAM::Policy"):
+        if role in json.dumps(policy["Roles"]):
+            yield from policy["PolicyDocument"]["Statement"]
+    for resource in assembly.resources("AWS::IAM::Role"):
+        assert not resource.get("ManagedPolicyArns"), "managed policies grant more than is needed"
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_only_actions_without_a_resource_are_allowed_on_everything(assembly: Assembly) -> None:
+    for statement in statements(assembly):
+        if "*" in listed(statement["Resource"]):
+            assert set(listed(statement["Action"])) <= WITHOUT_RESOURCE, statement
+
+
+def test_no_role_may_do_a_whole_family_of_actions(assembly: Assembly) -> None:
+    wild = {a for statement in statements(assembly) for a in listed(statement["Action"]) if "*" in a}
+    # CDK's own grants of CodeBuild's source and cache; see infra/suppressions.py
+    assert wild == {"s3:GetObject*", "s3:GetBucket*", "s3:List*", "kms:GenerateDataKey*", "kms:ReEncrypt*"}
+    building = [a for statement in statements(assembly, role="BuildRole") for a in listed(statement["Action"])]
+    assert wild <= set(building)
+    others = [s for s in statements(assembly) if s not in list(statements(assembly, role="BuildRole"))]
+    assert not [a for statement in others for a in listed(statement["Action"]) if "*" in a]
+
+
+def test_cdk_nag_has_nothing_to_say_that_is_not_explained(assembly: Assembly) -> None:
+    assert assembly.findings() == []
+
+
+@pytest.mark.parametrize("service", ["sagemaker.amazonaws.com"])
+def test_a_role_is_handed_over_only_to_its_service(assembly: Assembly, service: str) -> None:
+    passing = [s for s in statements(assembly) if "iam:PassRole" in listed(s["Action"])]
+    assert len(passing) == 2
+    for statement in passing:
+        assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": service}}
+        assert "*" not in json.dumps(statement["Resource"])
+
+
+def test_the_pipeline_may_wait_for_its_jobs_and_for_the_deployment(assembly: Assembly) -> None:
+    rules = json.dumps([s for s in statements(assembly, role="RunRole") if "events:PutRule" in listed(s["Action"])])
+    for rule in (
+        "StepFunctionsGetEventsForSageMakerTrainingJobsRule",
+        "StepFunctionsGetEventsForSageMakerProcessingJobsRule",
+        "StepFunctionsGetEventsForStepFunctionsExecutionRule",
+    ):
+        assert f"rule/{rule}" in rules
+
+
+@pytest.mark.parametrize("kind", ["Training", "Processing"])
+def test_the_pipeline_may_create_watch_stop_and_tag_jobs(assembly: Assembly, kind: str) -> None:
+    allowed = {
+        action
+        for statement in statements(assembly, role="RunRole")
+        if f"{kind.lower()}-job/*" in json.dumps(statement["Resource"])
+        for action in listed(statement["Action"])
+    }
+    jobs = {f"sagemaker:{verb}{kind}Job" for verb in ("Create", "Describe", "Stop")}
+    assert jobs | {"sagemaker:AddTags", "sagemaker:ListTags"} <= allowed
+
+
+def test_the_deployment_may_build_the_image_and_wait_for_it(assembly: Assembly) -> None:
+    allowed = list(statements(assembly, role="DeploymentRole"))
+    actions = {action for statement in allowed for action in listed(statement["Action"])}
+    assert {"codebuild:StartBuild", "codebuild:StopBuild", "codebuild:BatchGetBuilds"} <= actions
+    assert "rule/StepFunctionsGetEventForCodeBuildStartBuildRule" in json.dumps(allowed)
+
+
+def test_everything_a_deployment_touches_has_a_projects_name(assembly: Assembly) -> None:
+    for statement in statements(assembly, role="DeploymentRole"):
+        for action, resource in ((a, r) for a in listed(statement["Action"]) for r in listed(statement["Resource"])):
+            if action.startswith("sagemaker:"):
+                assert "/*--*" in json.dumps(resource)
+
+
+def test_golden_samples_are_asked_of_staging_endpoints_only(assembly: Assembly) -> None:
+    (statement,) = [
+        s for s in statements(assembly, role="GoldenRole") if "sagemaker:InvokeEndpoint" in listed(s["Action"])
+    ]
+    assert f"endpoint/{names.staging_endpoint('*', '*')}" in json.dumps(statement["Resource"])
+
+
+def test_only_accept_reads_all_of_the_data_bucket_and_none_writes_uploads(assembly: Assembly) -> None:
+    for policy in assembly.resources("AWS::IAM::Policy"):
+        role = json.dumps(policy["Roles"])
+        for statement in policy["PolicyDocument"]["Statement"]:
+            resource = json.dumps(statement["Resource"])
+            if "s3:PutObject" in listed(statement["Action"]) and "Data" in resource:
+                assert '"/*/.salt"' in resource
+            if "s3:GetObject" in listed(statement["Action"]) and "Data666" in resource and '"/*"' in resource:
+                assert "AcceptRole" in role
+
+
+def test_training_may_not_see_other_objects_than_runs_salts_and_its_own_code(assembly: Assembly) -> None:
+    readable = [
+        json.dumps(resource)
+        for statement in statements(assembly, role="JobRole")
+        if "s3:GetObject" in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+    ]
+    assert len(readable) == 4
+    assert sum('"/*/runs/*"' in resource for resource in readable) == 1
+    assert sum('"/*/.salt"' in resource for resource in readable) == 1
+    assert sum("cdk-hnb659fds-assets" in resource for resource in readable) == 2
+
+
+def test_settle_may_put_only_our_own_events(assembly: Assembly) -> None:
+    for statement in statements(assembly):
+        if "events:PutEvents" in listed(statement["Action"]):
+            assert statement["Condition"] == {"StringEquals": {"events:source": names.EVENT_SOURCE}}

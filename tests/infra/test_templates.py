@@ -1,0 +1,238 @@
+"""What the four stacks make, by properties."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from contract import ledger, names
+from tests.infra.conftest import Assembly
+
+
+def text(value: Any) -> str:
+    return json.dumps(value)
+
+
+def test_the_stacks_name_the_outputs_that_the_command_line_looks_up(assembly: Assembly) -> None:
+    outputs = {stack: set(assembly.template(stack).get("Outputs", {})) for stack in names.STACKS}
+    assert {names.OUTPUT_DATA_BUCKET, names.OUTPUT_ARTIFACTS_BUCKET, names.OUTPUT_LEDGER_TABLE} <= outputs[
+        names.STACK_STORAGE
+    ]
+    assert names.OUTPUT_DEPLOYMENT_ARN in outputs[names.STACK_SERVING]
+    assert names.OUTPUT_PIPELINE_ARN in outputs[names.STACK_PIPELINE]
+    assert names.OUTPUT_TOPIC_ARN in outputs[names.STACK_OPERATIONS]
+
+
+def test_buckets_are_private_encrypted_and_versioned(assembly: Assembly) -> None:
+    buckets = list(assembly.resources("AWS::S3::Bucket"))
+    assert len(buckets) == 3
+    for bucket in buckets:
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    ours = [bucket for bucket in buckets if "VersioningConfiguration" in bucket]
+    assert len(ours) == 2
+    for bucket in ours:
+        (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+        assert rule["BucketKeyEnabled"] is True
+        assert bucket["LoggingConfiguration"]["LogFilePrefix"] in ("data/", "artifacts/")
+
+
+def test_both_buckets_events_reach_eventbridge_without_a_custom_resource(assembly: Assembly) -> None:
+    buckets = [bucket for bucket in assembly.resources("AWS::S3::Bucket") if "VersioningConfiguration" in bucket]
+    for bucket in buckets:
+        configuration = bucket["NotificationConfiguration"]["EventBridgeConfiguration"]
+        assert configuration == {"EventBridgeEnabled": True}
+    kinds = {r["Type"] for stack in names.STACKS for r in assembly.template(stack)["Resources"].values()}
+    assert not {kind for kind in kinds if kind.startswith(("Custom::", "AWS::CloudFormation::CustomResource"))}
+
+
+def test_every_bucket_topic_and_queue_refuses_plain_http(assembly: Assembly) -> None:
+    kinds = {"AWS::S3::BucketPolicy": 3, "AWS::SNS::TopicPolicy": 1, "AWS::SQS::QueuePolicy": 1}
+    for kind, count in kinds.items():
+        policies = list(assembly.resources(kind))
+        assert len(policies) == count
+        for policy in policies:
+            statements = policy["PolicyDocument"]["Statement"]
+            assert any(
+                statement["Effect"] == "Deny"
+                and statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport") == "false"
+                for statement in statements
+            ), kind
+
+
+def test_the_ledger_has_its_index_recovery_and_expiring_leases(assembly: Assembly) -> None:
+    table = assembly.one("AWS::DynamoDB::Table")
+    (index,) = table["GlobalSecondaryIndexes"]
+    assert index["IndexName"] == ledger.BY_PROJECT
+    keys = {part["KeyType"]: part["AttributeName"] for part in index["KeySchema"]}
+    assert keys == {"HASH": "project", "RANGE": "started"}
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+    assert table["SSESpecification"]["SSEType"] == "KMS"
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+
+
+def test_the_key_rotates_and_lets_eventbridge_and_alarms_publish(assembly: Assembly) -> None:
+    key = assembly.one("AWS::KMS::Key")
+    assert key["EnableKeyRotation"] is True
+    publishers = {
+        service
+        for statement in key["KeyPolicy"]["Statement"]
+        for service in _list(statement["Principal"].get("Service", []))
+        if "kms:GenerateDataKey*" in statement["Action"]
+    }
+    assert publishers == {"events.amazonaws.com", "cloudwatch.amazonaws.com"}
+
+
+def test_data_outlives_its_stack(assembly: Assembly) -> None:
+    holding = ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::ECR::Repository")
+    for stack in names.STACKS:
+        for name, resource in assembly.template(stack)["Resources"].items():
+            if resource["Type"] in holding:
+                assert resource["DeletionPolicy"] == "Retain", name
+
+
+def test_an_object_in_any_inbox_reaches_intake_and_else_the_dead_letters(assembly: Assembly) -> None:
+    rule = rule_of(assembly, "aws.s3")
+    assert rule["EventPattern"]["detail"]["object"] == {"key": [{"wildcard": "*/inbox/*"}]}
+    assert rule["EventPattern"]["detail-type"] == ["Object Created"]
+    (target,) = rule["Targets"]
+    assert "Intake" in text(target["Arn"])
+    assert "DeadLetters" in text(target["DeadLetterConfig"])
+    assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185}
+
+
+def test_every_bad_end_of_a_run_reaches_settle(assembly: Assembly) -> None:
+    rule = rule_of(assembly, "aws.states")
+    assert rule["EventPattern"]["detail"]["status"] == ["FAILED", "TIMED_OUT", "ABORTED"]
+    assert "Machine" in text(rule["EventPattern"]["detail"]["stateMachineArn"])
+    assert "Settle" in text(rule["Targets"][0]["Arn"])
+
+
+def test_people_are_told_of_failed_and_stopped_runs_in_words(assembly: Assembly) -> None:
+    rule = rule_of(assembly, names.EVENT_SOURCE)
+    assert rule["EventPattern"]["detail"] == {"outcome": ["FAILED", "STOPPED"]}
+    assert rule["EventPattern"]["detail-type"] == [names.EVENT_RUN_SETTLED]
+    (target,) = rule["Targets"]
+    assert "Notifications" in text(target["Arn"])
+    template = target["InputTransformer"]["InputTemplate"]
+    assert "Tandem run <detail-run> of <detail-tenant>/<detail-project> ended as <detail-outcome>" in template
+
+
+def test_the_topic_and_the_queue_are_encrypted_with_our_key(assembly: Assembly) -> None:
+    assert "Key" in text(assembly.one("AWS::SNS::Topic")["KmsMasterKeyId"])
+    assert "Key" in text(assembly.one("AWS::SQS::Queue")["KmsMasterKeyId"])
+
+
+def test_an_undelivered_event_raises_an_alarm(assembly: Assembly) -> None:
+    alarm = assembly.one("AWS::CloudWatch::Alarm")
+    assert alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
+    assert alarm["Threshold"] == 1
+    assert alarm["AlarmActions"]
+
+
+def test_functions_are_small_arm_and_traced_with_logs_that_expire(assembly: Assembly) -> None:
+    functions = list(assembly.resources("AWS::Lambda::Function"))
+    assert sorted(function["Handler"] for function in functions) == [
+        "functions.accept.handler", "functions.deployment.handler", "functions.golden.handler",
+        "functions.intake.handler", "functions.plan.handler", "functions.register.handler", "functions.settle.handler",
+        "training.prepare.handler",
+    ]  # fmt: skip
+    for function in functions:
+        assert function["Architectures"] == ["arm64"]
+        assert function["Runtime"] == "python3.12"
+        assert function["TracingConfig"] == {"Mode": "Active"}
+        assert function["LoggingConfig"]["LogGroup"]
+        assert function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] == names.APP
+        assert "ReservedConcurrentExecutions" not in function
+    for group in assembly.resources("AWS::Logs::LogGroup"):
+        assert group["RetentionInDays"] == 30
+
+
+@pytest.mark.parametrize(
+    ("handler", "variables"),
+    [
+        ("intake", {names.LEDGER_TABLE, names.PIPELINE_ARN}),
+        ("accept", {names.DATA_BUCKET, names.ARTIFACTS_BUCKET, names.LEDGER_TABLE}),
+        ("plan", {names.ARTIFACTS_BUCKET, names.LEDGER_TABLE}),
+        (
+            "register",
+            {names.ARTIFACTS_BUCKET, names.LEDGER_TABLE, names.SERVING_IMAGE_REPOSITORY, names.SERVING_IMAGE_TAG},
+        ),
+        ("settle", {names.ARTIFACTS_BUCKET, names.LEDGER_TABLE}),
+        ("deployment", {names.LEDGER_TABLE, names.MODEL_ROLE_ARN}),
+    ],
+)
+def test_each_function_is_given_the_settings_it_reads(assembly: Assembly, handler: str, variables: set[str]) -> None:
+    (function,) = [
+        function
+        for function in assembly.resources("AWS::Lambda::Function")
+        if function["Handler"] == f"functions.{handler}.handler"
+    ]
+    assert variables <= set(function["Environment"]["Variables"])
+
+
+def test_the_machines_are_standard_logged_and_traced(assembly: Assembly) -> None:
+    machines = list(assembly.resources("AWS::StepFunctions::StateMachine"))
+    assert {machine["StateMachineName"] for machine in machines} == {names.MACHINE_PIPELINE, names.MACHINE_DEPLOYMENT}
+    for machine in machines:
+        assert machine["TracingConfiguration"] == {"Enabled": True}
+        logging = machine["LoggingConfiguration"]
+        assert (logging["Level"], logging["IncludeExecutionData"]) == ("ALL", False)
+
+
+def test_the_serving_image_is_built_in_the_account_under_the_hash_of_its_source(assembly: Assembly) -> None:
+    project = assembly.one("AWS::CodeBuild::Project")
+    variables = {v["Name"]: v["Value"] for v in project["Environment"]["EnvironmentVariables"]}
+    tag = variables[names.SERVING_IMAGE_TAG]
+    assert tag in text(project["Source"]["Location"])
+    assert project["Environment"]["PrivilegedMode"] is True
+    assert "x86_64" in project["Environment"]["Image"]
+    assert "--provenance=false --sbom=false" in project["Source"]["BuildSpec"]
+    register = next(
+        function
+        for function in assembly.resources("AWS::Lambda::Function")
+        if function["Handler"] == "functions.register.handler"
+    )
+    assert register["Environment"]["Variables"][names.SERVING_IMAGE_TAG] == tag
+    assert assembly.one("AWS::ECR::Repository")["ImageTagMutability"] == "IMMUTABLE"
+
+
+def test_the_training_image_is_of_the_stacks_own_region(assembly: Assembly) -> None:
+    pipeline = assembly.template(names.STACK_PIPELINE)
+    accounts = next(mapping for name, mapping in pipeline["Mappings"].items() if "Dlc" in name)
+    assert accounts["us-east-1"]["value"] == "763104351884"
+    machine = assembly.one("AWS::StepFunctions::StateMachine", names.STACK_PIPELINE)
+    definition = text(machine["DefinitionString"])
+    assert "Fn::FindInMap" in definition
+    assert "/pytorch:2.13-cu133-amzn2023-sagemaker" in definition
+
+
+def test_everything_is_tagged(assembly: Assembly) -> None:
+    for kind in (
+        "AWS::S3::Bucket",
+        "AWS::KMS::Key",
+        "AWS::DynamoDB::Table",
+        "AWS::Lambda::Function",
+        "AWS::SNS::Topic",
+    ):
+        for resource in assembly.resources(kind):
+            assert {"Key": names.TAG_APP, "Value": names.APP} in resource["Tags"], kind
+
+
+def test_templates_name_no_account_or_region_but_in_maps(assembly: Assembly) -> None:
+    for stack in names.STACKS:
+        resources = text(assembly.template(stack)["Resources"])
+        assert "us-east-1" not in resources
+        assert "123456789012" not in resources
+
+
+def rule_of(assembly: Assembly, source: str) -> dict[str, Any]:
+    (found,) = [rule for rule in assembly.resources("AWS::Events::Rule") if rule["EventPattern"]["source"] == [source]]
+    return found
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
