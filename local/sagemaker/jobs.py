@@ -207,7 +207,6 @@ class Job:
                 continue  # the exit of a machine that was taken away earlier
             left.discard(event.host)
             if event.code:
-                machines.kill()
                 return Ended(status="Failed", secondary="Failed", reason=self.failure(event.host, event.code))
         return Ended(status="Completed", secondary="Completed")
 
