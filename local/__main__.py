@@ -82,6 +82,7 @@ def _announce(cloud: Cloud, log: Path) -> None:
         "log": str(log),
         "pid": os.getpid(),
     }
+    logging.getLogger("local").info("serving at %s, clock scale %s", cloud.url, cloud.clock.scale)
     print(json.dumps(line), flush=True)
 
 

@@ -11,6 +11,7 @@ use, so that a property is applied, or refused by name.
     model       stacks, change sets, events: what the API describes
     engine      create, update, delete, roll back
     service     the operations, as CloudFormation names them
-    api         requests and answers
+    api         requests
+    describe    answers
     resources/  one file a service, found by its name
 """

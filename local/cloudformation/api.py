@@ -8,8 +8,9 @@ from urllib.parse import parse_qs, unquote, urlparse
 from moto.core.responses import ActionResult, BaseResponse, EmptyResult
 from moto.s3.models import s3_backends
 
+from local.cloudformation import describe
 from local.cloudformation.errors import ChangeSetNotFound, ValidationError
-from local.cloudformation.model import Resource, Stack
+from local.cloudformation.model import ChangeSet, Stack
 from local.cloudformation.resources.custom import answer
 from local.cloudformation.service import CloudFormation
 from local.cloudformation.template import parse
@@ -67,13 +68,13 @@ class Api(BaseResponse):
     def describe_stacks(self) -> ActionResult:
         """DescribeStacks."""
         stacks = [self._stack()] if self._get_param("StackName") else self.service.living()
-        return ActionResult({"Stacks": [_described(stack) for stack in stacks]})
+        return ActionResult({"Stacks": [describe.stack(stack) for stack in stacks]})
 
     def list_stacks(self) -> ActionResult:
         """ListStacks."""
         wanted = self._get_param("StackStatusFilter", [])
         stacks = [stack for stack in self.service.stacks.values() if not wanted or stack.status in wanted]
-        return ActionResult({"StackSummaries": [_described(stack) for stack in stacks]})
+        return ActionResult({"StackSummaries": [describe.stack(stack) for stack in stacks]})
 
     def update_termination_protection(self) -> ActionResult:
         """UpdateTerminationProtection."""
@@ -101,7 +102,7 @@ class Api(BaseResponse):
         stack, name = self._stack(), self._get_param("LogicalResourceId")
         if name not in stack.resources:
             raise ValidationError(f"Resource {name} does not exist for stack {stack.name}")
-        detail = _resource(stack, stack.resources[name])
+        detail = describe.resource(stack, stack.resources[name])
         return ActionResult({"StackResourceDetail": {**detail, "LastUpdatedTimestamp": detail["Timestamp"]}})
 
     def describe_stack_resources(self) -> ActionResult:
@@ -109,7 +110,7 @@ class Api(BaseResponse):
         physical, name = self._get_param("PhysicalResourceId"), self._get_param("LogicalResourceId")
         stacks = self.service.living() if physical else [self._stack()]
         found = [
-            _resource(stack, resource)
+            describe.resource(stack, resource)
             for stack in stacks
             for resource in stack.resources.values()
             if physical in (None, resource.physical_id) and name in (None, resource.logical_id)
@@ -119,7 +120,7 @@ class Api(BaseResponse):
     def list_stack_resources(self) -> ActionResult:
         """ListStackResources."""
         stack = self._stack()
-        found = [_resource(stack, resource) for resource in stack.resources.values()]
+        found = [describe.resource(stack, resource) for resource in stack.resources.values()]
         return ActionResult(
             {"StackResourceSummaries": [{**item, "LastUpdatedTimestamp": item["Timestamp"]} for item in found]}
         )
@@ -191,22 +192,7 @@ class Api(BaseResponse):
 
     def describe_change_set(self) -> ActionResult:
         """DescribeChangeSet."""
-        found = self._change_set()
-        described = {
-            "ChangeSetName": found.name,
-            "ChangeSetId": found.arn,
-            "StackId": found.stack.stack_id,
-            "StackName": found.stack.name,
-            "Description": found.description or None,
-            "CreationTime": found.created,
-            "ExecutionStatus": found.execution,
-            "Status": found.status,
-            "StatusReason": found.reason or None,
-            "Parameters": _pairs(found.given, "ParameterKey", "ParameterValue"),
-            "Tags": _pairs(found.tags or {}, "Key", "Value"),
-            "Changes": found.changes,
-        }
-        return ActionResult(described)
+        return ActionResult(describe.change_set(self._change_set()))
 
     def execute_change_set(self) -> ActionResult:
         """ExecuteChangeSet."""
@@ -225,19 +211,7 @@ class Api(BaseResponse):
     def list_change_sets(self) -> ActionResult:
         """ListChangeSets."""
         stack = self._stack()
-        summaries = [
-            {
-                "ChangeSetId": item.arn,
-                "ChangeSetName": item.name,
-                "StackId": stack.stack_id,
-                "StackName": stack.name,
-                "Status": item.status,
-                "ExecutionStatus": item.execution,
-                "CreationTime": item.created,
-            }
-            for item in self.service.change_sets.values()
-            if item.stack is stack
-        ]
+        summaries = [describe.summary(item) for item in self.service.change_sets.values() if item.stack is stack]
         return ActionResult({"Summaries": summaries})
 
     # --- parts of requests
@@ -245,7 +219,7 @@ class Api(BaseResponse):
     def _stack(self) -> Stack:
         return self.service.find(self._get_param("StackName"))
 
-    def _change_set(self) -> Any:
+    def _change_set(self) -> ChangeSet:
         return self.service.find_change_set(self._get_param("ChangeSetName"), self._get_param("StackName"))
 
     def _text(self) -> str:
@@ -293,49 +267,3 @@ def _read(url: str, account: str) -> str:
     if found is None:
         raise ValidationError(f"S3 error: The specified key does not exist: {url}")
     return bytes(found.value).decode()
-
-
-def _pairs(values: dict[str, Any], key: str, value: str) -> list[dict[str, str]]:
-    return [{key: name, value: str(item)} for name, item in values.items()]
-
-
-def _described(stack: Stack) -> dict[str, Any]:
-    declared = stack.template.get("Parameters", {})
-    shown = {
-        name: "****" if declared[name].get("NoEcho") else stack.given.get(name, declared[name].get("Default", ""))
-        for name in declared
-    }
-    return {
-        "StackId": stack.stack_id,
-        "StackName": stack.name,
-        "Description": stack.template.get("Description"),
-        "TemplateDescription": stack.template.get("Description"),
-        "Parameters": _pairs(shown, "ParameterKey", "ParameterValue"),
-        "CreationTime": stack.created,
-        "LastUpdatedTime": stack.updated,
-        "DeletionTime": stack.deleted,
-        "RollbackConfiguration": {},
-        "StackStatus": stack.status,
-        "StackStatusReason": stack.reason or None,
-        "DisableRollback": stack.keep_on_failure,
-        "NotificationARNs": stack.notification_arns,
-        "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
-        "Outputs": stack.outputs,
-        "RoleARN": stack.role or None,
-        "Tags": _pairs(stack.tags, "Key", "Value"),
-        "EnableTerminationProtection": stack.protected,
-        "DriftInformation": {"StackDriftStatus": "NOT_CHECKED"},
-    }
-
-
-def _resource(stack: Stack, resource: Resource) -> dict[str, Any]:
-    return {
-        "StackName": stack.name,
-        "StackId": stack.stack_id,
-        "LogicalResourceId": resource.logical_id,
-        "PhysicalResourceId": resource.physical_id,
-        "ResourceType": resource.kind,
-        "Timestamp": resource.changed,
-        "ResourceStatus": resource.status,
-        "ResourceStatusReason": resource.reason or None,
-    }
