@@ -36,9 +36,15 @@ class MissingCapacity(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class SpotInterruption(Fault):
-    """The spot machines are taken away once a log line matches ``when`` ('' = the first line)."""
+    """The spot machines are taken away once a log line matches ``when`` ('' = the first line).
+
+    They come back, and the job starts again from its checkpoints, unless
+    ``comes_back`` is False: then the job waits in vain until its
+    MaxWaitTimeInSeconds.
+    """
 
     when: str = ""
+    comes_back: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,6 +50,7 @@ class TrainingJob(Job):
         self.request, self.output = record.request, output
         self.members: list[Member] = []
         self.training_started: datetime | None = None
+        self.spot_returns = True
         definitions = self.request["AlgorithmSpecification"].get("MetricDefinitions", [])
         self.metrics = Metrics(cloud.client("cloudwatch"), definitions, NAMESPACE, {"TrainingJobName": record.name})
 
@@ -73,7 +74,10 @@ class TrainingJob(Job):
                 self.upload(result)
                 raise result
             self.enter("Interrupted")
-            if time.monotonic() - began >= condition["MaxWaitTimeInSeconds"]:
+            left = condition["MaxWaitTimeInSeconds"] - (time.monotonic() - began)
+            if not self.spot_returns:
+                self.cloud.clock.sleep(max(left, 0), self._stop_asked)
+            if left <= 0 or not self.spot_returns:
                 raise Ended(status="Stopped", secondary="MaxWaitTimeExceeded")
 
     def provision(self) -> tuple[str, int]:
@@ -160,7 +164,9 @@ class TrainingJob(Job):
         """Take a line: log, metrics, and the faults that wait for it."""
         super().on_line(host, line)
         self.metrics.read(line)
-        if self.request.get("EnableManagedSpotTraining") and LAB.take_at_line(SpotInterruption, self.record.name, line):
+        spot = self.request.get("EnableManagedSpotTraining")
+        if spot and (taken := LAB.take_at_line(SpotInterruption, self.record.name, line)):
+            self.spot_returns = taken.comes_back
             self.events.put(Event(kind="interrupt"))
         killed = LAB.take_at_line(KilledRank, self.record.name, line)
         if killed and self.machines:

@@ -27,7 +27,9 @@ class RunningCloud:
         self.url = json.loads(self.process.stdout.readline())["endpoint_url"]
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.process.terminate()
         assert self.process.wait(timeout=30) == 0
 

@@ -58,7 +58,9 @@ def test_a_bad_zip_is_rejected_with_the_reason(app: App, body: bytes) -> None:
 
 def test_one_corrupt_image_among_many_goes_to_quarantine(app: App) -> None:
     project = app.project()
-    app.configure(project, 'recipe = "image"\n[train]\nepochs = 3\nhosts = 1\nspot = false\ninstance = "ml.m5.xlarge"\n')
+    app.configure(
+        project, 'recipe = "image"\n[train]\nepochs = 3\nhosts = 1\nspot = false\ninstance = "ml.m5.xlarge"\n'
+    )
     run = app.settled(app.upload(project, "pictures.zip", images(extra={"left/broken.png": b"\x89PNG broken"})))
     assert run["outcome"] == Outcome.DEPLOYED, run["reasons"]
     assert run["dataset"]["rejected_rows"] == 1
@@ -81,7 +83,7 @@ def test_ten_thousand_columns_end_in_a_named_outcome(app: App) -> None:
     assert run["outcome"] in (Outcome.DEPLOYED, Outcome.KEPT_CHAMPION, Outcome.REJECTED), run
 
 
-@pytest.mark.parametrize("name", ["a b+c%20.csv", "données 📈.csv", "it's \"quoted\".csv", "100%.csv"])
+@pytest.mark.parametrize("name", ["a b+c%20.csv", "données 📈.csv", 'it\'s "quoted".csv', "100%.csv"])
 def test_hostile_keys_start_one_run(app: App, name: str) -> None:
     project = app.project()
     app.configure(project, table_toml(epochs=3))

@@ -33,7 +33,13 @@ def test_cdk_bootstrap_and_deploy_then_an_upload_runs(bare_cloud: RunningCloud, 
     flags += ["--context", "aws:cdk:bundling-stacks=[]"]
     for command in (["bootstrap"], ["deploy", "--all", "--require-approval", "never"]):
         done = subprocess.run(
-            ["cdk", *command, *flags], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False
+            ["cdk", *command, *flags],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
         )
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     app = App(bare_cloud)

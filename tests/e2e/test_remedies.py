@@ -45,15 +45,19 @@ def test_an_interrupted_spot_job_resumes_from_its_checkpoint(app: App) -> None:
     uninterrupted = app.project()
     app.configure(uninterrupted, table_toml(epochs=30))
     twin = app.settled(app.upload(uninterrupted, "rows.csv", table()))
-    if app.document("acme", project, run["run"], keys.DATASET_REPORT)["fingerprint"] == (
-        app.document("acme", uninterrupted, twin["run"], keys.DATASET_REPORT)["fingerprint"]
+    if (
+        app.document("acme", project, run["run"], keys.DATASET_REPORT)["fingerprint"]
+        == (app.document("acme", uninterrupted, twin["run"], keys.DATASET_REPORT)["fingerprint"])
     ):
         assert run["epochs"][-1]["train_loss"] == twin["epochs"][-1]["train_loss"]
 
 
 def test_spot_that_never_comes_back_goes_on_demand(app: App) -> None:
     project = app.project()
-    app.configure(project, table_toml(spot=True, epochs=30))
+    waits = "spot = true\nspot_wait_minutes = 1"  # two minutes in all, and the laptop's clock runs faster
+    app.configure(
+        project, table_toml(epochs=30).replace("max_minutes = 10", "max_minutes = 1").replace("spot = false", waits)
+    )
     with LAB.inject(SpotInterruption(job=f"{project}-*-spot-*", when="epoch=5 ", comes_back=False)):
         run = app.settled(app.upload(project, "rows.csv", table()))
     assert run["outcome"] == Outcome.DEPLOYED, run["reasons"]

@@ -96,7 +96,9 @@ def test_several_runs_at_once(app: App) -> None:
 
 def test_a_run_leaves_everything_a_person_asks_for(app: App) -> None:
     project = app.project()
-    app.configure(project, 'recipe = "image"\n[train]\nepochs = 4\nhosts = 1\nspot = false\ninstance = "ml.m5.xlarge"\n')
+    app.configure(
+        project, 'recipe = "image"\n[train]\nepochs = 4\nhosts = 1\nspot = false\ninstance = "ml.m5.xlarge"\n'
+    )
     run = app.settled(app.upload(project, "pictures.zip", images()))
     assert run["outcome"] == Outcome.DEPLOYED, run["reasons"]
     prefix = keys.run_prefix("acme", project, run["run"])
