@@ -32,7 +32,8 @@ class FailureRule(events.Rule):
 
         message = (
             f"Tandem run {field('run')} of {field('tenant')}/{field('project')} ended as {field('outcome')}.\n"
-            f"Reasons: {field('reasons')}\nReport: {field('report')}"
+            f"Reasons: {field('reasons')}\nExecution: {field('execution_arn')}\n"
+            f"More: tandem report {field('run')}"
         )
         super().__init__(
             scope,

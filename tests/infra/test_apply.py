@@ -1,0 +1,121 @@
+"""Deploying through the CloudFormation API, against the laptop cloud."""
+
+from __future__ import annotations
+
+import json
+import uuid
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract import names
+from infra.apply import DeployFailed, StackTemplate, deploy, templates
+from infra.publish import File, NotBootstrapped, Target, files, pack, publish
+from local.cloud import Cloud
+
+TARGET = Target(account="123456789012", region="us-east-1", partition="aws")
+
+
+class Deployer:
+    """A stack of one queue, under a name of its own."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud, self.name = cloud, f"Test{uuid.uuid4().hex[:8]}"
+        self.bucket = self.name.lower()
+        cloud.client("s3").create_bucket(Bucket=self.bucket)
+
+    def deploy(self, resources: dict[str, Any]) -> str:
+        key = f"{uuid.uuid4().hex}.json"
+        body = json.dumps({"Resources": resources}).encode()
+        self.cloud.client("s3").put_object(Bucket=self.bucket, Key=key, Body=body)
+        template = StackTemplate(name=self.name, bucket=self.bucket, key=key, tags={names.TAG_APP: names.APP})
+        url = f"{self.cloud.url}/{self.bucket}/{key}"
+        return deploy(self.cloud.client("cloudformation"), template, url)
+
+
+@pytest.fixture
+def deployer(cloud: Cloud) -> Deployer:
+    return Deployer(cloud)
+
+
+def queue(seconds: int) -> dict[str, Any]:
+    return {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"VisibilityTimeout": seconds}}}
+
+
+BROKEN = {
+    "Queue": {"Type": "AWS::SQS::Queue"},
+    "Rule": {
+        "Type": "AWS::Lambda::Permission",
+        "Properties": {
+            "Action": "lambda:InvokeFunction",
+            "FunctionName": "no-such-function",
+            "Principal": "events.amazonaws.com",
+        },
+    },
+}
+
+
+def test_a_stack_is_created_then_updated_then_left_alone(deployer: Deployer) -> None:
+    assert deployer.deploy(queue(30)) == "created"
+    assert deployer.deploy(queue(60)) == "updated"
+    assert deployer.deploy(queue(60)) == "unchanged"
+
+
+def test_a_stack_carries_the_applications_tag(deployer: Deployer) -> None:
+    deployer.deploy(queue(30))
+    (stack,) = deployer.cloud.client("cloudformation").describe_stacks(StackName=deployer.name)["Stacks"]
+    assert stack["Tags"] == [{"Key": names.TAG_APP, "Value": names.APP}]
+
+
+def test_a_failed_stack_names_the_resource_and_its_reason(deployer: Deployer) -> None:
+    with pytest.raises(
+        DeployFailed, match=r"ROLLBACK_COMPLETE:\n  Rule \(AWS::Lambda::Permission\): .*no-such-function"
+    ):
+        deployer.deploy(BROKEN)
+
+
+def test_a_stack_whose_creation_failed_is_made_anew(deployer: Deployer) -> None:
+    with pytest.raises(DeployFailed):
+        deployer.deploy(BROKEN)
+    assert deployer.deploy(queue(30)) == "created"
+
+
+def test_an_asset_is_uploaded_once(deployer: Deployer, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    file = File(source=tmp_path, packaging="zip", bucket=deployer.bucket, key="asset.zip")
+    s3 = deployer.cloud.client("s3")
+    assert publish(s3, file) is True
+    assert publish(s3, file) is False
+    body = s3.get_object(Bucket=deployer.bucket, Key="asset.zip")["Body"].read()
+    (tmp_path / "back.zip").write_bytes(body)
+    assert zipfile.ZipFile(tmp_path / "back.zip").read("a.txt") == b"a"
+
+
+def test_an_account_without_cdks_bucket_is_told_what_to_do(cloud: Cloud, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    file = File(source=tmp_path / "a.txt", packaging="file", bucket="no-such-bucket-anywhere", key="a")
+    with pytest.raises(NotBootstrapped, match="cdk bootstrap"):
+        publish(cloud.client("s3"), file)
+
+
+def test_the_same_folder_makes_the_same_zip(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "b").write_text("b")
+    (folder / "a").write_text("a")
+    first = pack(folder, tmp_path / "1.zip").read_bytes()
+    (folder / "a").touch()
+    assert pack(folder, tmp_path / "2.zip").read_bytes() == first
+
+
+def test_an_assembly_lists_its_assets_and_stacks_in_order(assembly: Any) -> None:
+    found = list(files(assembly.folder, TARGET))
+    assert {file.bucket for file in found} == {"cdk-hnb659fds-assets-123456789012-us-east-1"}
+    assert len({file.key for file in found}) == len(found)
+    assert all(file.source.exists() for file in found)
+    stacks = templates(assembly.folder, TARGET)
+    assert [stack.name for stack in stacks] == list(names.STACKS)
+    assert {stack.key for stack in stacks} <= {file.key for file in found}
+    assert all(stack.tags == {names.TAG_APP: names.APP} for stack in stacks)
