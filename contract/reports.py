@@ -40,7 +40,7 @@ class DatasetReport(_Document):
     rows: dict[str, int] = setting("Rows of train, validation, test.", default_factory=dict)
     rejected_rows: int = setting("Rows set aside in quarantine.", default=0)
     duplicate_rows: int = setting("Rows that occur more than once (kept).", default=0)
-    labels: dict[str, int] = setting("Rows of each class.", default_factory=dict)
+    labels: dict[str, int] = setting("Rows of each class, the 100 most frequent.", default_factory=dict)
     features: tuple[Feature, ...] = setting("What rows are described by; at most 100.", default=())
     features_total: int = setting("How many features there are.", default=0)
     anonymised: dict[str, str] = setting("What was done to each column marked by [privacy].", default_factory=dict)

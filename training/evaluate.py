@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
@@ -29,7 +30,7 @@ from contract.reports import Champion, EvaluationReport, Form
 from contract.request import RunRequest
 from training import archive, champion, metrics, optimise, recipes
 from training.container import Container
-from training.data import LABEL, ROW, Split, read_schema
+from training.data import LABEL, ROW, Split, fingerprint, read_schema
 from training.recipes import Recipe
 
 MAX_LABELS = 100  # in the report, which passes through the state machine
@@ -197,7 +198,7 @@ def read_inputs(container: Container, scratch: Path) -> Inputs:
         project=request.project,
         run=request.run,
         schema=read_schema(dataset),
-        lineage={**manifest.lineage, **_lineage(request)},
+        lineage={**manifest.lineage, **_lineage(request, container)},
     )
     return Inputs(
         request=request,
@@ -209,8 +210,16 @@ def read_inputs(container: Container, scratch: Path) -> Inputs:
     )
 
 
-def _lineage(request: RunRequest) -> dict[str, str]:
-    return {"upload": request.upload.uri, "upload_version": request.upload.version_id}
+def _lineage(request: RunRequest, container: Container) -> dict[str, str]:
+    """Return what the model came from, as far as this job knows."""
+    code = [archive.sha256(path) for path in container.processing_input("code").glob("*.gz")]
+    return {
+        "upload": request.upload.uri,
+        "upload_version": request.upload.version_id,
+        "dataset": fingerprint(container.processing_input("dataset")),
+        "onnxruntime": onnxruntime.__version__,
+        **({"code": code[0]} if code else {}),
+    }
 
 
 def main() -> None:

@@ -96,10 +96,11 @@ class Child:
     def wait(self) -> int:
         """Pass output on until the program ends; return its status, negative for a signal."""
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            sys.stdout.write(line)
-            sys.stdout.flush()
-            self.tail.append(line.rstrip("\n"))
+        with self._process.stdout as lines:
+            for line in lines:
+                sys.stdout.write(line)
+                sys.stdout.flush()
+                self.tail.append(line.rstrip("\n"))
         return self._process.wait()
 
 

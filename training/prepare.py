@@ -9,7 +9,6 @@ in a processing job for larger ones. No torch here: it does not fit in Lambda.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,28 +16,26 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from contract import keys, names
-from contract.manifest import Schema
+from contract.manifest import Feature, Schema
 from contract.parsing import to_dict
 from contract.reports import MAX_FEATURES, DatasetReport
 from contract.request import RunRequest
 from contract.run import Outcome
 from training import recipes
+from training.checks import Labels, check_quarantine, check_rows
 from training.container import Container
-from training.data import LABEL, Writer
-from training.recipes import Chunk, Preparation, Source
-from training.rejection import Quarantine, Rejected, bounded
+from training.data import fingerprint
+from training.packing import Packer
+from training.recipes import Preparation
+from training.rejection import Quarantine, Rejected, bounded, shorten
 from training.split import Splitter
 
-MIN_ROWS = {"train": 10, "validation": 1, "test": 5}
-MIN_ROWS_PER_CLASS = 5
-MAX_CLASSES = 1000
-NAMED = 5  # how many bad names a reason lists
+MAX_LABELS, MAX_WORDS, MAX_WORD = 100, 20, 40  # in the report, which passes through the state machine
 
 
 def prepare(request: RunRequest, *, upload: Path, salt: bytes, out: Path) -> DatasetReport:
@@ -69,15 +66,42 @@ def _accept(request: RunRequest, upload: Path, salt: bytes, out: Path, quarantin
     work = Preparation(request=request, splitter=_splitter(request), quarantine=quarantine, salt=salt)
     recipe = recipes.load(request.recipe.name)
     source = recipe.read(_files(upload, recipe.accepts), work)
-    packer = _Packer(out / keys.DATASET, shard_bytes=request.prepare.shard_mb * 2**20)
+    dataset = out / keys.DATASET
+    packer = Packer(dataset, shard_bytes=request.prepare.shard_mb * 2**20)
     for chunk in source.chunks():
         packer.add(chunk)
     packer.close()
     schema = source.schema()
-    _check_quarantine(quarantine, packer.total, request.prepare.max_rejected_fraction)
-    _check_rows(packer, schema)
+    check_quarantine(quarantine, good=sum(packer.rows.values()), allowed=request.prepare.max_rejected_fraction)
+    check_rows(packer.labels, schema)
     (out / keys.DATASET_SCHEMA).write_text(json.dumps(to_dict(schema)))
-    return _acceptance(request, source, schema, packer, quarantine)
+    return DatasetReport(
+        run=request.run,
+        accepted=True,
+        reasons=_reasons(source.notes, quarantine),
+        rows=packer.rows,
+        rejected_rows=quarantine.rows,
+        duplicate_rows=packer.duplicates,
+        labels=_label_counts(packer.labels, schema),
+        features=tuple(_briefly(feature) for feature in schema.features[:MAX_FEATURES]),
+        features_total=len(schema.features),
+        anonymised=source.anonymised,
+        fingerprint=fingerprint(dataset),
+        bytes=packer.bytes,
+    )
+
+
+def _label_counts(labels: Labels, schema: Schema) -> dict[str, int]:
+    """Return the rows of the most frequent classes, in the order of the classes."""
+    of_class: Counter[int] = sum(labels.values(), Counter())
+    shown = sorted(code for code, _ in of_class.most_common(MAX_LABELS))
+    return {shorten(schema.labels[code]): of_class[code] for code in shown}
+
+
+def _briefly(feature: Feature) -> Feature:
+    """Return a feature as the report has it, which is bounded: its whole vocabulary is in schema.json."""
+    words = tuple(shorten(word, MAX_WORD) for word in feature.vocabulary[:MAX_WORDS])
+    return replace(feature, name=shorten(feature.name), vocabulary=words)
 
 
 def _splitter(request: RunRequest) -> Splitter:
@@ -101,118 +125,6 @@ def _files(upload: Path, accepts: Sequence[str]) -> list[Path]:
     if strange:
         raise Rejected(*(f"{name} is none of the files this recipe reads: {', '.join(accepts)}" for name in strange))
     return files
-
-
-class _Packer:
-    """Writes chunks into the splits' shards and counts what goes by."""
-
-    def __init__(self, folder: Path, *, shard_bytes: int) -> None:
-        self.labels: dict[str, Counter[int]] = {name: Counter() for name in keys.SPLITS}
-        self.duplicates = 0
-        self._seen: set[bytes] = set()
-        self._writers = {name: Writer(folder / name, shard_bytes=shard_bytes) for name in keys.SPLITS}
-        self._hashes: dict[tuple[str, str], Any] = {}
-
-    def add(self, chunk: Chunk) -> None:
-        for number, name in enumerate(keys.SPLITS):
-            mine = {key: array[chunk.split == number] for key, array in chunk.arrays.items()}
-            if len(mine[LABEL]):
-                self._writers[name].add(mine)
-                self.labels[name].update(mine[LABEL].tolist())
-                for key, array in mine.items():
-                    self._hashes.setdefault((name, key), hashlib.sha256()).update(np.ascontiguousarray(array).data)
-        before = len(self._seen)
-        self._seen.update(chunk.content)
-        self.duplicates += len(chunk.content) - (len(self._seen) - before)
-
-    def close(self) -> None:
-        for writer in self._writers.values():
-            writer.close()
-
-    @property
-    def rows(self) -> dict[str, int]:
-        return {name: writer.rows for name, writer in self._writers.items()}
-
-    @property
-    def total(self) -> int:
-        return sum(self.rows.values())
-
-    @property
-    def bytes(self) -> int:
-        return sum(writer.bytes for writer in self._writers.values())
-
-    def fingerprint(self) -> str:
-        """Return sha256 of all rows, the same however they are cut into shards."""
-        parts = (f"{name}/{key}:{value.hexdigest()}" for (name, key), value in sorted(self._hashes.items()))
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _check_quarantine(quarantine: Quarantine, good: int, allowed: float) -> None:
-    rows = good + quarantine.rows
-    if not rows:
-        raise Rejected("the upload holds no row")
-    share = quarantine.rows / rows
-    if share > allowed:
-        raise Rejected(
-            f"{quarantine.rows} of {rows} rows are bad ({share:.1%}); "
-            f"prepare.max_rejected_fraction allows {allowed:.1%}"
-        )
-
-
-def _check_rows(packer: _Packer, schema: Schema) -> None:
-    of_class: Counter[int] = sum(packer.labels.values(), Counter())
-    if len(of_class) < 2:
-        only = f" ({schema.labels[next(iter(of_class))]!r})" if of_class else ""
-        raise Rejected(f"there is only one class{only} in {schema.target!r}; at least two are needed to tell apart")
-    if len(schema.labels) > MAX_CLASSES:
-        raise Rejected(
-            f"{schema.target!r} has {len(schema.labels):,} classes, at most {MAX_CLASSES:,} are learned; "
-            "is it a quantity? Regression is not offered yet"
-        )
-    reasons = [
-        f"{name} got {packer.rows[name]} of {packer.total} rows, at least {least} are needed: add rows"
-        for name, least in MIN_ROWS.items()
-        if packer.rows[name] < least
-    ]
-    small = [code for code in range(len(schema.labels)) if of_class[code] < MIN_ROWS_PER_CLASS]
-    unseen = [code for code in range(len(schema.labels)) if code not in small and not packer.labels["train"][code]]
-    if small:
-        reasons.append(
-            f"{len(small)} classes have fewer than {MIN_ROWS_PER_CLASS} good rows: "
-            f"{_named(f'{schema.labels[code]!r} ({of_class[code]})' for code in small)}; add rows or remove the class"
-        )
-    if unseen:
-        reasons.append(
-            f"no training row has the class {_named(repr(schema.labels[code]) for code in unseen)}: add rows"
-        )
-    if reasons:
-        raise Rejected(*reasons)
-
-
-def _named(things: Any) -> str:
-    listed = list(things)
-    more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
-    return ", ".join(listed[:NAMED]) + more
-
-
-def _acceptance(
-    request: RunRequest, source: Source, schema: Schema, packer: _Packer, quarantine: Quarantine
-) -> DatasetReport:
-    of_class: Counter[int] = sum(packer.labels.values(), Counter())
-    return DatasetReport(
-        run=request.run,
-        accepted=True,
-        reasons=_reasons(source.notes, quarantine),
-        rows=packer.rows,
-        rejected_rows=quarantine.rows,
-        duplicate_rows=packer.duplicates,
-        labels={schema.labels[code]: count for code, count in sorted(of_class.items())},
-        features=schema.features[:MAX_FEATURES],
-        features_total=len(schema.features),
-        anonymised=source.anonymised,
-        fingerprint=packer.fingerprint(),
-        bytes=packer.bytes,
-    )
 
 
 def _rejection(request: RunRequest, rejected: Rejected, quarantine: Quarantine) -> DatasetReport:

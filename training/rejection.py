@@ -9,6 +9,8 @@ from pathlib import Path
 from contract.errors import InvalidUpload
 from contract.reports import MAX_REASONS
 
+MAX_REASON = 500  # characters; a column's name can be anything
+
 
 class Rejected(InvalidUpload):
     """A dataset that cannot be learned from; ``reasons`` say what to change."""
@@ -53,6 +55,11 @@ class Quarantine:
         self.row(file=file, row=row, reason=f"{name}: {reason}", raw=f"files/{copy.name}")
 
 
+def shorten(text: str, limit: int = 100) -> str:
+    """Return text of at most ``limit`` characters; an ellipsis says where it was cut."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
 def bounded(reasons: Iterable[str], *, total: int | None = None) -> tuple[str, ...]:
     """Return at most 20 reasons; the last one then says how many more there are.
 
@@ -60,7 +67,7 @@ def bounded(reasons: Iterable[str], *, total: int | None = None) -> tuple[str, .
         reasons: what there is to say.
         total: how many reasons there really are, when not all were given.
     """
-    listed = list(reasons)
+    listed = [shorten(reason, MAX_REASON) for reason in reasons]
     count = max(total or 0, len(listed))
     if count <= MAX_REASONS:
         return tuple(listed)

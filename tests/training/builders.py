@@ -9,6 +9,7 @@ import random
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -131,3 +132,45 @@ def start(base: Path, *arguments: str, **more: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def train_here(base: Path) -> None:
+    """Run a training job in this process."""
+    from training.cluster import Cluster
+    from training.config import TrainConfig
+    from training.container import Container
+    from training.train import Trainer
+
+    container = Container(base=base)
+    trainer = Trainer(TrainConfig.from_hyperparameters(container.hyperparameters()), container, Cluster())
+    assert trainer.run()
+    trainer.write_model()
+
+
+def evaluation_job(
+    base: Path, out: Path, trained: Path, *, champion: Path | None = None, settings: Mapping[str, Any] | None = None
+) -> Path:
+    """Make the base folder of an evaluation job, as SageMaker does; return it.
+
+    Args:
+        base: the folder.
+        out: what preparation left.
+        trained: base folder of the training job.
+        champion: model.tar.gz of the version in service.
+        settings: sections of the request to change.
+    """
+    shutil.rmtree(base, ignore_errors=True)
+    inputs = base / names.PROCESSING_INPUTS
+    for name in ("request", "model"):
+        (inputs / name).mkdir(parents=True)
+    asked = json.loads((out / keys.REQUEST).read_text())
+    for section, table in (settings or {}).items():
+        asked[section] |= table
+    (inputs / "request" / keys.REQUEST).write_text(json.dumps(asked))
+    shutil.copytree(out / keys.DATASET, inputs / "dataset")
+    with tarfile.open(inputs / "model/model.tar.gz", "w:gz") as archive:
+        archive.add(trained / "model", ".")
+    if champion:
+        (inputs / "champion").mkdir()
+        shutil.copy(champion, inputs / "champion/model.tar.gz")
+    return base

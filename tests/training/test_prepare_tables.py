@@ -327,3 +327,15 @@ def test_reasons_never_quote_a_personal_value(tmp_path: Path) -> None:
 def test_privacy_of_an_unknown_column_is_rejected_with_the_nearest(tmp_path: Path) -> None:
     report, _ = run_prepare(tmp_path / "a", {"rows.csv": csv()}, {"privacy": {"hash": ["regoin"]}})
     assert report.reasons == ("privacy.hash names 'regoin', which is no column of the upload. Did you mean 'region'?",)
+
+
+def test_the_report_stays_small_enough_for_the_state_machine(tmp_path: Path) -> None:
+    source = random.Random(0)
+    words = ["".join(source.choices("abcdefgh ", k=300)) for _ in range(60)]
+    columns = [f"{'x' * 2000}{number}" for number in range(150)]
+    lines = [",".join([*columns, "risk"])]
+    lines += [",".join([*source.choices(words, k=150), source.choice(["low", "high"])]) for _ in range(300)]
+    report, out = run_prepare(tmp_path / "a", {"rows.csv": "\n".join([*lines, "bad," * 3000])})
+    assert report.accepted, report.reasons
+    assert (out / keys.DATASET_REPORT).stat().st_size < 200_000
+    assert len(schema_of(out).features[0].name) > 2000

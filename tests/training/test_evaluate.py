@@ -1,0 +1,173 @@
+"""What is judged is what will be served."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from PIL import Image
+
+from contract import keys, names
+from contract.errors import TrainingFailed
+from contract.golden import Golden
+from contract.reports import EvaluationReport
+from tests.training.builders import evaluation_job, start
+from training import archive, optimise
+from training.data import LABEL, Split
+from training.evaluate import main
+
+ARN = "arn:aws:sagemaker:us-east-1:123456789012:model-package/acme--demo/3"
+Evaluate = Callable[..., tuple[EvaluationReport, Path]]
+
+
+@pytest.fixture
+def evaluate(monkeypatch: pytest.MonkeyPatch) -> Evaluate:
+    """Return a function that runs an evaluation job in this process."""
+
+    def run(base: Path, *, champion: bool = False) -> tuple[EvaluationReport, Path]:
+        monkeypatch.setenv(names.BASE_DIR, str(base))
+        monkeypatch.setenv(names.CHAMPION_PACKAGE, ARN if champion else "")
+        monkeypatch.setenv(names.CHAMPION_VERSION, "3" if champion else "")
+        main()
+        out = base / names.PROCESSING_OUTPUT
+        report = EvaluationReport.from_dict(json.loads((out / "evaluation_report.json").read_text()))
+        return report, out
+
+    return run
+
+
+def test_the_report_tells_what_the_served_form_does(
+    table: Path, trained_table: Path, tmp_path: Path, evaluate: Evaluate
+) -> None:
+    report, out = evaluate(evaluation_job(tmp_path / "a", table, trained_table))
+    test = Split(table / keys.DATASET / "test").everything()
+    manifest = archive.unpack(out / "model.tar.gz", tmp_path / "model")
+    session = onnxruntime.InferenceSession(tmp_path / "model/model.onnx", providers=["CPUExecutionProvider"])
+    (probabilities,) = session.run(None, {name: test[name] for name in ("numeric", "category")})
+    accuracy = float((probabilities.argmax(axis=1) == test[LABEL]).mean())
+    assert report.metrics["accuracy"] == accuracy == manifest.metrics["accuracy"]
+    assert accuracy > 0.85
+    assert report.rows == len(test[LABEL])
+    assert sum(map(sum, report.confusion)) == report.rows
+    assert sum(report.confusion[i][i] for i in range(2)) == round(accuracy * report.rows)
+    train = Split(table / keys.DATASET / "train").labels
+    assert report.baseline["accuracy"] == pytest.approx((test[LABEL] == np.bincount(train).argmax()).mean())
+    (form,) = report.forms
+    assert (form.name, report.chosen) == (optimise.FLOAT32, optimise.FLOAT32)
+    assert 0 < form.latency_ms["p50"] <= form.latency_ms["p99"]
+    assert form.bytes == (tmp_path / "model/model.onnx").stat().st_size
+    assert 0 <= form.parity < 1e-4
+    assert report.champion is None
+    assert report.verdict.promote
+    assert report.model_sha256 == archive.sha256(out / "model.tar.gz")
+
+
+def test_the_archive_is_whole_signed_and_the_same_each_time(
+    table: Path, trained_table: Path, tmp_path: Path, evaluate: Evaluate
+) -> None:
+    _, one = evaluate(evaluation_job(tmp_path / "a", table, trained_table))
+    _, two = evaluate(evaluation_job(tmp_path / "b", table, trained_table))
+    assert (one / "model.tar.gz").read_bytes() == (two / "model.tar.gz").read_bytes()
+    manifest = archive.unpack(one / "model.tar.gz", tmp_path / "model")
+    assert set(manifest.files) == {keys.MODEL_ONNX, keys.MODEL_WEIGHTS, keys.MODEL_METRICS}
+    assert (manifest.tenant, manifest.project, manifest.run, manifest.form) == (
+        "acme",
+        "demo",
+        "run-1",
+        optimise.FLOAT32,
+    )
+    assert manifest.lineage["upload"] == "s3://data/acme/demo/inbox/rows.csv"
+    assert manifest.lineage["upload_version"] == "v1"
+    assert len(manifest.lineage["dataset"]) == 64
+    onnx.checker.check_model(tmp_path / "model/model.onnx")
+
+
+def test_any_number_of_rows_can_be_predicted(
+    trained_images: Path, images: Path, tmp_path: Path, evaluate: Evaluate
+) -> None:
+    _, out = evaluate(evaluation_job(tmp_path / "a", images, trained_images))
+    archive.unpack(out / "model.tar.gz", tmp_path / "model")
+    session = onnxruntime.InferenceSession(tmp_path / "model/model.onnx", providers=["CPUExecutionProvider"])
+    rows = Split(images / keys.DATASET / "train").everything()["image"]
+    (together,) = session.run(["probabilities"], {"image": rows})
+    for number in (0, 5):
+        (alone,) = session.run(["probabilities"], {"image": rows[number : number + 1]})
+        np.testing.assert_allclose(alone[0], together[number], atol=1e-6)
+
+
+def decode(body: dict[str, Any]) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(body["image"]))))
+
+
+def test_golden_images_are_requests_with_the_answers_of_the_served_form(
+    trained_images: Path, images: Path, tmp_path: Path, evaluate: Evaluate
+) -> None:
+    _, out = evaluate(evaluation_job(tmp_path / "a", images, trained_images))
+    golden = Golden.from_dict(json.loads((out / "golden.json").read_text()))
+    archive.unpack(out / "model.tar.gz", tmp_path / "model")
+    session = onnxruntime.InferenceSession(tmp_path / "model/model.onnx", providers=["CPUExecutionProvider"])
+    assert len(golden.samples) == 8
+    for sample in golden.samples:
+        (instance,) = json.loads(sample.body)["instances"]
+        (answer,) = session.run(None, {"image": decode(instance)[None, :, :, None]})
+        assert list(sample.probabilities) == ["left", "right"]
+        np.testing.assert_allclose(answer[0], list(sample.probabilities.values()), atol=1e-6)
+
+
+def test_golden_rows_of_a_table_are_its_columns_by_name(
+    table: Path, trained_table: Path, tmp_path: Path, evaluate: Evaluate
+) -> None:
+    job = evaluation_job(tmp_path / "a", table, trained_table, settings={"deploy": {"golden_samples": 30}})
+    _, out = evaluate(job)
+    golden = Golden.from_dict(json.loads((out / "golden.json").read_text()))
+    instances = [json.loads(sample.body)["instances"][0] for sample in golden.samples]
+    assert all(list(instance) == ["income", "age", "region"] for instance in instances)
+    assert {instance["region"] for instance in instances} == {"north", "south", "east", None}
+    assert all(isinstance(instance["income"], float) for instance in instances)
+
+
+def test_a_form_that_differs_from_the_trained_model_is_not_served(
+    table: Path, trained_table: Path, tmp_path: Path, evaluate: Evaluate
+) -> None:
+    job = evaluation_job(tmp_path / "a", table, trained_table, settings={"optimise": {"parity_tolerance": 0.0}})
+    with pytest.raises(TrainingFailed, match=r"onnx-float32 differs from the trained model by .* allows 0"):
+        evaluate(job)
+
+
+def test_a_tie_keeps_the_champion(table: Path, trained_table: Path, tmp_path: Path, evaluate: Evaluate) -> None:
+    _, out = evaluate(evaluation_job(tmp_path / "a", table, trained_table))
+    job = evaluation_job(tmp_path / "b", table, trained_table, champion=out / "model.tar.gz")
+    report, _ = evaluate(job, champion=True)
+    assert report.champion
+    assert report.champion.metrics == report.metrics
+    assert (report.champion.package_arn, report.champion.version, report.champion.note) == (ARN, 3, "")
+    assert not report.verdict.promote
+
+
+def test_a_champion_that_cannot_read_the_rows_is_noted_and_the_baseline_decides(
+    table: Path, trained_table: Path, images: Path, trained_images: Path, tmp_path: Path, evaluate: Evaluate
+) -> None:
+    _, out = evaluate(evaluation_job(tmp_path / "a", images, trained_images))
+    job = evaluation_job(tmp_path / "b", table, trained_table, champion=out / "model.tar.gz")
+    report, _ = evaluate(job, champion=True)
+    assert report.champion
+    assert report.champion.metrics == {}
+    assert "knows none of these classes" in report.champion.note
+    assert report.verdict.promote
+    assert "baseline" in report.verdict.reasons[0]
+
+
+def test_the_container_runs_it_without_a_warning(table: Path, trained_table: Path, tmp_path: Path) -> None:
+    base = evaluation_job(tmp_path / "a", table, trained_table)
+    process = start(base, "-W", "error", "-m", "training.launch", "evaluate", PYTHONWARNINGS="error")
+    output = process.communicate(timeout=90)[0]
+    assert process.returncode == 0, output
+    assert json.loads(output)["verdict"]["promote"]

@@ -1,0 +1,176 @@
+"""The container's entry, for real: torchrun over two hosts, failures, stops, wheels."""
+
+from __future__ import annotations
+
+import signal
+import uuid
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from contract import keys, names
+from contract.metrics import parse_line
+from tests.training.builders import start, training_job
+from training import launch, packages
+
+HOSTS = ("127.0.0.1", "127.0.0.2")
+
+
+def job(tmp_path: Path, table: Path, **settings: object) -> list[Path]:
+    """Make the base folders of a two-host job."""
+    return [training_job(tmp_path / host, table, host=host, hosts=HOSTS, **settings) for host in HOSTS]
+
+
+def launch_all(bases: list[Path]) -> list[str]:
+    """Run the entry on each host; return their outputs with the exit status at the end."""
+    name = f"job-{uuid.uuid4().hex[:8]}"
+    running = [start(base, "-m", "training.launch", "train", TRAINING_JOB_NAME=name) for base in bases]
+    return [f"{process.communicate(timeout=100)[0]}\nexit {process.returncode}" for process in running]
+
+
+def test_two_hosts_train_one_model(table: Path, tmp_path: Path) -> None:
+    bases = job(tmp_path, table, epochs=2)
+    first, second = launch_all(bases)
+    assert first.endswith("exit 0"), first
+    assert second.endswith("exit 0"), second
+    assert [parse_line(line)["epoch"] for line in first.splitlines() if parse_line(line)] == [1, 2]
+    assert not any(parse_line(line) for line in second.splitlines())
+    assert {path.name for path in (bases[0] / "model").iterdir()} == {
+        keys.MODEL_WEIGHTS,
+        keys.MODEL_MANIFEST,
+        keys.MODEL_METRICS,
+    }
+    assert not (bases[1] / "model").exists()
+    assert not (bases[0] / "output/failure").exists()
+
+
+def test_the_host_that_failed_tells_why_and_the_other_one_that_it_is_not_the_cause(table: Path, tmp_path: Path) -> None:
+    bases = job(tmp_path, table, epochs=2)
+    for shard in (bases[1] / names.TRAINING_INPUTS / "train").iterdir():
+        shard.unlink()
+    first, second = launch_all(bases)
+    assert first.endswith("exit 1"), first
+    assert second.endswith("exit 1"), second
+    cause = (bases[1] / "output/failure").read_text()
+    assert cause.splitlines()[-1].startswith("FileNotFoundError: there is no shard in")
+    assert 'training/train.py", line' in cause
+    assert len(cause) <= launch.FAILURE_LIMIT
+    assert (bases[0] / "output/failure").read_text().startswith(launch.LOST_PEER_NOTE)
+    assert not (bases[0] / "model").exists()
+
+
+def test_sigterm_reaches_the_ranks_which_write_a_checkpoint(table: Path, tmp_path: Path) -> None:
+    base = training_job(tmp_path / "a", table, epochs=5000, checkpoint_every=5000, batch_size=16)
+    process = start(base, "-m", "training.launch", "train")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if parse_line(line):
+            break
+    process.send_signal(signal.SIGTERM)
+    output = process.communicate(timeout=30)[0]
+    assert process.returncode == launch.STOPPED, output
+    assert list((base / "checkpoints").glob("*.safetensors"))
+    assert not (base / "output/failure").exists()
+
+
+def test_a_processing_job_leaves_its_failure_in_message(tmp_path: Path) -> None:
+    process = start(tmp_path, "-m", "training.launch", "prepare")
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 1
+    message = (tmp_path / "output/message").read_text()
+    assert "FileNotFoundError" in message.splitlines()[-1]
+    assert message.splitlines()[-1] in output
+
+
+def run_here(base: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run the entry in this process, where it fails before it starts anything; return the failure."""
+    monkeypatch.setenv(names.BASE_DIR, str(base))
+    assert launch.main(["train"]) == 1
+    return (base / "output/failure").read_text()
+
+
+def test_a_first_host_without_address_is_named(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "RESOLVE_SECONDS", 0.1)
+    base = training_job(tmp_path / "a", table, hosts=("algo-1.invalid", "algo-2.invalid"), host="algo-2.invalid")
+    assert "the first host, 'algo-1.invalid', has no address after 0.1 s" in run_here(base, monkeypatch)
+
+
+def test_hosts_are_ranked_by_number_and_jobs_meet_at_ports_of_their_own(table: Path, tmp_path: Path) -> None:
+    hosts = [f"algo-{number}" for number in range(1, 12)]
+    base = training_job(tmp_path / "a", table, hosts=sorted(hosts), host="algo-10")
+    found = launch.Container(base=base).hosts()
+    assert (found.leader, found.rank) == ("algo-1", 9)
+    ports = {launch._port({"TRAINING_JOB_NAME": f"job-{number}"}) for number in range(20)}
+    assert len(ports) == 20
+    assert all(20_000 <= port < 30_000 for port in ports)
+
+
+def test_an_unknown_program_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert launch.main(["trian"]) == 2
+    assert "train|prepare|evaluate" in capsys.readouterr().err
+
+
+def test_the_end_of_a_long_failure_is_kept() -> None:
+    text = "\n".join(f"line {number}" for number in range(1000))
+    kept = launch.ending(text, 50)
+    assert len(kept) <= 50
+    assert kept.startswith("line ")
+    assert kept.endswith("line 999")
+    assert launch.ending("x" * 100, 10) == "x" * 10
+
+
+def wheel(folder: Path, name: str = "tandem_probe", version: str = "1.0") -> Path:
+    """Write a wheel of one module."""
+    folder.mkdir(exist_ok=True)
+    path, info = folder / f"{name}-{version}-py3-none-any.whl", f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{name}.py", "ANSWER = 42\n")
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{info}/RECORD", "")
+    return path
+
+
+def requirements(folder: Path, *lines: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "requirements.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_nothing_is_installed_where_the_pins_are_satisfied(tmp_path: Path) -> None:
+    wheels = requirements(tmp_path / "wheels", "# pins", "torch==2.13.0  # any build", "safetensors[numpy]==0.8.0", "")
+    assert not packages.install_missing(wheels, tmp_path / "packages")
+    assert not (tmp_path / "packages").exists()
+
+
+def test_what_is_missing_is_installed_from_the_zip_without_a_network(tmp_path: Path) -> None:
+    wheels = requirements(tmp_path / "wheels", "tandem-probe==1.0", "numpy==2.4.6")
+    path = wheel(tmp_path / "wheels")
+    (tmp_path / "input").mkdir()
+    with zipfile.ZipFile(tmp_path / "input/0a1b2c.zip", "w") as archive:
+        for file in (path, wheels / "requirements.txt"):
+            archive.write(file, file.name)
+    assert packages.install_missing(tmp_path / "input", tmp_path / "packages")
+    assert {path.name for path in (tmp_path / "packages").iterdir()} >= {"tandem_probe.py"}
+
+
+def test_what_can_not_be_installed_fails_the_job_by_name(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = training_job(tmp_path / "a", table)
+    requirements(base / names.TRAINING_INPUTS / "wheels", "tandem-probe==1.0")
+    failure = run_here(base, monkeypatch)
+    assert "the image lacks tandem-probe==1.0 and the wheels input does not bring them" in failure
+
+
+@pytest.mark.parametrize(("line", "says"), [("numpy>=2", "'numpy>=2'; expected an exact pin"), (None, "expected")])
+def test_loose_pins_and_missing_lists_are_refused(tmp_path: Path, line: str | None, says: str) -> None:
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    if line:
+        requirements(wheels, line)
+    with pytest.raises(packages.CannotInstall, match=says):
+        packages.install_missing(wheels, tmp_path / "packages")

@@ -1,0 +1,83 @@
+"""Whether prepared rows are enough to learn from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from contract.manifest import Schema
+from training.rejection import Quarantine, Rejected
+
+MIN_ROWS = {"train": 10, "validation": 1, "test": 5}
+MIN_ROWS_PER_CLASS = 5
+MAX_CLASSES = 1000
+NAMED = 5  # how many classes a reason lists
+
+Labels = Mapping[str, Counter[int]]  # rows by class code, of each split
+
+
+def check_quarantine(quarantine: Quarantine, *, good: int, allowed: float) -> None:
+    """Refuse an upload with too many bad rows.
+
+    Raises:
+        Rejected: when more than the share ``allowed`` is bad, or there is no row at all.
+    """
+    rows = good + quarantine.rows
+    if not rows:
+        raise Rejected("the upload holds no row")
+    share = quarantine.rows / rows
+    if share > allowed:
+        raise Rejected(
+            f"{quarantine.rows} of {rows} rows are bad ({share:.1%}); "
+            f"prepare.max_rejected_fraction allows {allowed:.1%}"
+        )
+
+
+def check_rows(labels: Labels, schema: Schema) -> None:
+    """Refuse rows that are too few, of one class, or of a class that cannot be learned.
+
+    Raises:
+        Rejected: with every such reason.
+    """
+    of_class: Counter[int] = sum(labels.values(), Counter())
+    if len(of_class) < 2:
+        only = f" ({schema.labels[next(iter(of_class))]!r})" if of_class else ""
+        raise Rejected(f"there is only one class{only} in {schema.target!r}; at least two are needed to tell apart")
+    if len(schema.labels) > MAX_CLASSES:
+        raise Rejected(
+            f"{schema.target!r} has {len(schema.labels):,} classes, at most {MAX_CLASSES:,} are learned; "
+            "is it a quantity? Regression is not offered yet"
+        )
+    reasons = [*_small_splits(labels), *_small_classes(of_class, labels, schema)]
+    if reasons:
+        raise Rejected(*reasons)
+
+
+def _small_splits(labels: Labels) -> list[str]:
+    rows = {name: counts.total() for name, counts in labels.items()}
+    return [
+        f"{name} got {rows[name]} of {sum(rows.values())} rows, at least {least} are needed: add rows"
+        for name, least in MIN_ROWS.items()
+        if rows[name] < least
+    ]
+
+
+def _small_classes(of_class: Counter[int], labels: Labels, schema: Schema) -> list[str]:
+    codes = range(len(schema.labels))
+    small = [code for code in codes if of_class[code] < MIN_ROWS_PER_CLASS]
+    unseen = [code for code in codes if code not in small and not labels["train"][code]]
+    reasons = []
+    if small:
+        named = _named([f"{schema.labels[code]!r} ({of_class[code]})" for code in small])
+        reasons.append(
+            f"{len(small)} classes have fewer than {MIN_ROWS_PER_CLASS} good rows: {named}; "
+            "add rows or remove the class"
+        )
+    if unseen:
+        reasons.append(f"no training row has the class {_named([repr(schema.labels[c]) for c in unseen])}: add rows")
+    return reasons
+
+
+def _named(things: Sequence[str]) -> str:
+    more = f" and {len(things) - NAMED} more" if len(things) > NAMED else ""
+    return ", ".join(things[:NAMED]) + more
