@@ -71,9 +71,12 @@ def story(parts: DeploymentParts) -> dict[str, Any]:
             "Delete endpoint": endpoints.delete(LIVE, then="Delete staging endpoint"),
             # Every way ends tidy.
             "Delete staging endpoint": endpoints.delete(STAGING, then="Release lease"),
-            "Release lease": lease.release(parts, then="Did deployment succeed?"),
-            "Did deployment succeed?": lease.did_succeed(yes="Deployed", no="Deployment failed"),
-            "Deployed": lease.succeeded(),
+            "Release lease": lease.release(parts, then="How did it end?"),
+            "How did it end?": lease.how_did_it_end(
+                well="Deployed", changed="Champion changed", badly="Deployment failed"
+            ),
+            "Deployed": lease.deployed(),
+            "Champion changed": lease.changed(),
             "Deployment failed": lease.failed(),
         },
     )

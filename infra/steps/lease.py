@@ -82,15 +82,20 @@ def release(parts: DeploymentParts, *, then: str) -> State:
     )
 
 
-def did_succeed(*, yes: str, no: str) -> State:
+def how_did_it_end(*, well: str, changed: str, badly: str) -> State:
     """Decide how the execution ends, now that everything is tidy."""
-    return choice(when("$failure = null", yes), otherwise=no)
+    return choice(when("$failure != null", badly), when("$status = 'CHAMPION_CHANGED'", changed), otherwise=well)
 
 
-def succeeded() -> State:
-    """End well: DEPLOYED, or CHAMPION_CHANGED and nothing was touched."""
-    made = {name: f"{{% $deployment.{name} %}}" for name in ("endpoint", "version")}
+def deployed() -> State:
+    """End with the version in service."""
+    made = {name: expression(f"$deployment.{name}") for name in ("endpoint", "version")}
     return {"Type": "Succeed", "Output": {"status": "{% $status %}"} | made}
+
+
+def changed() -> State:
+    """End with nothing touched: the verdict was about another champion."""
+    return {"Type": "Succeed", "Output": {"status": "{% $status %}"}}
 
 
 def failed() -> State:

@@ -310,6 +310,35 @@ def test_a_failed_update_leaves_the_champion_in_service(
     assert decide(deployment_states["Is there a version to restore?"], seen) == then
 
 
+@pytest.mark.parametrize(
+    ("failure", "status", "then"),
+    [
+        (None, "DEPLOYED", "Deployed"),
+        (None, "CHAMPION_CHANGED", "Champion changed"),
+        ({"error": "E", "cause": "c"}, "DEPLOYED", "Deployment failed"),
+    ],
+)
+def test_a_deployment_ends_as_it_went(
+    deployment_states: States, failure: dict[str, str] | None, status: str, then: str
+) -> None:
+    assert decide(deployment_states["How did it end?"], {"failure": failure, "status": status}) == then
+
+
+@pytest.mark.parametrize(
+    ("status", "evaluations", "then"),
+    [
+        ("DEPLOYED", 1, "Settle run"),
+        ("CHAMPION_CHANGED", 2, "Find champion"),
+        ("CHAMPION_CHANGED", 3, "Champion keeps changing"),
+    ],
+)
+def test_a_changed_champion_is_compared_again_a_few_times(
+    run_states: States, status: str, evaluations: int, then: str
+) -> None:
+    seen = {"states": {"input": {"status": status}}, "evaluations": evaluations}
+    assert decide(run_states["Is model deployed?"], seen) == then
+
+
 def decide(choice: dict[str, Any], variables: dict[str, Any]) -> str:
     for rule in choice["Choices"]:
         if evaluate(rule["Condition"], variables):

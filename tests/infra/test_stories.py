@@ -27,7 +27,7 @@ DEPLOYMENT = [
     "Is staging in service?", "Check golden samples", "Is there an endpoint?", "Create endpoint", "Update endpoint",
     "Wait for endpoint", "Describe endpoint", "Is endpoint in service?", "Switch champion",
     "Is there a version to restore?", "Restore endpoint", "Delete endpoint", "Delete staging endpoint", "Release lease",
-    "Did deployment succeed?", "Deployed", "Deployment failed",
+    "How did it end?", "Deployed", "Champion changed", "Deployment failed",
 ]  # fmt: skip
 
 
