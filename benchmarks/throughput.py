@@ -1,0 +1,103 @@
+"""How many rows a second each recipe trains, on one host of this machine.
+
+    python -m benchmarks.throughput
+
+Prints one line of JSON a recipe: what ``training/recipes/<name>.py`` says under
+``throughput``, from which ``Plan compute`` makes a project's first estimate. The data is
+made here: 8 x 8 grey images for ``image``, eight numbers and two categories for ``tabular``.
+The fastest of the epochs counts, because other work on the machine can only slow one down.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import json
+import os
+import platform
+import random
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from contract import keys, names
+from contract.request import Upload, build_request
+from training import recipes
+from training.cluster import Cluster
+from training.config import TrainConfig
+from training.container import Container
+from training.prepare import prepare
+from training.train import Trainer
+
+ROWS, EPOCHS = 4000, 5
+
+
+def image_zip() -> bytes:
+    """Return ROWS noisy 8 x 8 images of ten classes."""
+    source, packed = random.Random(0), io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for number in range(ROWS):
+            file = io.BytesIO()
+            Image.frombytes("L", (8, 8), source.randbytes(64)).save(file, "PNG")
+            archive.writestr(f"{number % 10}/{number}.png", file.getvalue())
+    return packed.getvalue()
+
+
+def table_csv() -> bytes:
+    """Return ROWS rows of eight numbers, two categories and a target."""
+    source, text = random.Random(0), io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow([*(f"x{i}" for i in range(8)), "colour", "shape", "target"])
+    for _ in range(ROWS):
+        numbers = [f"{source.gauss(0, 1):.3f}" for _ in range(8)]
+        writer.writerow([*numbers, source.choice("abc"), source.choice("defgh"), source.choice(["yes", "no"])])
+    return text.getvalue().encode()
+
+
+UPLOADS: dict[str, tuple[str, Callable[[], bytes], dict[str, object]]] = {
+    "image": ("images.zip", image_zip, {}),
+    "tabular": ("rows.csv", table_csv, {"prepare": {"target": "target"}}),
+}
+
+
+def measure(name: str, folder: Path) -> float:
+    """Return the rows trained a second by a recipe with its default settings."""
+    file, make, settings = UPLOADS[name]
+    console = {"tenant": "bench", "project": name, "recipe": name, **settings}
+    upload = Upload(bucket="bench", key=file, version_id="1", bytes=0, files=1)
+    request = build_request(run="bench", console=console, project_toml={}, upload=upload)
+    out, container = folder / "out", Container(base=folder / "ml")
+    for path in (folder / "upload", out, container.base / names.TRAINING_INPUTS):
+        path.mkdir(parents=True)
+    (folder / "upload" / file).write_bytes(make())
+    report = prepare(request, upload=folder / "upload", salt=b"", out=out)
+    if not report.accepted:
+        raise RuntimeError(f"{name}: {report.reasons}")
+    for split in ("train", "validation"):
+        container.channel(split).symlink_to(out / keys.DATASET / split)
+    container.channel("schema").symlink_to(out / keys.DATASET)
+    config = TrainConfig(**{**vars(request.train), "epochs": EPOCHS}, recipe=name, options=request.recipe.options)
+    trainer = Trainer(config, container, Cluster())
+    trainer.run()
+    return max(line["samples_per_second"] for line in trainer.progress.history)
+
+
+def main() -> None:
+    """Measure the recipes named as arguments, or all."""
+    cores, threads = len(os.sched_getaffinity(0)), torch.get_num_threads()
+    machine = f"{cores} {platform.machine()} cores, {threads} thread{'s' if threads > 1 else ''} a process"
+    for name in sys.argv[1:] or recipes.names():
+        with tempfile.TemporaryDirectory() as folder:
+            speed = measure(name, Path(folder))
+        found = {"samples_per_second": round(speed, -2), "machine": machine, "measured": str(datetime.date.today())}
+        print(json.dumps({name: found}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
