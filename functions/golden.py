@@ -54,7 +54,7 @@ def check(endpoint: str, sample: GoldenSample, tolerance: float) -> float:
         raise GoldenSamplesDiffer(f"{sample.name}: expected labels {sorted(sample.probabilities)}, got {sorted(got)}")
     differences = {label: _difference(got[label], value) for label, value in sample.probabilities.items()}
     worst = max(differences, key=lambda label: differences[label])
-    if not differences[worst] <= tolerance:
+    if differences[worst] > tolerance:
         raise GoldenSamplesDiffer(
             f"{sample.name}: expected probability {sample.probabilities[worst]:.6f} of {worst!r}, got {got[worst]:.6f};"
             f" the difference is more than {tolerance:g}. Expected {_short(sample.probabilities)}, got {_short(got)}"

@@ -14,19 +14,25 @@ from contract.reports import EvaluationReport
 from contract.request import RunRequest
 
 
-def content(request: RunRequest, evaluation: EvaluationReport, origin: Mapping[str, str]) -> dict[str, Any]:
-    """Return the card's content: what was asked, on what it learned, how it measured."""
+def content(
+    request: RunRequest, evaluation: EvaluationReport, origin: Mapping[str, str], model_url: str
+) -> dict[str, Any]:
+    """Return the card's content: what was asked, on what it learned, how it measured.
+
+    Texts are cut to the schema's lengths.
+    """
+    purpose = f"Classification into {_few(evaluation.labels)} by recipe {request.recipe.name!r}."
     return {
         "model_overview": {
             "model_creator": f"{request.tenant}/{request.project}, run {request.run}",
-            "model_artifact": [evaluation.chosen],
+            "model_artifact": [model_url],
         },
-        "intended_uses": {
-            "purpose_of_model": f"Classification into {_few(evaluation.labels)} by recipe {request.recipe.name!r}.",
-        },
+        "intended_uses": {"purpose_of_model": purpose[:2048]},
         "training_details": _training(request, origin),
         "evaluation_details": [_evaluation(evaluation)],
-        "additional_information": {"custom_details": {"Released because": "; ".join(evaluation.verdict.reasons)}},
+        "additional_information": {
+            "custom_details": {"Released because": "; ".join(evaluation.verdict.reasons)[:1024]}
+        },
     }
 
 
@@ -51,7 +57,7 @@ def _training(request: RunRequest, origin: Mapping[str, str]) -> dict[str, Any]:
             "training_arn": origin["training_job"],
             "training_datasets": [request.upload.uri[:1024]],
             "training_environment": {"container_image": [origin["training_image"]]},
-            "user_provided_hyper_parameters": [{"name": k, "value": str(v)} for k, v in settings.items()],
+            "user_provided_hyper_parameters": [{"name": k, "value": str(v)[:255] or "-"} for k, v in settings.items()],
         },
     }
 

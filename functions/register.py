@@ -77,7 +77,9 @@ def create(request: RunRequest, evaluation: EvaluationReport, origin: Mapping[st
     """Create the package; return its ARN."""
     bucket = environment(names.ARTIFACTS_BUCKET)
     image = f"{environment(names.SERVING_IMAGE_REPOSITORY)}:{environment(names.SERVING_IMAGE_TAG)}"
-    container = {"Image": image, "ModelDataUrl": f"s3://{bucket}/{request.prefix}{keys.MODEL}"}
+    model_url = f"s3://{bucket}/{request.prefix}{keys.MODEL}"
+    card = model_card.content(request, evaluation, origin, model_url)
+    container = {"Image": image, "ModelDataUrl": model_url}
     answer = client("sagemaker").create_model_package(
         ModelPackageGroupName=names.model_group(request.tenant, request.project),
         ModelPackageDescription=f"Run {request.run}: {'; '.join(evaluation.verdict.reasons)}"[:1024],
@@ -92,7 +94,7 @@ def create(request: RunRequest, evaluation: EvaluationReport, origin: Mapping[st
         CustomerMetadataProperties=packages.metadata(request, evaluation, origin, bucket),
         ModelCard={
             "ModelCardStatus": "Approved",
-            "ModelCardContent": json.dumps(model_card.content(request, evaluation, origin), ensure_ascii=False),
+            "ModelCardContent": json.dumps(card, ensure_ascii=False),
         },
     )
     return answer["ModelPackageArn"]

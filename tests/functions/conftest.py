@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -89,8 +90,17 @@ class World:
             self.cloud.stopping.wait(0.01)
         return {"id": arn, "name": name, "started": "2026-11-21T10:00:00.000Z"}
 
-    def events(self) -> list[dict[str, Any]]:
-        """Return the events that were put on the bus since the last call."""
+    def events(self, expected: int = 1) -> list[dict[str, Any]]:
+        """Return the events that were put on the bus; delivery takes a moment, so wait for those expected, and more."""
+        found = self._delivered()
+        deadline = time.monotonic() + 10
+        while len(found) < expected and time.monotonic() < deadline:
+            time.sleep(0.05)
+            found += self._delivered()
+        time.sleep(0.2)
+        return found + self._delivered()
+
+    def _delivered(self) -> list[dict[str, Any]]:
         sqs, found = self.client("sqs"), []
         while messages := sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:

@@ -132,7 +132,7 @@ def epochs(count: int = 15) -> list[dict[str, float]]:
     ]
 
 
-PLAN = {
+PLAN: dict[str, Any] = {
     "accepted": True,
     "outcome": None,
     "reasons": [],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import json
 import re
@@ -12,8 +13,9 @@ import pytest
 
 from contract import keys, ledger, names, packages
 from contract.errors import EndpointBusy, GoldenSamplesDiffer, InvalidConfig
+from contract.gate import Verdict
 from contract.golden import Golden, GoldenSample
-from functions import deployment, golden, register, shared, table
+from functions import deployment, golden, model_card, register, shared, table
 from tests.functions import examples
 from tests.functions.conftest import Killed, World
 
@@ -138,7 +140,8 @@ class Endpoints:
     """SageMaker with endpoints in given states."""
 
     def __init__(self, real: Any, **statuses: str) -> None:
-        self.real, self.statuses, self.deleted = real, statuses, []
+        self.real, self.statuses = real, statuses
+        self.deleted: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
@@ -199,7 +202,8 @@ class Runtime:
     """An endpoint that answers with fixed probabilities."""
 
     def __init__(self, probabilities: dict[str, float]) -> None:
-        self.probabilities, self.asked = probabilities, []
+        self.probabilities = probabilities
+        self.asked: list[dict[str, Any]] = []
 
     def invoke_endpoint(self, **request: Any) -> dict[str, Any]:
         self.asked.append(request)
@@ -239,3 +243,18 @@ def test_no_golden_samples_are_no_proof(world: World) -> None:
         golden.handler({"endpoint": "e", "golden_uri": golden_uri(world)}, None)
     with pytest.raises(GoldenSamplesDiffer, match="no golden samples"):
         golden.handler({"endpoint": "e", "golden_uri": f"s3://{world.artifacts}/gone.json"}, None)
+
+
+def test_a_model_cards_texts_keep_to_the_schemas_lengths() -> None:
+    evaluation = dataclasses.replace(
+        examples.evaluation(),
+        labels=tuple(f"{'long ' * 100}{i}" for i in range(20)),
+        verdict=Verdict(promote=True, reasons=("because " * 200,)),
+    )
+    card = model_card.content(examples.request(), evaluation, examples.CODE, "s3://artifacts/model.tar.gz")
+    assert card["model_overview"]["model_artifact"] == ["s3://artifacts/model.tar.gz"]
+    assert len(card["intended_uses"]["purpose_of_model"]) <= 2048
+    assert len(card["additional_information"]["custom_details"]["Released because"]) <= 1024
+    for parameter in card["training_details"]["training_job_details"]["user_provided_hyper_parameters"]:
+        assert 1 <= len(parameter["value"]) <= 255
+    assert "\n" not in json.dumps(card)

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from contract.manifest import Feature
-from contract.run import Outcome, Run
+from contract.run import Failure, Outcome, Run
 from functions import report
 from functions.report import words
 from functions.report.charts import Line, confusion, line_chart
@@ -151,8 +151,7 @@ def hostile() -> Run:
         request=request,
         states=[dataclasses.replace(visit, name=HOSTILE, error=HOSTILE) for visit in run.states],
         jobs=[dataclasses.replace(job, failure=HOSTILE) for job in run.jobs],
-        failure=examples.failed().failure
-        and dataclasses.replace(examples.failed().failure, cause=HOSTILE, log=HOSTILE),
+        failure=Failure(state=HOSTILE, error=HOSTILE, cause=HOSTILE, log=HOSTILE),
     )
 
 
