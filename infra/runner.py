@@ -23,6 +23,9 @@ IMAGES = "pytorch"
 CPU_TAG, GPU_TAG = "2.13-cpu-amzn2023-sagemaker", "2.13-cu133-amzn2023-sagemaker"
 """AWS's Deep Learning Containers with the torch that requirements.lock pins."""
 
+CALLED = ("accept", "prepare", "plan", "register", "settle")
+"""The functions that the story calls."""
+
 
 class Runner(Construct):
     """Runs the story of ``infra/pipeline.py``."""
@@ -40,14 +43,11 @@ class Runner(Construct):
         settings: Settings,
     ) -> None:
         super().__init__(scope, id)
-        stack = Stack.of(self)
-        account = stack.regional_fact(FactName.DLC_REPOSITORY_ACCOUNT)
-        registry = f"{account}.dkr.ecr.{stack.region}.{stack.url_suffix}/{IMAGES}"
         code, wheels = Code(self, "Code"), Wheels(self, "Wheels")
         jobs = JobRole(
             self,
             "JobRole",
-            registry_account=account,
+            registry_account=Stack.of(self).regional_fact(FactName.DLC_REPOSITORY_ACCOUNT),
             image_repository=IMAGES,
             data=data,
             artifacts=artifacts,
@@ -55,11 +55,7 @@ class Runner(Construct):
         )
         assert artifacts.encryption_key
         parts = Parts(
-            accept=handlers.accept.function_arn,
-            prepare=handlers.prepare.function_arn,
-            plan=handlers.plan.function_arn,
-            register=handlers.register.function_arn,
-            settle=handlers.settle.function_arn,
+            **{name: getattr(handlers, name).function_arn for name in CALLED},
             deployment=deployment_arn,
             job_role=jobs.role_arn,
             data_bucket=data.bucket_name,
@@ -68,23 +64,25 @@ class Runner(Construct):
             key=artifacts.encryption_key.key_arn,
             code=code.s3_object_url,
             wheels=wheels.s3_object_url,
-            cpu_image=f"{registry}:{CPU_TAG}",
-            gpu_image=f"{registry}:{GPU_TAG}",
+            cpu_image=self._image(CPU_TAG),
+            gpu_image=self._image(GPU_TAG),
         )
         role = MachineRole(self, "Role")
-        grants.invoke(role, handlers.accept, handlers.prepare, handlers.plan, handlers.register, handlers.settle)
+        grants.invoke(role, *(getattr(handlers, name) for name in CALLED))
         grants.rows(role, ledger, "GetItem")
         grants.read(role, artifacts, "*/runs/*")
         self._grant_jobs(role, jobs)
         self._grant_deployment(role, deployment_arn)
+        story = pipeline.story(parts)
         self.machine = Machine(
-            self,
-            "Machine",
-            name=names.MACHINE_PIPELINE,
-            definition=pipeline.story(parts),
-            role=role,
-            settings=settings,
+            self, "Machine", name=names.MACHINE_PIPELINE, definition=story, role=role, settings=settings
         )
+
+    def _image(self, tag: str) -> str:
+        """Return the address of a Deep Learning Container in the registry of the stack's region."""
+        stack = Stack.of(self)
+        account = stack.regional_fact(FactName.DLC_REPOSITORY_ACCOUNT)
+        return f"{account}.dkr.ecr.{stack.region}.{stack.url_suffix}/{IMAGES}:{tag}"
 
     def _grant_jobs(self, role: iam.IRole, jobs: iam.IRole) -> None:
         for kind in ("training", "processing"):
