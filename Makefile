@@ -5,13 +5,14 @@
 #   make check                lint, types, cdk-nag, cfn-lint
 #   make install              the environment, .venv (the others do it first)
 #   make cdk [ARGS=synth]     installs the real CDK command line, and runs it with ARGS
+#   make docs                 the reference pages that come from code
 #   make lock                 requirements.lock from requirements.in
 #   make clean                removes what the above made
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: install demo test check cdk lock clean
+.PHONY: install demo test check docs cdk lock clean
 .DEFAULT_GOAL := install
 
 VENV := .venv
@@ -50,7 +51,11 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(WITH_PATH) CDK_OUTDIR=cdk.out CDK_CONTEXT_JSON='{"aws:cdk:bundling-stacks":[]}' $(BIN)/python -m infra.app
+	$(WITH_PATH) $(BIN)/python -m pytest -q tests/infra -k nag
 	$(BIN)/cfn-lint 'cdk.out/*.template.json'
+
+docs: $(INSTALLED)
+	$(BIN)/python -m docs.generate
 
 node_modules/.installed: package.json $(INSTALLED)
 	$(WITH_PATH) $(BIN)/npm install --no-audit --no-fund --loglevel=error

@@ -18,14 +18,14 @@ from contract.run import Outcome
 class Exit(IntEnum):
     """What the exit code of ``tandem`` means."""
 
-    GOOD = 0  # done; a run that ended as DEPLOYED or KEPT_CHAMPION
-    FAILED = 1  # the run ended as FAILED or STOPPED, or doctor found something missing
-    USAGE = 2  # an option or argument that cannot be meant
-    REFUSED = 3  # the run ended as REJECTED or REFUSED, or the file or project.toml was refused before upload
-    UNREACHABLE = 4  # no endpoint, no credentials, no permission, or Tandem is not deployed there
-    NOT_FOUND = 5  # no such run, project or version
-    BUG = 70  # our mistake; the traceback is printed
-    INTERRUPTED = 130  # Ctrl-C
+    GOOD = 0
+    FAILED = 1
+    USAGE = 2
+    REFUSED = 3
+    UNREACHABLE = 4
+    NOT_FOUND = 5
+    BUG = 70
+    INTERRUPTED = 130
 
     @classmethod
     def of(cls, outcome: str) -> Exit:
@@ -38,6 +38,18 @@ class Exit(IntEnum):
             Outcome.FAILED: cls.FAILED,
             Outcome.STOPPED: cls.FAILED,
         }[Outcome(outcome)]
+
+
+MEANINGS = {
+    Exit.GOOD: "done; a run ended as DEPLOYED or KEPT_CHAMPION",
+    Exit.FAILED: "a run ended as FAILED or STOPPED, or doctor found something missing",
+    Exit.USAGE: "an option or argument cannot be meant",
+    Exit.REFUSED: "a run ended as REJECTED or REFUSED; a file, request or project.toml was refused",
+    Exit.UNREACHABLE: "no endpoint, credentials or permission, or Tandem is not deployed there",
+    Exit.NOT_FOUND: "no such run, project, version or state",
+    Exit.BUG: "a bug in Tandem; the traceback is printed",
+    Exit.INTERRUPTED: "interrupted",
+}
 
 
 class CommandError(TandemError):

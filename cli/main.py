@@ -1,10 +1,4 @@
-"""The ``tandem`` command. This file only composes; each command is a file of ``commands/``.
-
-Exit codes: 0 done, or DEPLOYED or KEPT_CHAMPION; 1 the run FAILED or was
-STOPPED; 2 an option or argument that cannot be meant; 3 REJECTED or REFUSED;
-4 not deployed or not reachable; 5 no such run, project or version; 70 a bug;
-130 interrupted.
-"""
+"""The ``tandem`` command. This file only composes; each command is a file of ``commands/``."""
 
 from __future__ import annotations
 
@@ -24,6 +18,7 @@ from cli.commands.runs import runs
 from cli.commands.submit import submit
 from cli.commands.up import up
 from cli.commands.watch import watch
+from cli.errors import MEANINGS
 from cli.options import remember, with_options
 
 COMMANDS = {
@@ -33,8 +28,7 @@ COMMANDS = {
     "End": (destroy,),
 }
 
-EXIT_CODES = """Exit codes: 0 done (DEPLOYED, KEPT_CHAMPION); 1 FAILED or STOPPED; 2 wrong usage; 3 REJECTED or REFUSED;
-4 not deployed or not reachable; 5 no such run, project or version; 70 a bug in Tandem; 130 interrupted."""
+EXIT_CODES = "Exit codes: " + "; ".join(f"{int(code)} {meaning}" for code, meaning in MEANINGS.items()) + "."
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, epilog=EXIT_CODES)
 app.callback()(remember)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from cli.reference import command_line
 from contract import ledger, names
 from contract.config import SECTIONS
 from contract.parsing import describe
@@ -130,6 +131,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "project-toml.md": project_toml,
     "recipes.md": recipes,
     "names.md": names_page,
+    "command-line.md": command_line,
     "prices.md": prices,
 }
 
