@@ -10,7 +10,11 @@ MAX_HEADLINE = 500
 
 
 def readable(cause: str) -> str:
-    """Return what a person wants to know of a cause, which may be the JSON of a job or of a Lambda error."""
+    """Return what a person wants to know of a cause.
+
+    It may be the JSON of a SageMaker job, of a Lambda error, of a CodeBuild
+    build, or of a nested execution, whose own cause may be any of these.
+    """
     try:
         document = json.loads(cause)
     except ValueError:
@@ -23,6 +27,11 @@ def readable(cause: str) -> str:
         trace = document.get("stackTrace") or document.get("trace") or []
         lines = [f"{document.get('errorType', 'Error')}: {document['errorMessage']}", *map(str.rstrip, map(str, trace))]
         return "\n".join(lines)[:MAX_CAUSE]
+    if "ExecutionArn" in document:
+        return f"{document.get('Error', document.get('Status'))}: {readable(document.get('Cause', ''))}"[:MAX_CAUSE]
+    if phases := document.get("Build", {}).get("Phases"):
+        messages = [context.get("Message", "") for phase in phases for context in phase.get("Contexts", [])]
+        return "The image was not built: " + "; ".join(filter(None, messages))[:MAX_CAUSE]
     return cause[:MAX_CAUSE]
 
 

@@ -351,6 +351,10 @@ def test_causes_are_made_readable() -> None:
         {"errorType": "KeyError", "errorMessage": "'x'", "stackTrace": ["  File a\n", "  File b\n"]}
     )
     assert causes.readable(lambda_error) == "KeyError: 'x'\n  File a\n  File b"
+    nested = json.dumps({"ExecutionArn": "arn", "Status": "FAILED", "Error": "KeyError", "Cause": lambda_error})
+    assert causes.readable(nested) == "KeyError: KeyError: 'x'\n  File a\n  File b"
+    build = {"Build": {"Phases": [{"Contexts": [{"Message": ""}]}, {"Contexts": [{"Message": "no such pin"}]}]}}
+    assert causes.readable(json.dumps(build)) == "The image was not built: no such pin"
     assert causes.readable("plain words") == "plain words"
     assert causes.readable('"a string"') == '"a string"'
     assert causes.headline(examples.TRACEBACK).startswith("ValueError: expected 1 channel")
