@@ -38,7 +38,8 @@ def install_missing(wheels: Path, target: Path) -> bool:
     print("installing " + ", ".join(wanted), flush=True)
     command = [
         sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-        "--no-index", "--find-links", str(folder), "--target", str(target), *wanted,
+        "--no-index", "--no-deps",  # the pins are complete; with --target pip would want even what the image has
+        "--find-links", str(folder), "--target", str(target), *wanted,
     ]  # fmt: skip
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -167,7 +168,7 @@ class ParquetFile:
     def __init__(self, path: Path) -> None:
         self.name, self._path = path.name, path
         try:
-            with duckdb.connect() as connection:
+            with _duckdb() as connection:
                 described = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
         except duckdb.Error as error:
             raise Rejected(f"{self.name} cannot be read as Parquet: {error}") from error
@@ -182,7 +183,7 @@ class ParquetFile:
         """Yield the rows in the file's order."""
         casts = ", ".join(f"CAST({_quoted(name)} AS VARCHAR)" for name in self.columns)
         try:
-            with duckdb.connect() as connection:
+            with _duckdb() as connection:
                 cursor = connection.execute(f"SELECT {casts} FROM read_parquet(?)", [str(self._path)])
                 number = 0
                 while batch := cursor.fetchmany(FETCHED_ROWS):
@@ -191,6 +192,11 @@ class ParquetFile:
                         yield Row(number=number, cells=[clean(value) for value in values], raw=repr(values))
         except duckdb.Error as error:
             raise Rejected(f"{self.name} cannot be read as Parquet: {error}") from error
+
+
+def _duckdb() -> duckdb.DuckDBPyConnection:
+    """Return a database in memory that spills to where files may be written: in Lambda, not the current folder."""
+    return duckdb.connect(config={"temp_directory": tempfile.gettempdir()})
 
 
 def _quoted(name: str) -> str:
