@@ -1,11 +1,12 @@
 """The CDK app: four stacks.
 
-python -m infra.app        synthesises into cdk.out
-cdk deploy --all           calls the same, by cdk.json
+python -m infra.app --output cdk.out [--no-wheels]    synthesises
+cdk deploy --all                                      calls the same, by cdk.json, and says where to
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,8 @@ from infra.stacks.serving import Serving
 from infra.stacks.storage import Storage
 from infra.suppressions import explain
 
+NO_WHEELS: Mapping[str, Any] = {"aws:cdk:bundling-stacks": []}
+"""CDK's own context for: bundle nothing."""
 CDK_JSON = Path(__file__).parents[1] / "cdk.json"
 
 
@@ -28,7 +31,7 @@ def build(*, outdir: str | None = None, context: Mapping[str, Any] | None = None
     """Return the app, ready to synthesise.
 
     Args:
-        outdir: folder of the cloud assembly; default what the CDK command line says, else cdk.out.
+        outdir: folder of the cloud assembly; default what the CDK command line says.
         context: overrides of cdk.json's context.
         validate: whether CDK checks the templates against CloudFormation's schemas (two seconds).
     """
@@ -48,5 +51,14 @@ def build(*, outdir: str | None = None, context: Mapping[str, Any] | None = None
     return app
 
 
+def main() -> None:
+    """Synthesise."""
+    parser = argparse.ArgumentParser(prog="python -m infra.app", description="Synthesise Tandem's stacks.")
+    parser.add_argument("--output", help="folder of the cloud assembly; default what the CDK command line says")
+    parser.add_argument("--no-wheels", action="store_true", help="leave the wheels out, as for a laptop or a check")
+    options = parser.parse_args()
+    build(outdir=options.output, context=NO_WHEELS if options.no_wheels else None).synth()
+
+
 if __name__ == "__main__":
-    build().synth()
+    main()

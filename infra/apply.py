@@ -48,10 +48,10 @@ class StackTemplate:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Deploy; return the exit code."""
     options = _options(arguments)
-    context = dict(pair.split("=", 1) for pair in options.context)
+    context: dict[str, Any] = dict(pair.split("=", 1) for pair in options.context)
     with ExitStack() as stack:
         if options.no_wheels:
-            context["aws:cdk:bundling-stacks"] = []
+            context |= app.NO_WHEELS
             folder = stack.enter_context(tempfile.TemporaryDirectory())
         else:
             folder = "cdk.out"  # kept: it spares the next time the bundling of what did not change

@@ -54,10 +54,10 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     from aws_cdk import Validations
     from cdk_nag import AwsSolutionsChecks
 
-    from infra.app import build
+    from infra.app import NO_WHEELS, build
 
     folder = tmp_path_factory.mktemp("assembly")
-    app = build(outdir=str(folder), context={"aws:cdk:bundling-stacks": []})
+    app = build(outdir=str(folder), context=NO_WHEELS)
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     try:
         app.synth()
