@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from typing import Any
+from typing import Any, Protocol
 
 from contract import keys, ledger, names
 from contract.run import RUNNING
-from local.cloud import Cloud
+
+
+class AnyCloud(Protocol):
+    """A laptop cloud, in this process or in a program of its own."""
+
+    def client(self, service: Any) -> Any:
+        """Return a boto3 client."""
 
 
 class App:
     """The application in a laptop cloud."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: AnyCloud) -> None:
         self.cloud = cloud
         stacks = cloud.client("cloudformation").describe_stacks()["Stacks"]
         outputs = {out["OutputKey"]: out["OutputValue"] for stack in stacks for out in stack.get("Outputs", [])}

@@ -44,7 +44,7 @@ class RunningCloud:
             "AWS_REGION": REGION,
         }
 
-    def client(self, service: str) -> Any:
+    def client(self, service: Any) -> Any:
         """Return a boto3 client of this cloud."""
         return boto3.client(
             service,
