@@ -59,7 +59,9 @@ class Image(Recipe):
     accepts = (".zip",)
     options = Options
     defaults = {"train": {"epochs": 15, "batch_size": 32, "learning_rate": 0.003, "weight_decay": 0.01}}
-    throughput = Throughput(samples_per_second=1000.0, machine="2 laptop cores", measured="2026-11-21")
+    throughput = Throughput(
+        samples_per_second=9500.0, machine="2 x86_64 cores, 1 thread a process", measured="2026-11-21"
+    )
 
     def read(self, files: Sequence[Path], work: Preparation) -> ImageFolders:
         """Open zips of class folders."""

@@ -46,7 +46,9 @@ class Tabular(Recipe):
     needs_target = True
     options = Options
     defaults = {"train": {"epochs": 20, "batch_size": 64, "learning_rate": 0.003, "weight_decay": 0.01}}
-    throughput = Throughput(samples_per_second=1000.0, machine="2 laptop cores", measured="2026-11-21")
+    throughput = Throughput(
+        samples_per_second=56100.0, machine="2 x86_64 cores, 1 thread a process", measured="2026-11-21"
+    )
 
     def read(self, files: Sequence[Path], work: Preparation) -> Table:
         """Open the files as one table."""
