@@ -128,7 +128,7 @@ def test_corrupt_images_among_many_go_to_quarantine(tmp_path: Path) -> None:
         name = line["reason"].split(":")[0]
         assert (out / keys.QUARANTINE / line["raw"]).read_bytes() == damaged()[name]
     assert any("readme.txt: is in no class folder" in reason for reason in report.reasons)
-    assert any("huge.bmp" in reason and "3600000000 pixels" in reason for reason in report.reasons)
+    assert any("huge.bmp" in reason and "pixels" in reason for reason in report.reasons)
 
 
 def test_a_damaged_member_of_the_zip_goes_to_quarantine(tmp_path: Path) -> None:
