@@ -135,9 +135,12 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def end_on_signals() -> None:
-    """Have SIGTERM and SIGHUP end this program as Ctrl-C does, so that its children are stopped."""
+    """Have SIGTERM and SIGHUP end this program as Ctrl-C does, so that its children are stopped.
+
+    Ctrl-C too: a shell's background job starts with it ignored.
+    """
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _interrupt)
 
 

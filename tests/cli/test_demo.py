@@ -1,0 +1,72 @@
+"""The demo keeps its promise, and leaves no process behind, however it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cli.errors import Exit
+
+ROOT = Path(__file__).parents[2]
+
+
+def _demo(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "cli", "demo", "--json", "--root", str(folder / "root"), *arguments]
+    return subprocess.Popen(
+        [*command, "--reports", str(folder / "reports")],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _left(folder: Path) -> list[str]:
+    """Return the command lines that mention the demo's folder, after a moment to end in."""
+    deadline = time.monotonic() + 5
+    while found := [line for line in _command_lines() if str(folder) in line]:
+        if time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
+    return []
+
+
+def _command_lines() -> list[str]:
+    return [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+
+
+def test_it_ends_with_a_served_model_and_one_line_of_json(tmp_path: Path) -> None:
+    demo = _demo(tmp_path)
+    stdout, stderr = demo.communicate(timeout=280)
+    assert demo.returncode == Exit.GOOD, stderr[-3000:]
+    (line,) = stdout.splitlines()
+    summary = json.loads(line)
+    assert summary["outcome"] == "DEPLOYED"
+    assert summary["accuracy"] >= 0.97
+    assert 0 < summary["usd_actual"] < summary["usd_expected"] * 20
+    assert summary["prediction"]["label"] == summary["prediction"]["truth"]
+    assert Path(summary["report"]).read_text().count("</html>") == 1
+    assert "epoch 15/15" in stderr
+    assert _left(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_it_may_be_ended_while_it_trains(tmp_path: Path, number: signal.Signals) -> None:
+    demo = _demo(tmp_path)
+    assert demo.stderr
+    assert any("Train on spot" in line for line in demo.stderr)
+    time.sleep(1)
+    demo.send_signal(number)
+    demo.communicate(timeout=60)
+    assert demo.returncode == (-signal.SIGKILL if number == signal.SIGKILL else Exit.INTERRUPTED)
+    assert _left(tmp_path) == []
