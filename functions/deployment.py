@@ -56,11 +56,8 @@ def plan(tenant: str, project: str, package_arn: str) -> dict[str, Any]:
     clear(staging)
     version = packages.version(package_arn)
     unique = f"{tenant}--{project}--v{version}-{secrets.token_hex(5)}"
-    repository, _, tag = container["Image"].rpartition(":")
     return {
         "run": properties["run"],
-        "repository": repository.partition("/")[2],
-        "image_tag": tag,
         "image_uri": container["Image"],
         "model_name": unique,
         "config_name": unique,

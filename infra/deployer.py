@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_dynamodb as dynamodb
-from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
@@ -28,8 +26,6 @@ class Deployer(Construct):
         *,
         artifacts: s3.IBucket,
         ledger: dynamodb.ITable,
-        repository: ecr.IRepository,
-        build: codebuild.IProject,
         model_role: iam.IRole,
         settings: Settings,
     ) -> None:
@@ -43,9 +39,8 @@ class Deployer(Construct):
             golden=golden.function_arn,
             model_role=model_role.role_arn,
             ledger=ledger.table_name,
-            build_project=build.project_name,
         )
-        self._grant(role, repository, build, model_role)
+        self._grant(role, model_role)
         grants.rows(role, ledger, "PutItem", "UpdateItem", "DeleteItem")
         grants.invoke(role, plan, golden)
         self.machine = Machine(
@@ -81,13 +76,7 @@ class Deployer(Construct):
         grants.allow(golden, ["sagemaker:InvokeEndpoint"], [staging])
         return golden
 
-    def _grant(
-        self, role: iam.IRole, repository: ecr.IRepository, build: codebuild.IProject, model_role: iam.IRole
-    ) -> None:
-        grants.allow(role, ["ecr:DescribeImages"], [repository.repository_arn])
-        builds = ["codebuild:StartBuild", "codebuild:StopBuild", "codebuild:BatchGetBuilds"]
-        grants.allow(role, builds, [build.project_arn])
-        grants.wait_for(role, self, "StepFunctionsGetEventForCodeBuildStartBuildRule")
+    def _grant(self, role: iam.IRole, model_role: iam.IRole) -> None:
         model, configuration, endpoint = (
             grants.arn(self, "sagemaker", kind, "*--*") for kind in ("model", "endpoint-config", "endpoint")
         )

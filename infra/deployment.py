@@ -25,12 +25,8 @@ def story(parts: DeploymentParts) -> dict[str, Any]:
         states={
             "Take lease": lease.take(parts, then="Plan deployment", seconds=LONGEST_SECONDS),
             "Plan deployment": lease.plan(parts, then="Is champion as evaluated?", failed="Release lease"),
-            "Is champion as evaluated?": lease.is_as_evaluated(yes="Find serving image", no="Release lease"),
+            "Is champion as evaluated?": lease.is_as_evaluated(yes="Create model", no="Release lease"),
             # What an endpoint is made of.
-            "Find serving image": serving.find_image(
-                then="Create model", missing="Build serving image", failed="Release lease"
-            ),
-            "Build serving image": serving.build_image(parts, then="Create model", failed="Release lease"),
             "Create model": serving.create_model(parts, then="Create endpoint configuration", failed="Release lease"),
             "Create endpoint configuration": serving.create_configuration(
                 then="Create staging endpoint", failed="Release lease"

@@ -73,6 +73,7 @@ class ImageBuild(codebuild.Project):
                 )
             ),
         )
+        self.repository = repository
         repository.grant_pull_push(self)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from infra.asl import machine
 from infra.deployment import LONGEST_SECONDS as DEPLOYMENT_SECONDS
-from infra.steps import accept, champion, evaluate, plan, prepare, release, settle, train
+from infra.steps import accept, champion, evaluate, image, plan, prepare, release, settle, train
 from infra.steps.parts import Parts
 
 DAY = 86_400
@@ -29,7 +29,7 @@ def story(parts: Parts) -> dict[str, Any]:
             "Is request accepted?": accept.is_accepted(yes="Is upload small?", no="Settle run"),
             # A dataset, or the reasons why there is none.
             "Is upload small?": prepare.is_small(yes="Prepare dataset", no="Prepare large dataset"),
-            "Prepare dataset": prepare.small(parts, then="Read dataset report"),
+            "Prepare dataset": prepare.small(parts, then="Read dataset report", outgrown="Prepare large dataset"),
             "Prepare large dataset": prepare.large(parts, then="Read dataset report"),
             "Read dataset report": prepare.read_report(parts, then="Is dataset accepted?"),
             "Is dataset accepted?": accept.is_accepted(yes="Plan compute", no="Settle run"),
@@ -52,7 +52,10 @@ def story(parts: Parts) -> dict[str, Any]:
             "Find champion": champion.find(parts, then="Evaluate"),
             "Evaluate": evaluate.job(parts, then="Read evaluation report"),
             "Read evaluation report": evaluate.read_report(parts, then="Gate"),
-            "Gate": evaluate.gate(promote="Register model", keep="Settle run"),
+            "Gate": evaluate.gate(promote="Find serving image", keep="Settle run"),
+            # A version refers to the image that serves it, so that comes first.
+            "Find serving image": image.find(parts, then="Register model", missing="Build serving image"),
+            "Build serving image": image.build(parts, then="Register model"),
             # A better model is served; if the champion changed meanwhile, it is compared again.
             "Register model": release.register(parts, then="Deploy"),
             "Deploy": release.deploy(parts, then="Is model deployed?", seconds=DEPLOYMENT_SECONDS + 300),

@@ -13,6 +13,7 @@ from contract import names
 from infra import grants, pipeline
 from infra.code import Code
 from infra.handlers import Handlers
+from infra.image import ImageBuild
 from infra.machine import Machine, MachineRole
 from infra.roles import JobRole
 from infra.settings import Settings
@@ -39,6 +40,7 @@ class Runner(Construct):
         data: s3.IBucket,
         artifacts: s3.IBucket,
         ledger: dynamodb.ITable,
+        build: ImageBuild,
         deployment_arn: str,
         settings: Settings,
     ) -> None:
@@ -66,12 +68,16 @@ class Runner(Construct):
             wheels=wheels.s3_object_url,
             cpu_image=self._image(CPU_TAG),
             gpu_image=self._image(GPU_TAG),
+            image_repository=build.repository.repository_name,
+            image_tag=build.tag,
+            image_build=build.project_name,
         )
         role = MachineRole(self, "Role")
         grants.invoke(role, *(getattr(handlers, name) for name in CALLED))
         grants.rows(role, ledger, "GetItem")
         grants.read(role, artifacts, "*/runs/*")
         self._grant_jobs(role, jobs)
+        self._grant_image(role, build)
         self._grant_deployment(role, deployment_arn)
         story = pipeline.story(parts)
         self.machine = Machine(
@@ -97,6 +103,12 @@ class Runner(Construct):
         )
         grants.wait_for(role, self, *rules)
         grants.pass_role(role, jobs, "sagemaker.amazonaws.com")
+
+    def _grant_image(self, role: iam.IRole, build: ImageBuild) -> None:
+        grants.allow(role, ["ecr:DescribeImages"], [build.repository.repository_arn])
+        builds = ["codebuild:StartBuild", "codebuild:StopBuild", "codebuild:BatchGetBuilds"]
+        grants.allow(role, builds, [build.project_arn])
+        grants.wait_for(role, self, "StepFunctionsGetEventForCodeBuildStartBuildRule")
 
     def _grant_deployment(self, role: iam.IRole, deployment_arn: str) -> None:
         grants.allow(role, ["states:StartExecution"], [deployment_arn])

@@ -34,6 +34,7 @@ class Pipeline(Stack):
             data=storage.data,
             artifacts=storage.artifacts,
             ledger=storage.ledger,
+            build=serving.build,
             deployment_arn=serving.deployer.machine.state_machine_arn,
             settings=settings,
         )

@@ -26,8 +26,6 @@ class Serving(Stack):
             "Deployment",
             artifacts=storage.artifacts,
             ledger=storage.ledger,
-            repository=self.images,
-            build=self.build,
             model_role=role,
             settings=settings,
         )

@@ -17,14 +17,13 @@ SAGEMAKER_ERRORS = ("SageMaker.SageMakerException", "SageMaker.SdkClientExceptio
 class DeploymentParts:
     """Everything outside the state machine that the deployment's states name.
 
-    ``plan``, ``golden`` and ``model_role`` are ARNs, the others names.
+    ``plan``, ``golden`` and ``model_role`` are ARNs, ``ledger`` a name.
     """
 
     plan: str
     golden: str
     model_role: str
     ledger: str
-    build_project: str
 
 
 def on_failure(then: str) -> list[dict[str, Any]]:

@@ -13,9 +13,10 @@ from infra.asl import expression
 class Parts:
     """Everything outside the state machine that the pipeline's states name.
 
-    Functions, the machine and the role are ARNs; buckets and the table names;
-    ``code`` and ``wheels`` S3 addresses; the images URIs in the registry of
-    AWS's Deep Learning Containers.
+    Functions, the machine and the role are ARNs; buckets, the table, the
+    image's repository, tag and CodeBuild project names; ``code`` and ``wheels``
+    S3 addresses; ``cpu_image`` and ``gpu_image`` URIs in the registry of AWS's
+    Deep Learning Containers.
     """
 
     accept: str
@@ -33,6 +34,9 @@ class Parts:
     wheels: str
     cpu_image: str
     gpu_image: str
+    image_repository: str
+    image_tag: str
+    image_build: str
 
     def artifact(self, path: str) -> str:
         """Return the expression of the S3 address of ``path`` below the run's prefix.

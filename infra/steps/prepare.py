@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contract import keys
-from infra.asl import State, choice, expression, invoke, task, transient, when
+from infra.asl import State, caught, choice, expression, invoke, task, transient, when
 from infra.steps.parts import Parts, report
 from infra.steps.processing import local_input, processing_job
 
 S3_ERRORS = ("S3.SdkClientException", "S3.S3Exception")
+OUTGROWN = ("States.Timeout", "Sandbox.Timedout", "Runtime.ExitError", "Runtime.OutOfMemory", "Lambda.Unknown")
+"""How Lambda's time-out and its memory limit arrive; which name, has changed over the years."""
 MIB = 1_048_576
 GB = 1_000_000_000
 
@@ -17,9 +19,20 @@ def is_small(*, yes: str, no: str) -> State:
     return choice(when(f"$run.upload.bytes <= $run.prepare.lambda_limit_mb * {MIB}", yes), otherwise=no)
 
 
-def small(parts: Parts, *, then: str) -> State:
-    """Prepare in Lambda: training/prepare.py, which writes the dataset and its report."""
-    return invoke(parts.prepare, "{% $run %}", then=then, seconds=900, output={})
+def small(parts: Parts, *, then: str, outgrown: str) -> State:
+    """Prepare in Lambda: training/prepare.py, which writes the dataset and its report.
+
+    A small file can unpack to a large table: what outgrows Lambda's time or
+    memory is prepared in a job.
+    """
+    return invoke(
+        parts.prepare,
+        "{% $run %}",
+        then=then,
+        seconds=900,
+        output={},
+        catch=[caught(*OUTGROWN, then=outgrown)],
+    )
 
 
 def large(parts: Parts, *, then: str) -> State:

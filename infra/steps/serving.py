@@ -1,40 +1,9 @@
-"""What an endpoint is made of: the serving image, the model and the endpoint configuration."""
+"""What an endpoint is made of: the model and the endpoint configuration."""
 
 from __future__ import annotations
 
-from infra.asl import State, caught, task, transient
+from infra.asl import State, task, transient
 from infra.steps.deployment_parts import SAGEMAKER_ERRORS, DeploymentParts, on_failure
-
-BUILD_SECONDS = 2700
-
-
-def find_image(*, then: str, missing: str, failed: str) -> State:
-    """Look for the serving image's tag, the hash of its source."""
-    return task(
-        "aws-sdk:ecr:describeImages",
-        {
-            "RepositoryName": "{% $deployment.repository %}",
-            "ImageIds": [{"ImageTag": "{% $deployment.image_tag %}"}],
-        },
-        then=then,
-        seconds=60,
-        retry=[transient("Ecr.ServerException", "Ecr.SdkClientException")],
-        output={"image": "{% $deployment.image_uri %}"},
-        catch=[caught("Ecr.ImageNotFoundException", then=missing), *on_failure(failed)],
-    )
-
-
-def build_image(parts: DeploymentParts, *, then: str, failed: str) -> State:
-    """Build the image in the account, so that whoever deploys needs no Docker."""
-    return task(
-        "codebuild:startBuild.sync",
-        {"ProjectName": parts.build_project},
-        then=then,
-        seconds=BUILD_SECONDS,
-        retry=[transient("CodeBuild.AWSCodeBuildException", "CodeBuild.SdkClientException", first=10)],
-        output={"image": "{% $deployment.image_uri %}"},
-        catch=on_failure(failed),
-    )
 
 
 def create_model(parts: DeploymentParts, *, then: str, failed: str) -> State:

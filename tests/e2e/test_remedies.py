@@ -220,3 +220,23 @@ def _finished(app: App, arn: str, seconds: float = 90) -> dict[str, str]:
             return execution
         time.sleep(0.2)
     raise TimeoutError(f"{arn} does not end")
+
+
+def test_a_small_upload_that_outgrows_lambda_is_prepared_in_a_job(app: App) -> None:
+    functions = app.cloud.client("lambda")
+    name = next(
+        function["FunctionName"]
+        for function in functions.list_functions()["Functions"]
+        if function["Handler"] == "training.prepare.handler"
+    )
+    seconds = functions.get_function_configuration(FunctionName=name)["Timeout"]
+    functions.update_function_configuration(FunctionName=name, Timeout=1)
+    try:
+        project = app.project()
+        app.configure(project, table_toml(epochs=1).replace("batch_size = 32", "batch_size = 1024"))
+        run = app.settled(app.upload(project, "rows.csv", table(60_000)))
+    finally:
+        functions.update_function_configuration(FunctionName=name, Timeout=seconds)
+    visited = app.visited(run)
+    assert visited[visited.index("Prepare dataset") + 1] == "Prepare large dataset"
+    assert run["outcome"] == Outcome.DEPLOYED, run["reasons"]

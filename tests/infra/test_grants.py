@@ -89,8 +89,8 @@ def test_the_pipeline_may_create_watch_stop_and_tag_jobs(assembly: Assembly, kin
     assert jobs | {"sagemaker:AddTags", "sagemaker:ListTags"} <= allowed
 
 
-def test_the_deployment_may_build_the_image_and_wait_for_it(assembly: Assembly) -> None:
-    allowed = list(statements(assembly, role="DeploymentRole"))
+def test_the_pipeline_may_build_the_image_and_wait_for_it(assembly: Assembly) -> None:
+    allowed = list(statements(assembly, role="RunRole"))
     actions = {action for statement in allowed for action in listed(statement["Action"])}
     assert {"codebuild:StartBuild", "codebuild:StopBuild", "codebuild:BatchGetBuilds"} <= actions
     assert "rule/StepFunctionsGetEventForCodeBuildStartBuildRule" in json.dumps(allowed)

@@ -12,22 +12,24 @@ import pytest
 from contract.attempts import ATTEMPTS
 from infra import asl
 from infra.asl import targets
+from infra.steps.prepare import OUTGROWN
 
 States = dict[str, dict[str, Any]]
 RUN = [
     "Accept request", "Is request accepted?", "Is upload small?", "Prepare dataset", "Prepare large dataset",
     "Read dataset report", "Is dataset accepted?", "Plan compute", "Is plan within budget?", "Use spot?",
     "Train on spot", "Is capacity missing?", "Did spot training finish?", "Train on demand", "Did training finish?",
-    "Fail training", "Stop training", "Check artefact", "Find champion", "Evaluate", "Read evaluation report", "Gate",
-    "Register model", "Deploy", "Is model deployed?", "Champion keeps changing", "Settle run",
+    "Fail training", "Stop training", "Check artefact", "Find champion", "Evaluate", "Read evaluation report",
+    "Gate", "Find serving image", "Build serving image", "Register model", "Deploy", "Is model deployed?",
+    "Champion keeps changing", "Settle run",
 ]  # fmt: skip
 DEPLOYMENT = [
-    "Take lease", "Plan deployment", "Is champion as evaluated?", "Find serving image", "Build serving image",
-    "Create model", "Create endpoint configuration", "Create staging endpoint", "Wait for staging", "Describe staging",
-    "Is staging in service?", "Check golden samples", "Is there an endpoint?", "Create endpoint", "Update endpoint",
-    "Wait for endpoint", "Describe endpoint", "Is endpoint in service?", "Switch champion",
-    "Is there a version to restore?", "Restore endpoint", "Delete endpoint", "Delete staging endpoint", "Release lease",
-    "How did it end?", "Deployed", "Champion changed", "Deployment failed",
+    "Take lease", "Plan deployment", "Is champion as evaluated?", "Create model", "Create endpoint configuration",
+    "Create staging endpoint", "Wait for staging", "Describe staging", "Is staging in service?",
+    "Check golden samples", "Is there an endpoint?", "Create endpoint", "Update endpoint", "Wait for endpoint",
+    "Describe endpoint", "Is endpoint in service?", "Switch champion", "Is there a version to restore?",
+    "Restore endpoint", "Delete endpoint", "Delete staging endpoint", "Release lease", "How did it end?",
+    "Deployed", "Champion changed", "Deployment failed",
 ]  # fmt: skip
 
 
@@ -66,7 +68,11 @@ def test_every_choice_has_a_default_and_leads_to_states_that_exist(states: State
 
 def test_a_run_catches_only_what_has_a_remedy(run_states: States) -> None:
     catching = {name: [rule["ErrorEquals"] for rule in s["Catch"]] for name, s in run_states.items() if "Catch" in s}
-    assert catching == {"Train on spot": [["States.TaskFailed"]]}
+    assert catching == {
+        "Prepare dataset": [list(OUTGROWN)],
+        "Train on spot": [["States.TaskFailed"]],
+        "Find serving image": [["Ecr.ImageNotFoundException"]],
+    }
 
 
 def test_a_deployment_gives_its_lease_back_whatever_fails_after_taking_it(deployment_states: States) -> None:
