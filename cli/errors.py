@@ -108,7 +108,7 @@ def _explain_aws(error: Exception) -> CommandError | None:
     if isinstance(error, aws.ProfileNotFound):
         return BadArgument(f"--profile: {error}.", "`aws configure list-profiles` lists what there is.")
     if isinstance(error, aws.NoRegionError):
-        return BadArgument("No region is chosen.", "Give --region, or set AWS_REGION.")
+        return BadArgument("No region is chosen.", f"Give --region, or set AWS_REGION. {LAPTOP}")
     if isinstance(error, aws.InvalidRegionError):
         return BadArgument(f"--region: {error}", "A region looks like us-east-1.")
     if isinstance(error, (aws.HTTPClientError, aws.ConnectionError)):

@@ -12,6 +12,7 @@ from cli.errors import BadArgument
 from contract.errors import InvalidConfig, InvalidUpload, nearest
 from contract.recipes import Recipe, choose_recipe
 from contract.request import check_project
+from contract.values import BOMS, DELIMITERS
 
 PARQUET = b"PAR1"
 SNIFFED = 65_536
@@ -32,6 +33,19 @@ def read_config(path: Path) -> dict[str, Any]:
         raise InvalidConfig(str(path), str(error), "a TOML file in UTF-8") from error
 
 
+def check_there(path: Path) -> None:
+    """Refuse what is no file.
+
+    Raises:
+        BadArgument: with what to give instead.
+    """
+    if path.is_dir():
+        command = f"python -m zipfile -c {path.name or 'images'}.zip {path}/*"
+        raise BadArgument(f"{path} is a folder; one file is uploaded.", f"Zip its class folders: {command}")
+    if not path.is_file():
+        raise BadArgument(f"There is no file {path}.", "Give a zip of class folders with images, a CSV or a Parquet file.")
+
+
 def check(path: Path, config: dict[str, Any]) -> Recipe:
     """Refuse an upload that cannot become a dataset; return the recipe that will read it.
 
@@ -44,8 +58,7 @@ def check(path: Path, config: dict[str, Any]) -> Recipe:
         InvalidConfig: for a project.toml that cannot be used with such a file.
         InvalidUpload: for a file that the recipe cannot read.
     """
-    if not path.is_file():
-        raise BadArgument(f"{path} is not a file.", "Give a zip of class folders with images, a CSV or a Parquet file.")
+    check_there(path)
     suffix = path.suffix.lower()
     check_project(config, suffix)
     table = config.get("recipe") or {}
@@ -72,7 +85,7 @@ def _check_content(path: Path, suffix: str, config: dict[str, Any]) -> None:
     elif suffix == ".parquet" and not head.startswith(PARQUET):
         raise InvalidUpload(f"{path.name} is not a Parquet file: it does not start with PAR1")
     elif suffix == ".csv":
-        _check_csv(path, config.get("prepare", {}).get("target", ""))
+        _check_csv(path, head, config.get("prepare", {}).get("target", ""))
 
 
 def _check_zip(path: Path) -> None:
@@ -85,15 +98,21 @@ def _check_zip(path: Path) -> None:
         raise InvalidUpload(f"{path.name} holds no files; expected a folder of images for each class")
 
 
-def _check_csv(path: Path, target: str) -> None:
+def _check_csv(path: Path, head: bytes, target: str) -> None:
+    encoding = next((name for bom, name in BOMS.items() if head.startswith(bom)), "utf-8")
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header = next(csv.reader(file), [])
-    except (UnicodeDecodeError, csv.Error) as error:
+        headers = [_header(path, encoding, delimiter) for delimiter in DELIMITERS]
+    except (UnicodeError, csv.Error) as error:
         raise InvalidUpload(f"{path.name} is not a CSV file in UTF-8: {error}") from error
-    if target and target not in header:
+    if target and not any(target in header for header in headers):
+        header = max(headers, key=len)  # cut by the delimiter that it is most likely written with
         shown = ", ".join(header[:20]) + (", ..." if len(header) > 20 else "")
         hint = nearest(target, header)
         raise InvalidUpload(
             f"{path.name} has no column {target!r}, which prepare.target names; its header has {shown}. {hint}".rstrip()
         )
+
+
+def _header(path: Path, encoding: str, delimiter: str) -> list[str]:
+    with path.open(newline="", encoding=encoding) as file:
+        return [name.strip() for name in next(csv.reader(file, delimiter=delimiter), [])]

@@ -17,6 +17,11 @@ NUMBER = re.compile(r"[-+]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][-+]?[0-9]+
 HASH = re.compile(r"[0-9a-f]{32}")
 """A hashed value: the first 128 bits of HMAC-SHA256 of the text with the tenant's salt, in hex."""
 
+DELIMITERS = (",", ";", "\t", "|")
+"""What may stand between the values of an uploaded CSV file."""
+BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+"""Encodings of an uploaded CSV file by its first bytes; UTF-8 where it has none of them."""
+
 _STORED = 1e-6  # relative; float32 keeps numbers to 6e-8
 
 

@@ -19,15 +19,13 @@ from typing import Protocol
 import duckdb
 
 from contract.errors import nearest
-from contract.values import clean
+from contract.values import BOMS, DELIMITERS, clean
 from training.rejection import Rejected
 
 LOST_BYTE = re.compile("[\ud800-\udfff]")
-DELIMITERS = (",", ";", "\t", "|")
 SNIFFED_BYTES = 65_536
 MAX_CELL = 1_000_000
 FETCHED_ROWS = 2048
-BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 PLAIN_TYPES = ("INT", "DOUBLE", "FLOAT", "DECIMAL")  # of DuckDB: what may be a number column
 
 

@@ -31,6 +31,7 @@ def submit(
 ) -> int:
     """Check a file, upload it, and follow the run that it starts."""
     tenant, name = split_project(project)
+    upload.check_there(path)
     config = config or _beside(path)
     table = upload.read_config(config) if config else _deployed_config(context.account, tenant, name)
     recipe = upload.check(path, table)

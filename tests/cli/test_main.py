@@ -51,6 +51,18 @@ def test_no_credentials_is_unreachable_and_says_what_to_do(tandem: Tandem) -> No
     assert "Traceback" not in answer.stderr
 
 
+def test_a_newcomer_is_led_to_the_laptop_cloud(tandem: Tandem) -> None:
+    answer = tandem("runs")
+    assert answer.code == Exit.USAGE
+    assert "tandem up" in answer.stderr
+
+
+def test_a_path_that_leads_nowhere_is_told_before_the_account_is_asked(tandem: Tandem) -> None:
+    answer = tandem("submit", "nothing.csv", "--project", "acme/digits")
+    assert answer.code == Exit.USAGE
+    assert "nothing.csv" in answer.stderr
+
+
 def test_no_endpoint_is_unreachable(tandem: Tandem, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")

@@ -67,9 +67,20 @@ def test_an_empty_zip_is_refused(tmp_path: Path) -> None:
         upload.check(_zip(tmp_path), {})
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(BadArgument, match="not a file"):
+def test_a_folder_is_to_be_zipped(tmp_path: Path) -> None:
+    with pytest.raises(BadArgument, match=r"is a folder(.|\n)*zipfile -c"):
         upload.check(tmp_path, {})
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_a_header_is_read_as_preparation_reads_it(tmp_path: Path, encoding: str, delimiter: str) -> None:
+    text = delimiter.join(('"size, in cm"', " species ")) + "\n"
+    path = _write(tmp_path, "a.csv", text.encode(encoding))
+    assert upload.check(path, TABLE).name == "tabular"
+    other = {**TABLE, "prepare": {"target": "specie"}}
+    with pytest.raises(InvalidUpload, match="has no column 'specie'.*Did you mean 'species'"):
+        upload.check(path, other)
 
 
 def test_a_config_that_is_no_toml_is_refused_with_its_line(tmp_path: Path) -> None:
