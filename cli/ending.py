@@ -8,7 +8,7 @@ from typing import Any
 from rich.text import Text
 
 from cli import ledger, render, watch
-from cli.errors import CommandError, Exit
+from cli.errors import CommandError, Exit, Unwatched
 from cli.follow import Progress, explain_failure
 from cli.options import Context
 from contract import keys
@@ -19,7 +19,10 @@ SETTLE_SECONDS = 90.0  # an execution that failed is settled by an event, a litt
 
 def follow_run(context: Context, run: str, title: str) -> int:
     """Follow a run of the pipeline until it is settled; return the exit code of its outcome."""
-    document = follow_to_document(context, run, title)
+    try:
+        document = follow_to_document(context, run, title)
+    except KeyboardInterrupt:
+        raise Unwatched(f"Run {run} goes on; only following it has stopped.", f"Again: tandem watch {run}") from None
     context.out.document(summary(context, document))
     show(context, document)
     return Exit.of(document["outcome"])

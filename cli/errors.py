@@ -4,7 +4,8 @@ TandemError
 └── CommandError        a mistake or a missing thing, with the exit code it ends in
     ├── BadArgument     an argument that cannot be meant (2)
     ├── NotDeployed     nothing there to talk to (4)
-    └── NotFound        no such run, project or version (5)
+    ├── NotFound        no such run, project or version (5)
+    └── Unwatched       a person stopped following what goes on (130)
 """
 
 from __future__ import annotations
@@ -78,6 +79,12 @@ class NotFound(CommandError):
     """No such run, project or version."""
 
     code = Exit.NOT_FOUND
+
+
+class Unwatched(CommandError):
+    """A person stopped following what goes on."""
+
+    code = Exit.INTERRUPTED
 
 
 def explain(error: Exception) -> CommandError | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -90,10 +90,11 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def table(headers: Iterable[str], rows: Iterable[Iterable[Any]], *, title: str | None = None) -> Table:
-    """Return a plain table whose last column may wrap; None is shown as a dash."""
+def table(headers: Sequence[str], rows: Iterable[Iterable[Any]], *, title: str | None = None) -> Table:
+    """Return a plain table whose last column may wrap; None is shown as a dash, empty headers not at all."""
     *names, last = headers
     made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", show_edge=False)
+    made.show_header = any(headers)
     for header in names:
         made.add_column(header, no_wrap=True)
     made.add_column(last, overflow="fold")

@@ -43,7 +43,8 @@ def check_there(path: Path) -> None:
         command = f"python -m zipfile -c {path.name or 'images'}.zip {path}/*"
         raise BadArgument(f"{path} is a folder; one file is uploaded.", f"Zip its class folders: {command}")
     if not path.is_file():
-        raise BadArgument(f"There is no file {path}.", "Give a zip of class folders with images, a CSV or a Parquet file.")
+        fix = "Give a zip of class folders with images, a CSV or a Parquet file."
+        raise BadArgument(f"There is no file {path}.", fix)
 
 
 def check(path: Path, config: dict[str, Any]) -> Recipe:

@@ -10,7 +10,7 @@ import typer
 
 from cli import ledger, watch
 from cli.aws import split_project
-from cli.errors import CommandError, Exit, NotFound
+from cli.errors import CommandError, Exit, NotFound, Unwatched
 from cli.follow import explain_failure
 from cli.options import Context
 from contract import packages
@@ -30,7 +30,11 @@ def rollback(
         context.out.show(f"Version {version} of {project} is in service already.")
         return Exit.GOOD
     arn = _start(context, tenant, name, package)
-    progress = watch.show(watch.Watcher(context.account, arn), context.out, f"{project}  back to version {version}")
+    try:
+        progress = watch.show(watch.Watcher(context.account, arn), context.out, f"{project}  back to version {version}")
+    except KeyboardInterrupt:
+        told = f"The rollback goes on; only following it has stopped. Its execution is {arn}."
+        raise Unwatched(told, f"See what is in service with: tandem models {project}") from None
     if progress.status != "SUCCEEDED":
         raise CommandError(
             f"The rollback failed, and what was in service stays.\n{explain_failure(progress)}",

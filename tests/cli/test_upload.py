@@ -79,7 +79,7 @@ def test_a_header_is_read_as_preparation_reads_it(tmp_path: Path, encoding: str,
     path = _write(tmp_path, "a.csv", text.encode(encoding))
     assert upload.check(path, TABLE).name == "tabular"
     other = {**TABLE, "prepare": {"target": "specie"}}
-    with pytest.raises(InvalidUpload, match="has no column 'specie'.*Did you mean 'species'"):
+    with pytest.raises(InvalidUpload, match=r"has no column 'specie'.*Did you mean 'species'"):
         upload.check(path, other)
 
 

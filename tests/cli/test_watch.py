@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from cli import ledger, watch
+from cli import ending, ledger, watch
 from cli.aws import Account, Installation
-from cli.errors import NotFound
+from cli.errors import Exit, NotFound, Unwatched
+from cli.follow import Progress
+from cli.options import Context, Options
 from cli.render import Output
 from cli.watch import LOG_GROUPS, LogTail, Watcher
 from contract import ledger as rows
@@ -129,6 +131,24 @@ def test_a_failed_execution_tells_its_error_and_cause(
     arn = execute({"StartAt": "Break", "States": {"Break": {"Type": "Fail", "Error": "Broken", "Cause": "it\nbroke"}}})
     *_, progress = Watcher(account, arn).polls()
     assert (progress.status, progress.error, progress.cause) == ("FAILED", "Broken", "it\nbroke")
+
+
+def test_ctrl_c_ends_the_following_and_says_that_the_run_goes_on(
+    account: Account, execute: Callable[[dict[str, Any]], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn = execute({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
+    _put(account, "r-6", project="acme/digits", started="2026-11-21T12:00:00Z", status="RUNNING", execution_arn=arn)
+    context = Context(Options())
+    context.__dict__["account"] = account
+
+    def interrupted(watcher: Watcher) -> Iterator[Progress]:
+        yield watcher.poll()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Watcher, "polls", interrupted)
+    with pytest.raises(Unwatched, match=r"r-6 goes on(.|\n)*tandem watch r-6") as caught:
+        ending.follow_run(context, "r-6", "title")
+    assert caught.value.code == Exit.INTERRUPTED
 
 
 def test_waiting_for_a_run_that_never_starts_ends_with_what_to_do(
