@@ -15,7 +15,7 @@ from contract import ledger, names, packages
 from contract.config import Deploy
 from contract.errors import EndpointBusy, InvalidConfig
 from functions import table
-from functions.shared import client, environment, error_code, logger
+from functions.shared import client, error_code, logger
 
 VARIANT = "AllTraffic"
 STEADY = ("InService", "OutOfService")
@@ -69,7 +69,6 @@ def plan(tenant: str, project: str, package_arn: str) -> dict[str, Any]:
         "target": deploy.target,
         "version": version,
         "tags": names.tags(tenant, project, properties["run"]),
-        "model_role": environment(names.MODEL_ROLE_ARN),
         "previous_config": current_config(endpoint),
     }
 

@@ -31,7 +31,7 @@ class Deployer(Construct):
     ) -> None:
         super().__init__(scope, id)
         code = source("functions", "contract")
-        plan = self._plan(code, ledger, model_role, settings)
+        plan = self._plan(code, ledger, settings)
         golden = self._golden(code, artifacts, settings)
         role = MachineRole(self, "Role")
         parts = DeploymentParts(
@@ -52,10 +52,8 @@ class Deployer(Construct):
             settings=settings,
         )
 
-    def _plan(
-        self, code: lambda_.Code, ledger: dynamodb.ITable, model_role: iam.IRole, settings: Settings
-    ) -> lambda_.Function:
-        environment = {names.LEDGER_TABLE: ledger.table_name, names.MODEL_ROLE_ARN: model_role.role_arn}
+    def _plan(self, code: lambda_.Code, ledger: dynamodb.ITable, settings: Settings) -> lambda_.Function:
+        environment = {names.LEDGER_TABLE: ledger.table_name}
         plan = Handler(
             self, "Plan", entry="functions.deployment.handler", code=code, environment=environment, settings=settings
         )

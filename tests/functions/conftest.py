@@ -11,7 +11,6 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 
 from contract import keys, ledger, names
 from functions import shared
@@ -119,7 +118,6 @@ def world(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         names.ARTIFACTS_BUCKET: made.artifacts,
         names.LEDGER_TABLE: made.table,
         names.PIPELINE_ARN: made.machine,
-        names.MODEL_ROLE_ARN: "arn:aws:iam::123456789012:role/model",
         names.SERVING_IMAGE_REPOSITORY: "123456789012.dkr.ecr.us-east-1.amazonaws.com/tandem-serving",
         names.SERVING_IMAGE_TAG: "0123abcd",
     }.items():
@@ -212,7 +210,3 @@ def sagemaker(world: World, monkeypatch: pytest.MonkeyPatch) -> FakeSageMaker:
     )
     shared.client.cache_clear()
     return fake
-
-
-def denied(operation: str) -> ClientError:
-    return ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, operation)

@@ -162,7 +162,7 @@ def test_functions_are_small_arm_and_traced_with_logs_that_expire(assembly: Asse
             {names.ARTIFACTS_BUCKET, names.LEDGER_TABLE, names.SERVING_IMAGE_REPOSITORY, names.SERVING_IMAGE_TAG},
         ),
         ("settle", {names.ARTIFACTS_BUCKET, names.LEDGER_TABLE}),
-        ("deployment", {names.LEDGER_TABLE, names.MODEL_ROLE_ARN}),
+        ("deployment", {names.LEDGER_TABLE}),
     ],
 )
 def test_each_function_is_given_the_settings_it_reads(assembly: Assembly, handler: str, variables: set[str]) -> None:
