@@ -16,8 +16,9 @@ from cli.errors import NotDeployed
 from cli.follow import Progress
 from cli.progress_view import Lines, picture
 from cli.render import Output
+from contract import names
 
-LOG_GROUPS = {"training": "/aws/sagemaker/TrainingJobs", "processing": "/aws/sagemaker/ProcessingJobs"}
+LOG_GROUPS = {"training": names.TRAINING_LOGS, "processing": names.PROCESSING_LOGS}
 POLL_SECONDS = 1.0  # GetExecutionHistory is refilled at 20 calls a second for the whole account
 START_SECONDS = 120.0
 

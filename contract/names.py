@@ -50,7 +50,9 @@ MACHINE_DEPLOYMENT = "tandem-deployment"
 EVENT_SOURCE = "tandem"
 EVENT_RUN_SETTLED = "Run Settled"
 
-# CloudWatch.
+# CloudWatch. SageMaker names the log groups of its jobs.
+TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
+PROCESSING_LOGS = "/aws/sagemaker/ProcessingJobs"
 METRICS_NAMESPACE = "Tandem"
 METRIC_RUN_SETTLED = "RunSettled"  # count, by tenant, project, outcome
 METRIC_RUN_COST = "RunCost"  # US dollars

@@ -21,6 +21,13 @@ class Outcome(StrEnum):
 RUNNING = "RUNNING"
 
 
+class DeploymentStatus(StrEnum):
+    """How a deployment ended well."""
+
+    DEPLOYED = "DEPLOYED"  # the version is in service
+    CHAMPION_CHANGED = "CHAMPION_CHANGED"  # nothing was touched: the verdict was about another champion
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """One SageMaker job of a run, as it was billed."""

@@ -17,13 +17,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from contract import keys, metrics
+from contract import keys, metrics, names
 from contract.prices import load_prices
 from contract.run import Job
 from functions.shared import client, error_code
 
-TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
-PROCESSING_LOGS = "/aws/sagemaker/ProcessingJobs"
 LOG_LINES = 60
 MAX_LOG_EVENTS = 50_000
 Described = dict[str, Any]
@@ -137,7 +135,7 @@ def _from_archive(job: Described) -> Iterator[dict[str, float]]:
 
 
 def _from_log(job: Described) -> Iterator[dict[str, float]]:
-    lines = log(TRAINING_LOGS, job["TrainingJobName"])
+    lines = log(names.TRAINING_LOGS, job["TrainingJobName"])
     yield from (parsed for line in lines if (parsed := metrics.parse_line(line)))
 
 
@@ -171,8 +169,8 @@ def failure_log(described_training: list[Described], described_processing: list[
     failed = [
         (job["CreationTime"], group, job[name])
         for jobs, group, name, status in (
-            (described_training, TRAINING_LOGS, "TrainingJobName", "TrainingJobStatus"),
-            (described_processing, PROCESSING_LOGS, "ProcessingJobName", "ProcessingJobStatus"),
+            (described_training, names.TRAINING_LOGS, "TrainingJobName", "TrainingJobStatus"),
+            (described_processing, names.PROCESSING_LOGS, "ProcessingJobName", "ProcessingJobStatus"),
         )
         for job in jobs
         if job[status] == "Failed"

@@ -14,6 +14,7 @@ from cli.errors import CommandError, Exit, NotFound, Unwatched
 from cli.follow import explain_failure
 from cli.options import Context
 from contract import packages
+from contract.run import DeploymentStatus
 
 
 def rollback(
@@ -26,7 +27,8 @@ def rollback(
     package = _package(context, tenant, name, version)
     champion = ledger.champion(context.account, tenant, name) or {}
     if champion.get("package_arn") == package["ModelPackageArn"]:
-        context.out.document({"project": project, "version": version, "status": "DEPLOYED", "changed": False})
+        unchanged = {"status": DeploymentStatus.DEPLOYED, "changed": False}
+        context.out.document({"project": project, "version": version, **unchanged})
         context.out.show(f"Version {version} of {project} is in service already.")
         return Exit.GOOD
     arn = _start(context, tenant, name, package)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contract import keys, names
+from contract.run import Outcome
 from infra.asl import State, choice, code, expression, task, transient, when
 from infra.steps.parts import Parts, report
 from infra.steps.prepare import S3_ERRORS
@@ -54,5 +55,5 @@ def gate(*, promote: str, keep: str) -> State:
     return choice(
         when("$evaluation.verdict.promote", promote, assign=reasons),
         otherwise=keep,
-        assign={"outcome": "KEPT_CHAMPION"} | reasons,
+        assign={"outcome": Outcome.KEPT_CHAMPION.value} | reasons,
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from contract import ledger
 from contract.errors import EndpointBusy
+from contract.run import DeploymentStatus
 from infra.asl import State, caught, choice, expression, invoke, task, transient, when
 from infra.steps.champion import LEDGER_ERRORS, key
 from infra.steps.deployment_parts import DeploymentParts, on_failure
@@ -61,7 +62,8 @@ def plan(parts: DeploymentParts, *, then: str, failed: str) -> State:
 
 def is_as_evaluated(*, yes: str, no: str) -> State:
     """Decide whether the verdict still holds: it compared the challenger with the champion of its time."""
-    return choice(when("$deployment.champion_changed", no, assign={"status": "CHAMPION_CHANGED"}), otherwise=yes)
+    changed = {"status": DeploymentStatus.CHAMPION_CHANGED.value}
+    return choice(when("$deployment.champion_changed", no, assign=changed), otherwise=yes)
 
 
 def release(parts: DeploymentParts, *, then: str) -> State:
@@ -84,7 +86,8 @@ def release(parts: DeploymentParts, *, then: str) -> State:
 
 def how_did_it_end(*, well: str, changed: str, badly: str) -> State:
     """Decide how the execution ends, now that everything is tidy."""
-    return choice(when("$failure != null", badly), when("$status = 'CHAMPION_CHANGED'", changed), otherwise=well)
+    is_changed = when(f"$status = '{DeploymentStatus.CHAMPION_CHANGED}'", changed)
+    return choice(when("$failure != null", badly), is_changed, otherwise=well)
 
 
 def deployed() -> State:
@@ -111,6 +114,6 @@ def _request() -> dict[str, Any]:
         "run": "{% $states.input.run %}",
         "package_arn": "{% $states.input.package_arn %}",
         "expected_champion": expression(f"$exists({expected}) ? {expected} : null"),
-        "status": "DEPLOYED",
+        "status": DeploymentStatus.DEPLOYED.value,
         "failure": "{% null %}",  # CDK drops a literal null
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contract import attempts
+from contract.run import DeploymentStatus, Outcome
 from infra.asl import State, choice, invoke, task, transient, when
 from infra.steps.parts import Parts, job_name
 
@@ -52,7 +53,7 @@ def deploy(parts: Parts, *, then: str, seconds: int) -> State:
 def is_deployed(*, yes: str, again: str, give_up: str) -> State:
     """Decide what to do when another run changed the champion meanwhile: evaluate again, a few times."""
     return choice(
-        when("$states.input.status = 'DEPLOYED'", yes, assign={"outcome": "DEPLOYED"}),
+        when(f"$states.input.status = '{DeploymentStatus.DEPLOYED}'", yes, assign={"outcome": Outcome.DEPLOYED.value}),
         when(f"$evaluations < {attempts.ATTEMPTS[attempts.EVALUATE]}", again),
         otherwise=give_up,
     )
