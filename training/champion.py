@@ -1,91 +1,88 @@
 """The version in service, on the challenger's held-out rows.
 
 The champion may have been learned from other columns, vocabularies, classes or image
-sizes. Rows are turned into its inputs by name, its classes into ours by name.
+sizes. It is asked the rows as they were uploaded (training.originals) and reads them by
+its own schema, as its server would; its classes become ours by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contract import keys
-from contract.manifest import Feature, Schema
-from training import archive, optimise, pixels
+from contract.errors import InvalidConfig
+from contract.manifest import ModelManifest, Schema
+from training import archive, optimise, recipes
+from training.recipes import Recipe
 
-Arrays = Mapping[str, NDArray]
+BATCH = 1024  # rows that are decoded at a time
 
 
 class CannotRead(Exception):
     """The champion cannot read these rows; the message says why."""
 
 
-def predict(package: Path, folder: Path, rows: Arrays, schema: Schema) -> NDArray[np.float32]:
+def predict(
+    package: Path, folder: Path, originals: Iterable[bytes], *, schema: Schema, recipe: Recipe, hashed: Collection[str]
+) -> NDArray[np.float32]:
     """Return the champion's probabilities of our classes, and then of those that only it knows.
 
     Args:
         package: its model.tar.gz.
         folder: where to unpack it.
-        rows: the challenger's held-out rows.
+        originals: the held-out rows as they were uploaded.
         schema: the challenger's schema.
+        recipe: the challenger's recipe.
+        hashed: the columns that are hashed in these rows.
 
     Raises:
         CannotRead: when these rows lack what it needs, or share no class with it.
         InvalidModel: when the archive is damaged.
     """
-    theirs = archive.unpack(package, folder).schema
+    manifest = archive.unpack(package, folder)
+    theirs = manifest.schema
+    reader = _reader(manifest, recipe)
+    _check_hashed(theirs, hashed)
     unknown = [label for label in theirs.labels if label not in schema.labels]
     if len(unknown) == len(theirs.labels):
         raise CannotRead("the champion knows none of these classes")
     session = optimise.open_session((folder / keys.MODEL_ONNX).read_bytes())
-    probabilities = optimise.predict(session, translate(rows, ours=schema, theirs=theirs), theirs)
+    parts = [optimise.predict(session, inputs, theirs) for inputs in _inputs(originals, reader, theirs)]
+    probabilities = np.concatenate(parts)
     columns = [*schema.labels, *unknown]
     ours = np.zeros((len(probabilities), len(columns)), np.float32)
     ours[:, [columns.index(label) for label in theirs.labels]] = probabilities
     return ours
 
 
-def translate(rows: Arrays, *, ours: Schema, theirs: Schema) -> dict[str, NDArray]:
-    """Return our rows as the champion's inputs.
+def _reader(manifest: ModelManifest, recipe: Recipe) -> Recipe:
+    """Return the champion's recipe, if it reads uploads like these."""
+    try:
+        theirs = recipes.load(manifest.recipe)
+    except InvalidConfig as error:
+        raise CannotRead(f"the champion was learned with a recipe that is gone: {error}") from error
+    if theirs.accepts != recipe.accepts:
+        raise CannotRead(f"the champion reads {', '.join(theirs.accepts)}, these rows are {', '.join(recipe.accepts)}")
+    return theirs
 
-    Raises:
-        CannotRead: when it needs a feature that we have not, or have as another kind.
-    """
-    known = {feature.name: feature for feature in ours.features}
+
+def _check_hashed(theirs: Schema, hashed: Collection[str]) -> None:
+    """Refuse a column whose values are hashes to one and text to the other: no word would be known."""
     for feature in theirs.features:
-        if feature.name not in known:
-            raise CannotRead(f"the champion needs {feature.name!r}, which these rows do not have")
-        if known[feature.name].kind != feature.kind:
-            raise CannotRead(
-                f"{feature.name!r} is a {feature.kind} to the champion and a {known[feature.name].kind} here"
-            )
-    shapes = {tensor.name: tensor.shape for tensor in theirs.inputs}
-    if "image" in shapes:
-        _, height, width, channels = shapes["image"]
-        return {"image": pixels.resize(rows["image"], height=height, width=width, channels=channels)}
-    translated: dict[str, NDArray] = {}
-    if "numeric" in shapes:
-        places = _places(ours, "number")
-        translated["numeric"] = rows["numeric"][:, [places[f.name] for f in _of_kind(theirs, "number")]]
-    if "category" in shapes:
-        places = _places(ours, "category")
-        columns = [_recode(rows["category"][:, places[f.name]], known[f.name], f) for f in _of_kind(theirs, "category")]
-        translated["category"] = np.stack(columns, axis=1)
-    return translated
+        if feature.hashed != (feature.name in hashed):
+            learned, here = ("hashes", "text") if feature.hashed else ("text", "hashes")
+            raise CannotRead(f"the champion learned {feature.name!r} from {learned}; [privacy] makes it {here} now")
 
 
-def _of_kind(schema: Schema, kind: str) -> list[Feature]:
-    return [feature for feature in schema.features if feature.kind == kind]
-
-
-def _places(schema: Schema, kind: str) -> dict[str, int]:
-    return {feature.name: place for place, feature in enumerate(_of_kind(schema, kind))}
-
-
-def _recode(codes: NDArray[np.int64], ours: Feature, theirs: Feature) -> NDArray[np.int64]:
-    """Return our codes as the champion's: the same words; what it does not know is 0."""
-    of_word = {word: code for code, word in enumerate(theirs.vocabulary, start=1)}
-    return np.array([0, *(of_word.get(word, 0) for word in ours.vocabulary)], np.int64)[codes]
+def _inputs(originals: Iterable[bytes], reader: Recipe, schema: Schema) -> Iterator[Mapping[str, NDArray]]:
+    rest = iter(originals)
+    while batch := list(itertools.islice(rest, BATCH)):
+        try:
+            yield reader.encode(batch, schema)
+        except ValueError as error:
+            raise CannotRead(f"the champion cannot read these rows: {error}") from error

@@ -28,7 +28,7 @@ from contract.golden import Golden, GoldenSample
 from contract.manifest import ModelManifest
 from contract.reports import Champion, EvaluationReport, Form
 from contract.request import RunRequest
-from training import archive, champion, metrics, optimise, recipes
+from training import archive, champion, metrics, optimise, originals, recipes
 from training.container import Container
 from training.data import LABEL, ROW, Split, fingerprint, read_schema
 from training.recipes import Recipe
@@ -45,6 +45,7 @@ class Inputs:
     model: Path  # folder of the unpacked model.tar.gz of training
     manifest: ModelManifest
     rows: Mapping[str, NDArray]  # held out
+    originals: Path  # folder of those rows as they were uploaded
     train_labels: NDArray[np.int64]
 
     @property
@@ -114,7 +115,14 @@ def measure_champion(inputs: Inputs, package: Path | None) -> Champion | None:
     arn, version = os.environ[names.CHAMPION_PACKAGE], int(os.environ[names.CHAMPION_VERSION])
     with tempfile.TemporaryDirectory() as folder:
         try:
-            probabilities = champion.predict(package, Path(folder), inputs.rows, inputs.manifest.schema)
+            probabilities = champion.predict(
+                package,
+                Path(folder),
+                originals.read(inputs.originals),
+                schema=inputs.manifest.schema,
+                recipe=inputs.recipe,
+                hashed=inputs.request.privacy.hash,
+            )
         except champion.CannotRead as error:
             return Champion(package_arn=arn, version=version, metrics={}, note=str(error))
     return Champion(package_arn=arn, version=version, metrics=inputs.recipe.metrics(probabilities, inputs.labels))
@@ -170,6 +178,10 @@ def _report(inputs: Inputs, challenger: Challenger, rival: Champion | None, sha2
         baseline=baseline[metric],
         champion=rival.metrics.get(metric) if rival else None,
     )
+    if rival and rival.note:
+        verdict = replace(
+            verdict, reasons=(*verdict.reasons, f"not compared with version {rival.version}: {rival.note}")
+        )
     return EvaluationReport(
         run=request.run,
         metric=metric,
@@ -206,6 +218,7 @@ def read_inputs(container: Container, scratch: Path) -> Inputs:
         model=scratch,
         manifest=manifest,
         rows=Split(dataset / "test").everything(),
+        originals=dataset / Path(keys.DATASET_ORIGINALS).name,
         train_labels=Split(dataset / "train").labels,
     )
 

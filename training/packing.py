@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from contract import keys
+from training import originals
 from training.data import LABEL, Writer
 from training.recipes import Chunk
 
@@ -23,6 +24,7 @@ class Packer:
         self.duplicates = 0  # rows whose content came before
         self._seen: set[bytes] = set()
         self._writers = {name: Writer(folder / name, shard_bytes=shard_bytes) for name in keys.SPLITS}
+        self._originals = originals.Writer(folder / Path(keys.DATASET_ORIGINALS).name, shard_bytes=shard_bytes)
 
     def add(self, chunk: Chunk) -> None:
         """Take in some rows."""
@@ -31,6 +33,7 @@ class Packer:
             if len(mine[LABEL]):
                 self._writers[name].add(mine)
                 self.labels[name].update(mine[LABEL].tolist())
+        self._originals.add(chunk.originals)
         before = len(self._seen)
         self._seen.update(chunk.content)
         self.duplicates += len(chunk.content) - (len(self._seen) - before)
@@ -39,6 +42,7 @@ class Packer:
         """Write what waits."""
         for writer in self._writers.values():
             writer.close()
+        self._originals.close()
 
     @property
     def rows(self) -> dict[str, int]:

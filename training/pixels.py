@@ -76,9 +76,3 @@ def to_png(array: NDArray[np.uint8]) -> str:
     buffer = io.BytesIO()
     Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array).save(buffer, "PNG")
     return base64.b64encode(buffer.getvalue()).decode()
-
-
-def resize(arrays: NDArray[np.uint8], *, height: int, width: int, channels: int) -> NDArray[np.uint8]:
-    """Return images uint8 [n, h, w, c] in another size and number of channels."""
-    images = (Image.fromarray(a[:, :, 0] if a.shape[2] == 1 else a) for a in arrays)
-    return np.stack([to_array(image, height=height, width=width, channels=channels) for image in images])

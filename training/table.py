@@ -6,6 +6,7 @@ column is, to learn statistics and vocabularies from the training rows, and to e
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -19,7 +20,7 @@ from training.data import LABEL, ROW
 from training.recipes import Chunk, Preparation
 from training.rejection import Rejected
 from training.rows import Block, Rows
-from training.split import TRAIN
+from training.split import TEST, TRAIN
 
 NUMERIC, CATEGORY = "numeric", "category"
 SHOWN = 40  # characters of a bad value that a reason quotes
@@ -105,7 +106,15 @@ class Table:
                 encoded = [[known.get(cell, 0) for cell in block.column(name)] for name, known in vocabularies.items()]
                 arrays[CATEGORY] = np.array(encoded, np.int64).T
             digests = self._digests(block)
-            yield Chunk(arrays=arrays, content=digests, split=self._split(digests))
+            split = self._split(digests)
+            held_out = self._originals(block.where((split == TEST).tolist()))
+            yield Chunk(arrays=arrays, content=digests, split=split, originals=held_out)
+
+    def _originals(self, block: Block) -> list[bytes]:
+        """Return rows as the champion is asked them: with the columns that this model may not see, too."""
+        names = [name for name in block.places if name != self._target]
+        rows = zip(*(block.column(name) for name in names), strict=True)
+        return [json.dumps(dict(zip(names, cells, strict=True))).encode() for cells in rows]
 
     def schema(self) -> Schema:
         """Return the signature: numbers, categories, or both."""

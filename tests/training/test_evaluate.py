@@ -19,7 +19,7 @@ from contract import keys, names
 from contract.errors import TrainingFailed
 from contract.golden import Golden
 from contract.reports import EvaluationReport
-from tests.training.builders import evaluation_job, start
+from tests.training.builders import csv, evaluation_job, pictures, run_prepare, start, train_here, training_job, zipped
 from training import archive, optimise
 from training.data import LABEL, Split
 from training.evaluate import main
@@ -152,6 +152,34 @@ def test_a_tie_keeps_the_champion(table: Path, trained_table: Path, tmp_path: Pa
     assert not report.verdict.promote
 
 
+@pytest.mark.parametrize(
+    ("upload", "theirs", "ours"),
+    [
+        ({"rows.csv": csv(400)}, {}, {"recipe": {"name": "tabular", "max_vocabulary": 1}}),
+        ({"rows.csv": csv(400)}, {}, {"prepare": {"exclude": ["region"]}}),
+        ({"p.zip": zipped(pictures(60, size=12))}, {}, {"recipe": {"name": "image", "image_size": 2}}),
+    ],
+    ids=["words that the challenger does not know", "a column that it may not see", "pixels that it does not see"],
+)
+def test_the_champion_is_judged_on_the_rows_as_it_would_read_them(
+    upload: dict[str, bytes | str], theirs: dict[str, Any], ours: dict[str, Any], tmp_path: Path, evaluate: Evaluate
+) -> None:
+    _, first = run_prepare(tmp_path / "first", upload, theirs)
+    job = training_job(tmp_path / "champion", first, epochs=4, learning_rate=0.01)
+    train_here(job)
+    alone, out = evaluate(evaluation_job(tmp_path / "a", first, job))
+    _, second = run_prepare(tmp_path / "second", upload, ours)
+    job = training_job(tmp_path / "challenger", second, epochs=1)
+    train_here(job)
+    report, _ = evaluate(evaluation_job(tmp_path / "b", second, job, champion=out / "model.tar.gz"), champion=True)
+    assert report.champion
+    rows = [set(Split(folder / keys.DATASET / "test").everything()["row"]) for folder in (first, second)]
+    if rows[0] == rows[1]:  # the split is by what the model sees
+        assert report.champion.metrics == pytest.approx(alone.metrics)
+    else:
+        assert report.champion.metrics["accuracy"] > 0.85
+
+
 def test_a_champion_that_cannot_read_the_rows_is_noted_and_the_baseline_decides(
     table: Path, trained_table: Path, images: Path, trained_images: Path, tmp_path: Path, evaluate: Evaluate
 ) -> None:
@@ -160,9 +188,10 @@ def test_a_champion_that_cannot_read_the_rows_is_noted_and_the_baseline_decides(
     report, _ = evaluate(job, champion=True)
     assert report.champion
     assert report.champion.metrics == {}
-    assert "knows none of these classes" in report.champion.note
+    assert "reads .zip" in report.champion.note
     assert report.verdict.promote
     assert "baseline" in report.verdict.reasons[0]
+    assert report.verdict.reasons[-1] == f"not compared with version 3: {report.champion.note}"
 
 
 def test_the_container_runs_it_without_a_warning(table: Path, trained_table: Path, tmp_path: Path) -> None:

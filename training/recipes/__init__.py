@@ -51,12 +51,13 @@ class Chunk:
 
     ``arrays`` are those of a shard (inputs, ``label``, ``row``), n rows each;
     ``content`` n digests of what the model would see, ``split`` n numbers into
-    ``contract.keys.SPLITS``.
+    ``contract.keys.SPLITS``, ``originals`` those of the test rows (training.originals).
     """
 
     arrays: Mapping[str, NDArray]
     content: Sequence[bytes]
     split: NDArray[np.int8]
+    originals: Sequence[bytes]
 
 
 class Source(Protocol):
@@ -104,6 +105,14 @@ class Recipe(ABC):
     @abstractmethod
     def instance(self, arrays: Mapping[str, NDArray], schema: Schema) -> Any:
         """Return one row (arrays without a batch dimension) as a prediction request has it: JSON-ready."""
+
+    @abstractmethod
+    def encode(self, originals: Sequence[bytes], schema: Schema) -> dict[str, NDArray]:
+        """Return originals (training.originals) as inputs of a model with this schema, as its server would.
+
+        Raises:
+            ValueError: for originals that lack what the schema needs; the message says what.
+        """
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return the loss of each row, float32 [n]."""

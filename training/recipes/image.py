@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from training import pixels, zips
 from training.data import LABEL, ROW
 from training.recipes import Chunk, Preparation, Recipe
 from training.rejection import Rejected
-from training.split import TRAIN
+from training.split import TEST, TRAIN
 
 if TYPE_CHECKING:
     from torch import nn
@@ -86,6 +86,12 @@ class Image(Recipe):
         """Return ``{"image": "<base64 PNG>"}``."""
         return {IMAGE: pixels.to_png(arrays[IMAGE])}
 
+    def encode(self, originals: Sequence[bytes], schema: Schema) -> dict[str, NDArray]:
+        """Return image files as pixels, in the schema's size and colours."""
+        _, height, width, channels = schema.inputs[0].shape
+        flat = (pixels.flatten(pixels.open_image(original)) for original in originals)
+        return {IMAGE: np.stack([pixels.to_array(f, height=height, width=width, channels=channels) for f in flat])}
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Picture:
@@ -93,6 +99,15 @@ class _Picture:
     file: str
     row: int  # in its archive, from 1
     member: zips.Member
+
+
+class _Row(NamedTuple):
+    image: NDArray[np.uint8]
+    label: int
+    number: int
+    digest: bytes
+    split: int
+    original: bytes  # of test rows only
 
 
 class ImageFolders:
@@ -139,7 +154,7 @@ class ImageFolders:
         """Yield the pictures that can be read."""
         limit = max(1, CHUNK_BYTES // (self._side * self._side * self._channels))
         codes = {name: code for code, name in enumerate(self._classes)}
-        rows: list[tuple[NDArray[np.uint8], int, int, bytes]] = []
+        rows: list[_Row] = []
         for number, (picture, content) in enumerate(self._contents(self._pictures, report=True)):
             try:
                 flat = pixels.flatten(pixels.open_image(content))
@@ -148,20 +163,28 @@ class ImageFolders:
                 continue
             array = pixels.to_array(flat, height=self._side, width=self._side, channels=self._channels)
             digest = self._work.splitter.digest(f"{flat.mode}{flat.size}".encode() + flat.tobytes())
-            rows.append((array, codes[picture.member.folder], number, digest))
+            split = self._work.splitter.split(digest)
+            original = content if split == TEST else b""
+            rows.append(_Row(array, codes[picture.member.folder], number, digest, split, original))
             if len(rows) == limit:
                 yield self._chunk(rows)
                 rows = []
         if rows:
             yield self._chunk(rows)
 
-    def _chunk(self, rows: list[tuple[NDArray[np.uint8], int, int, bytes]]) -> Chunk:
-        images, labels, numbers, content = zip(*rows, strict=True)
-        split = np.array([self._work.splitter.split(digest) for digest in content], np.int8)
-        stacked = np.stack(images)
+    def _chunk(self, rows: list[_Row]) -> Chunk:
+        split = np.array([row.split for row in rows], np.int8)
+        stacked = np.stack([row.image for row in rows])
         self._moments.add(stacked[split == TRAIN])
-        arrays = {IMAGE: stacked, LABEL: np.array(labels, np.int64), ROW: np.array(numbers, np.int64)}
-        return Chunk(arrays=arrays, content=content, split=split)
+        labels, numbers = (
+            np.array(values, np.int64) for values in zip(*((r.label, r.number) for r in rows), strict=True)
+        )
+        return Chunk(
+            arrays={IMAGE: stacked, LABEL: labels, ROW: numbers},
+            content=[row.digest for row in rows],
+            split=split,
+            originals=[row.original for row in rows if row.split == TEST],
+        )
 
     def schema(self) -> Schema:
         """Return the signature: one image."""

@@ -6,6 +6,7 @@ are learned from too: the network is told where numbers are missing.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 from contract.manifest import Schema
 from contract.parsing import setting
 from contract.recipes import Throughput
+from contract.values import round_down
+from training.columns import to_numbers
 from training.recipes import Preparation, Recipe
 from training.rows import Rows
 from training.table import CATEGORY, NUMERIC, Table
@@ -88,6 +91,29 @@ class Tabular(Recipe):
             else:
                 values[feature.name] = feature.vocabulary[int(value) - 1] if value else None
         return values
+
+    def encode(self, originals: Sequence[bytes], schema: Schema) -> dict[str, NDArray]:
+        """Return rows of text as numbers and codes; what is no number in a column of numbers is missing."""
+        rows: list[dict[str, str]] = [json.loads(original) for original in originals]
+        absent = [feature.name for feature in schema.features if feature.name not in rows[0]]
+        if absent:
+            raise ValueError(f"the column {absent[0]!r} is not among these rows")
+        columns: dict[str, list[NDArray]] = {NUMERIC: [], CATEGORY: []}
+        for feature in schema.features:
+            cells = [row[feature.name] for row in rows]
+            if feature.kind == "number":
+                columns[NUMERIC].append(_numbers(cells, feature.multiple))
+            else:
+                codes = {word: code for code, word in enumerate(feature.vocabulary, start=1)}
+                columns[CATEGORY].append(np.array([codes.get(cell, 0) for cell in cells], np.int64))
+        return {name: np.stack(arrays, axis=1) for name, arrays in columns.items() if arrays}
+
+
+def _numbers(cells: Sequence[str], multiple: float | None) -> NDArray[np.float32]:
+    values = to_numbers(cells)[0].tolist()
+    if multiple is not None:
+        values = [value if np.isnan(value) else round_down(value, multiple) for value in values]
+    return np.array(values, np.float32)
 
 
 RECIPE = Tabular()
