@@ -1,4 +1,4 @@
-"""What SageMaker, or our server, cannot combine: found before any money is spent."""
+"""What SageMaker, or our server, cannot combine: found before anything is trained."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ GPU_FAMILIES = {
 }
 
 
-def find_mistakes(request: RunRequest, dataset: DatasetReport) -> list[InvalidConfig]:
+def find_mistakes(request: RunRequest, dataset: DatasetReport, *, prepared_in_job: bool) -> list[InvalidConfig]:
     """Return every setting that cannot be meant together with the others; empty when all is well."""
-    checks = (_prices(request), _precision(request), _sizes(request, dataset), _serving(request))
+    checks = (_prices(request, prepared_in_job), _precision(request), _sizes(request, dataset), _serving(request))
     return [mistake for check in checks for mistake in check]
 
 
@@ -36,13 +36,13 @@ def _family(instance: str) -> str:
     return instance.split(".")[1]
 
 
-def _prices(request: RunRequest) -> Iterator[InvalidConfig]:
+def _prices(request: RunRequest, prepared_in_job: bool) -> Iterator[InvalidConfig]:
     """Types without a known price: the worst case could not be told."""
     train = request.train
     wanted = [("training", train.instance, "train.instance")]
     wanted += [("training", name, f"train.fallback_instances[{i}]") for i, name in enumerate(train.fallback_instances)]
     wanted.append(("processing", request.evaluate.instance, "evaluate.instance"))
-    if request.upload.bytes > request.prepare.lambda_limit_mb * 1024 * 1024:
+    if prepared_in_job:
         wanted.append(("processing", request.prepare.instance, "prepare.instance"))
     if request.deploy.target == "realtime":
         wanted.append(("hosting", request.deploy.instance, "deploy.instance"))

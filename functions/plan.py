@@ -33,23 +33,27 @@ SPARE_GB = 10
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Plan ``event["run"]`` (RunRequest) for ``event["dataset"]`` (DatasetReport).
 
+    Args:
+        event: also says whether a job has prepared the dataset: ``prepared_in_job``.
+        context: unused.
+
     Returns:
         ``{"accepted", "outcome", "reasons", "train", "evaluate", "expected", "worst_case", "budget_usd"}``;
         without the four in the middle when the request cannot be planned at all.
     """
     request, dataset = RunRequest.from_dict(event["run"]), DatasetReport.from_dict(event["dataset"])
-    plan = make_plan(request, dataset)
+    plan = make_plan(request, dataset, prepared_in_job=event["prepared_in_job"])
     documents.write(request.prefix + keys.PLAN, plan)
     logger.info("planned", extra={"run": request.run, "accepted": plan["accepted"], "reasons": plan["reasons"]})
     return plan
 
 
-def make_plan(request: RunRequest, dataset: DatasetReport) -> dict[str, Any]:
+def make_plan(request: RunRequest, dataset: DatasetReport, *, prepared_in_job: bool) -> dict[str, Any]:
     """Return the plan, accepted or REFUSED with the reasons."""
-    mistakes = combinations.find_mistakes(request, dataset)
+    mistakes = combinations.find_mistakes(request, dataset, prepared_in_job=prepared_in_job)
     if mistakes:
         return _answer(request, [str(mistake) for mistake in mistakes])
-    worst = worst_case(request)
+    worst = worst_case(request, prepared_in_job=prepared_in_job)
     parts = {
         "train": train_part(request, dataset),
         "evaluate": evaluate_part(request, dataset),
@@ -107,13 +111,13 @@ def _volume_gb(dataset: DatasetReport) -> int:
     return math.ceil(1.5 * dataset.bytes / GB) + SPARE_GB
 
 
-def worst_case(request: RunRequest) -> dict[str, Any]:
+def worst_case(request: RunRequest, *, prepared_in_job: bool) -> dict[str, Any]:
     """Return the dearest way the run can go, state by state, in US dollars."""
     train, prices = request.train, load_prices()
     runtime = train.max_minutes * 60 + STOP_SECONDS
     dearest = max(ladder(request), key=lambda name: prices.training[name])
     lines = []
-    if needs_prepare_job(request):
+    if prepared_in_job:
         lines.append(
             _line(attempts.PREPARE, "processing", request.prepare.instance, 1, request.prepare.max_minutes * 60)
         )
@@ -124,11 +128,6 @@ def worst_case(request: RunRequest) -> dict[str, Any]:
         _line(attempts.EVALUATE, "processing", request.evaluate.instance, 1, request.evaluate.max_minutes * 60)
     )
     return {"usd": round(sum(line["usd"] for line in lines), 4), "lines": lines}
-
-
-def needs_prepare_job(request: RunRequest) -> bool:
-    """Say whether the upload is prepared in a job; the same comparison as the state 'Is upload small?'."""
-    return request.upload.bytes > request.prepare.lambda_limit_mb * 1024 * 1024
 
 
 def _line(state: str, use: str, instance: str, hosts: int, seconds: int) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def story(parts: Parts) -> dict[str, Any]:
             "Prepare large dataset": prepare.large(parts, then="Read dataset report"),
             "Read dataset report": prepare.read_report(parts, then="Is dataset accepted?"),
             "Is dataset accepted?": accept.is_accepted(yes="Plan compute", no="Settle run"),
-            # Nothing is paid for before the plan is within the budget.
+            # Nothing is trained before the plan, a preparation job included, is within the budget.
             "Plan compute": plan.compute(parts, then="Is plan within budget?"),
             "Is plan within budget?": accept.is_accepted(yes="Use spot?", no="Settle run"),
             # Cheap machines first; missing capacity is the one failure with a remedy.

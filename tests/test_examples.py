@@ -61,8 +61,8 @@ def test_every_example_is_listed_and_has_its_parts() -> None:
 def test_the_settings_are_accepted_and_the_worst_case_is_within_the_budget(example: str) -> None:
     request = request_of(example)
     dataset = DatasetReport(run="run-1", accepted=True, rows={"train": 1300, "validation": 180, "test": 350})
-    assert find_mistakes(request, dataset) == []
-    assert 0 < worst_case(request)["usd"] <= request.budget.max_usd_per_run
+    assert find_mistakes(request, dataset, prepared_in_job=True) == []
+    assert 0 < worst_case(request, prepared_in_job=True)["usd"] <= request.budget.max_usd_per_run
 
 
 def test_digits_train_on_two_hosts_with_spot() -> None:

@@ -25,6 +25,7 @@ def request(parts: Parts, *, then: str) -> State:
             "run": "{% $states.result.Payload.run %}",
             "outcome": "{% $states.result.Payload.outcome %}",
             "reasons": "{% $states.result.Payload.reasons %}",
+            "prepared_in_job": False,
             "evaluations": 0,
         },
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.asl import State, choice, invoke, when
+from infra.asl import State, choice, expression, invoke, when
 from infra.steps.parts import Parts
 
 
@@ -10,7 +10,7 @@ def compute(parts: Parts, *, then: str) -> State:
     """Call functions/plan.py, which refuses a run whose worst case exceeds its budget."""
     return invoke(
         parts.plan,
-        {"run": "{% $run %}", "dataset": "{% $dataset %}"},
+        {name: expression(f"${name}") for name in ("run", "dataset", "prepared_in_job")},
         then=then,
         seconds=60,
         assign={

@@ -53,6 +53,7 @@ def large(parts: Parts, *, then: str) -> State:
         seconds="$run.prepare.max_minutes * 60",
         environment={},
         then=then,
+        assign={"prepared_in_job": True},
     )
 
 

@@ -17,10 +17,11 @@ from tests.functions.conftest import World
 HOURLY = load_prices()
 
 
-def make(world: World, rows: int = 1437, **sections: Any) -> dict[str, Any]:
+def make(world: World, rows: int = 1437, *, prepared_in_job: bool = False, **sections: Any) -> dict[str, Any]:
     given = {
         "run": examples.request(world.tenant, **sections).to_dict(),
         "dataset": examples.dataset(rows=rows).to_dict(),
+        "prepared_in_job": prepared_in_job,
     }
     return plan.handler(json.loads(json.dumps(given)), None)
 
@@ -69,15 +70,16 @@ def test_without_spot_only_on_demand_is_counted(world: World) -> None:
     assert attempts.TRAIN_ON_SPOT not in [line["state"] for line in answer["worst_case"]["lines"]]
 
 
-def test_a_large_upload_pays_for_its_preparation(world: World) -> None:
-    answer = make(world, prepare={"lambda_limit_mb": 0}, train={"instance": "ml.m5.xlarge"})
-    assert attempts.PREPARE in [line["state"] for line in answer["worst_case"]["lines"]]
+def test_a_dataset_that_a_job_prepared_pays_for_that_however_small_its_upload(world: World) -> None:
+    answer = make(world, prepared_in_job=True, train={"instance": "ml.m5.xlarge"})
+    (line,) = [line for line in answer["worst_case"]["lines"] if line["state"] == attempts.PREPARE]
+    assert line["usd"] == pytest.approx(HOURLY.processing["ml.m5.xlarge"], abs=1e-4)
 
 
 def test_a_dataset_gets_a_disk_it_fits_on(world: World) -> None:
     given = examples.dataset().to_dict() | {"bytes": 100 * 10**9}
     request = examples.request(world.tenant, train={"instance": "ml.m5.xlarge"})
-    answer = plan.handler({"run": request.to_dict(), "dataset": given}, None)
+    answer = plan.handler({"run": request.to_dict(), "dataset": given, "prepared_in_job": False}, None)
     assert answer["train"]["volume_gb"] == answer["evaluate"]["volume_gb"] == 160
 
 
@@ -120,7 +122,7 @@ def test_the_first_estimate_uses_the_recipes_throughput_then_the_projects_own(wo
         ),
         ({"evaluate": {"instance": "ml.m9.large"}}, ["evaluate.instance"]),
         ({"deploy": {"target": "realtime", "instance": "ml.m9.large"}}, ["deploy.instance"]),
-        ({"prepare": {"instance": "ml.m9.large", "lambda_limit_mb": 0}}, ["prepare.instance"]),
+        ({"prepare": {"instance": "ml.m9.large"}, "prepared_in_job": True}, ["prepare.instance"]),
         ({"train": {"instance": "ml.m5.large", "precision": "bf16"}}, ["train.precision", "fp32"]),
         ({"train": {"instance": "ml.g4dn.xlarge", "precision": "bf16"}}, ["train.precision", "ml.g4dn.xlarge"]),
         ({"deploy": {"instance": "ml.g5.xlarge"}}, ["deploy.instance", "no GPU"]),

@@ -195,18 +195,18 @@ def test_a_failed_run_shows_the_end_of_its_traceback(world: World, sagemaker: Fa
     job = f"{execution['name']}-train-0-0-0"
     sagemaker.training[job] = training_job(job, TrainingJobStatus="Failed", FailureReason=examples.TRACEBACK)
     logs = world.client("logs")
-    if not logs.describe_log_groups(logGroupNamePrefix=jobs.TRAINING_LOGS)["logGroups"]:
-        logs.create_log_group(logGroupName=jobs.TRAINING_LOGS)
+    if not logs.describe_log_groups(logGroupNamePrefix=names.TRAINING_LOGS)["logGroups"]:
+        logs.create_log_group(logGroupName=names.TRAINING_LOGS)
     stream = f"{job}/algo-1-1"
-    logs.create_log_stream(logGroupName=jobs.TRAINING_LOGS, logStreamName=stream)
+    logs.create_log_stream(logGroupName=names.TRAINING_LOGS, logStreamName=stream)
     now = int(datetime.now(UTC).timestamp() * 1000)
     lines = ["starting", "epoch=1 train_loss=0.5 validation_loss=0.6", *examples.TRACEBACK.splitlines()]
     other = f"{job}0/algo-1-1"
-    logs.create_log_stream(logGroupName=jobs.TRAINING_LOGS, logStreamName=other)
+    logs.create_log_stream(logGroupName=names.TRAINING_LOGS, logStreamName=other)
     strange = [{"timestamp": now, "message": "epoch=7 train_loss=9.0"}]
-    logs.put_log_events(logGroupName=jobs.TRAINING_LOGS, logStreamName=other, logEvents=strange)
+    logs.put_log_events(logGroupName=names.TRAINING_LOGS, logStreamName=other, logEvents=strange)
     events = [{"timestamp": now + i, "message": line} for i, line in enumerate(lines)]
-    logs.put_log_events(logGroupName=jobs.TRAINING_LOGS, logStreamName=stream, logEvents=events)
+    logs.put_log_events(logGroupName=names.TRAINING_LOGS, logStreamName=stream, logEvents=events)
     assert bad(execution)["settled"]
     run = world.document(prefix(world, execution) + keys.RUN_DOCUMENT)
     assert run["outcome"] == Outcome.FAILED

@@ -78,6 +78,7 @@ def variables() -> dict[str, Any]:
         "champion": None,
         "evaluations": 1,
         "dataset": {},
+        "prepared_in_job": False,
         "evaluation": {},
         "package": {"package_arn": "arn:package"},
         "run_id": request.run,
