@@ -50,7 +50,7 @@ check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(WITH_PATH) CDK_OUTDIR=cdk.out CDK_CONTEXT_JSON='{"aws:cdk:bundling-stacks":[]}' $(BIN)/python -m infra.app
+	$(WITH_PATH) $(BIN)/python -m infra.app --output cdk.out --no-wheels
 	$(WITH_PATH) $(BIN)/python -m pytest -q tests/infra -k nag
 	$(BIN)/cfn-lint 'cdk.out/*.template.json'
 
@@ -58,7 +58,7 @@ docs: $(INSTALLED)
 	$(BIN)/python -m docs.generate
 
 node_modules/.installed: package.json $(INSTALLED)
-	$(WITH_PATH) $(BIN)/npm install --no-audit --no-fund --loglevel=error
+	$(WITH_PATH) $(BIN)/npm install --no-package-lock --no-audit --no-fund --loglevel=error
 	touch $@
 
 cdk: node_modules/.installed
