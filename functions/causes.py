@@ -40,6 +40,6 @@ def headline(cause: str) -> str:
     lines = [line.strip() for line in cause.splitlines() if line.strip()]
     if not lines:
         return ""
-    if any(line.startswith("Traceback") or re.search(r"Error: Traceback", line) for line in lines):
+    if any(re.search(r'Traceback|^File "', line) for line in lines):  # its beginning may have been cut off
         return lines[-1][:MAX_HEADLINE]
     return lines[0][:MAX_HEADLINE]

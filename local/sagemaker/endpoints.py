@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from local.sagemaker import models
 from local.sagemaker.errors import NotEmulated, Refused
-from local.sagemaker.fleets import Fleet, NoFleet, Variant
+from local.sagemaker.faults import LAB
+from local.sagemaker.fleets import NEVER_HEALTHY, Fleet, NoFleet, Variant
 from local.sagemaker.listing import page
 from local.sagemaker.records import Record
 from local.sagemaker.telemetry import LogStreams
@@ -161,7 +162,7 @@ class Endpoints:
         return fleet
 
     def _bring_up(self, endpoint: Endpoint, fleet: Fleet, config: str) -> None:
-        reason = self._start(fleet)
+        reason = self._start(endpoint, fleet)
         endpoint.pending = None
         if reason:
             endpoint.record.update(EndpointStatus="Failed", FailureReason=reason, EndpointConfigName=config)
@@ -170,7 +171,7 @@ class Endpoints:
             endpoint.record.update(EndpointStatus="InService", EndpointConfigName=config)
 
     def _swap(self, endpoint: Endpoint, fleet: Fleet, config: str) -> None:
-        reason = self._start(fleet)
+        reason = self._start(endpoint, fleet)
         endpoint.pending = None
         if reason:
             endpoint.record.update(EndpointStatus="InService", FailureReason=reason)
@@ -187,8 +188,10 @@ class Endpoints:
         del backend.endpoints[endpoint.record.name]
         del self.live[endpoint.record.arn]
 
-    def _start(self, fleet: Fleet) -> str:
+    def _start(self, endpoint: Endpoint, fleet: Fleet) -> str:
         """Bring ``fleet`` into service; return why it did not come, or ''."""
+        if LAB.take_unhealthy(endpoint.record.name):
+            return NEVER_HEALTHY.format(fleet.variants[0].name)
         try:
             fleet.start()
         except (NoFleet, Refused) as error:

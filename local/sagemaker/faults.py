@@ -56,6 +56,11 @@ class KilledRank(Fault):
     when: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class UnhealthyEndpoint(Fault):
+    """The containers of the endpoint ``job`` never answer /ping."""
+
+
 F = TypeVar("F", bound=Fault)
 
 
@@ -80,6 +85,10 @@ class Lab:
     def take_missing_capacity(self, job: str, instance: str) -> MissingCapacity | None:
         """Return the fault that denies ``job`` its machines, used up by one."""
         return self._take(MissingCapacity, job, lambda fault: fnmatch.fnmatch(instance, fault.instance))
+
+    def take_unhealthy(self, endpoint: str) -> UnhealthyEndpoint | None:
+        """Return the fault that keeps ``endpoint`` from becoming healthy, used up by one."""
+        return self._take(UnhealthyEndpoint, endpoint, lambda fault: True)
 
     def take_at_line(self, kind: type[F], job: str, line: str) -> F | None:
         """Return the ``kind`` of fault that strikes ``job`` at this log line, used up by one."""

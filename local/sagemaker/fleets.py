@@ -22,6 +22,10 @@ from local.sagemaker.servers import INVOCATION_SECONDS, Server, Unhealthy
 if TYPE_CHECKING:
     from local.cloud import Cloud
 
+NEVER_HEALTHY = (
+    "The primary container for production variant {} did not pass the ping health check. "
+    "Please check CloudWatch logs for this endpoint."
+)
 STARTUP_SECONDS = 480.0  # a container has 8 minutes to become healthy
 SHORTEST_STARTUP = 30.0  # real seconds, however fast the clock: starting is work, not waiting
 _addresses = itertools.count(1)
@@ -228,7 +232,4 @@ class Fleet:
         try:
             server.wait_until_healthy(max(self.cloud.clock.seconds(asked), SHORTEST_STARTUP))
         except Unhealthy as error:
-            raise NoFleet(
-                f"The primary container for production variant {variant.name} did not pass the ping health check. "
-                f"Please check CloudWatch logs for this endpoint ({error})"
-            ) from error
+            raise NoFleet(f"{NEVER_HEALTHY.format(variant.name)} ({error})") from error

@@ -96,6 +96,27 @@ class App:
         item = self.dynamodb.get_item(TableName=self.table, Key=key).get("Item", {})
         return {name: next(iter(value.values())) for name, value in item.items()}
 
+    def deploy(self, project: str, package_arn: str, tenant: str = "acme") -> dict[str, Any]:
+        """Run the deployment machine, as `tandem rollback` does; return the ended execution."""
+        request = {"tenant": tenant, "project": project, "run": "rollback", "package_arn": package_arn}
+        arn = self.states.start_execution(stateMachineArn=self.deployment, input=json.dumps(request))["executionArn"]
+        return self.ended(arn)
+
+    def ended(self, arn: str, seconds: float = 90) -> dict[str, Any]:
+        """Wait until an execution ends; return its description."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            execution = self.states.describe_execution(executionArn=arn)
+            if execution["status"] != RUNNING:
+                return execution
+            time.sleep(0.2)
+        raise TimeoutError(f"{arn} does not end")
+
+    def endpoints(self, project: str, tenant: str = "acme") -> list[str]:
+        """Return the names of a project's endpoints."""
+        found = self.cloud.client("sagemaker").list_endpoints(NameContains=f"{tenant}--{project}--")["Endpoints"]
+        return sorted(endpoint["EndpointName"] for endpoint in found)
+
     def predict(self, project: str, body: bytes, content_type: str = "application/json") -> Any:
         """Ask the model in service."""
         endpoint = self.champion(project)["endpoint"]

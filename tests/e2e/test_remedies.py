@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from contract import keys, ledger, names
 from contract.run import Outcome
 from local.sagemaker.faults import LAB, KilledRank, MissingCapacity, SpotInterruption
 from tests.e2e.app import App
 from tests.e2e.data import table, table_toml
+
+TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
 
 
 def test_missing_spot_capacity_goes_on_demand(app: App) -> None:
@@ -65,6 +70,29 @@ def test_spot_that_never_comes_back_goes_on_demand(app: App) -> None:
     assert [epoch["epoch"] for epoch in run["epochs"]][-1] == 30
 
 
+def test_a_training_script_that_raises_shows_the_end_of_its_traceback(app: App) -> None:
+    project, run = app.project(), f"boom-{time.time_ns() % 10**9}"
+    app.configure(project, table_toml())
+    prefix = keys.run_prefix("acme", project, run)
+    checkpoint = f"{prefix}{keys.CHECKPOINTS}epoch-00001-step-0000000.safetensors"
+    app.s3.put_object(Bucket=app.artifacts, Key=checkpoint, Body=_checkpoint_of_other_data())
+    upload = f"acme/{project}/rows.csv"
+    app.s3.put_object(Bucket=app.data, Key=upload, Body=table())
+    request = {"tenant": "acme", "project": project, "upload": f"s3://{app.data}/{upload}"}
+    app.states.start_execution(stateMachineArn=app.pipeline, name=run, input=json.dumps(request))
+    settled = app.settled(run)
+    assert settled["outcome"] == Outcome.FAILED
+    assert "training/train.py" in settled["failure"]["cause"]
+    assert "of other settings or other data" in settled["failure"]["cause"]
+    assert "of other settings or other data" in " ".join(settled["reasons"])
+    assert "of other settings or other data" in app.read(prefix + keys.REPORT).decode()
+
+
+def _checkpoint_of_other_data() -> bytes:
+    progress = {"learning": {}, "fingerprint": "another", "epoch": 1}
+    return save({"rng.cpu": np.zeros(1, np.uint8)}, metadata={"progress": json.dumps(progress)})
+
+
 @pytest.mark.parametrize("spot", [True, False])
 def test_a_training_failure_shows_the_end_of_its_traceback(app: App, spot: bool) -> None:
     project = app.project()
@@ -77,9 +105,10 @@ def test_a_training_failure_shows_the_end_of_its_traceback(app: App, spot: bool)
     assert "TrainingFailed" in json.dumps(run["failure"]) or "AlgorithmError" in json.dumps(run["failure"])
 
 
-def test_a_stopped_training_job_fails_the_run_with_its_status(app: App) -> None:
+@pytest.mark.parametrize("spot", [True, False])
+def test_a_stopped_training_job_fails_the_run_with_its_status(app: App, spot: bool) -> None:
     project = app.project()
-    app.configure(project, table_toml(epochs=10_000))
+    app.configure(project, table_toml(epochs=10_000, spot=spot))
     run = app.upload(project, "rows.csv", table())
     job = _training_job(app, run)
     app.cloud.client("sagemaker").stop_training_job(TrainingJobName=job)
@@ -161,15 +190,12 @@ def test_a_version_that_answers_otherwise_than_evaluated_is_never_served(app: Ap
     document = json.loads(app.read(golden))
     document["samples"][0]["probabilities"] = dict.fromkeys(document["samples"][0]["probabilities"], 0.123)
     app.s3.put_object(Bucket=app.artifacts, Key=golden, Body=json.dumps(document).encode())
-    request = {"tenant": "acme", "project": project, "run": "rollback", "package_arn": champion["package_arn"]}
-    started = app.states.start_execution(stateMachineArn=app.deployment, input=json.dumps(request))
-    execution = _finished(app, started["executionArn"])
+    execution = app.deploy(project, champion["package_arn"])
     assert execution["status"] == "FAILED"
     assert "Golden" in execution["error"] + execution["cause"]
     assert app.champion(project) == champion
     assert app.predict(project, body) == answer
-    endpoints = app.cloud.client("sagemaker").list_endpoints(NameContains=f"acme--{project}--")["Endpoints"]
-    assert [endpoint["EndpointName"] for endpoint in endpoints] == [champion["endpoint"]]
+    assert app.endpoints(project) == [champion["endpoint"]]
 
 
 def test_any_version_can_be_taken_back_into_service(app: App) -> None:
@@ -180,9 +206,7 @@ def test_any_version_can_be_taken_back_into_service(app: App) -> None:
     newer = app.settled(app.upload(project, "rows.csv", table(400, seed=1)))
     assert newer["outcome"] == Outcome.DEPLOYED, newer["reasons"]
     assert app.champion(project)["package_arn"] != old["package_arn"]
-    request = {"tenant": "acme", "project": project, "run": "rollback", "package_arn": old["package_arn"]}
-    started = app.states.start_execution(stateMachineArn=app.deployment, input=json.dumps(request))
-    execution = _finished(app, started["executionArn"])
+    execution = app.deploy(project, old["package_arn"])
     assert execution["status"] == "SUCCEEDED", execution
     assert app.champion(project)["package_arn"] == old["package_arn"]
     body = json.dumps({"instances": [{"income": 2.0, "age": 80, "region": "south"}]}).encode()
@@ -190,13 +214,21 @@ def test_any_version_can_be_taken_back_into_service(app: App) -> None:
 
 
 def _training_job(app: App, run: str, seconds: float = 60) -> str:
-    """Wait until the run's training job trains; return its name."""
-    sagemaker, deadline = app.cloud.client("sagemaker"), time.monotonic() + seconds
+    """Wait until the run's training job has trained an epoch; return its name.
+
+    Before that, no program is there that could hear SIGTERM: the job would be
+    killed after its two minutes of grace.
+    """
+    logs, deadline = app.cloud.client("logs"), time.monotonic() + seconds
     while time.monotonic() < deadline:
-        for job in sagemaker.list_training_jobs(NameContains=run)["TrainingJobSummaries"]:
-            detail = sagemaker.describe_training_job(TrainingJobName=job["TrainingJobName"])
-            if detail["SecondaryStatus"] == "Training":
-                return job["TrainingJobName"]
+        for job in app.cloud.client("sagemaker").list_training_jobs(NameContains=run)["TrainingJobSummaries"]:
+            name = job["TrainingJobName"]
+            with contextlib.suppress(logs.exceptions.ResourceNotFoundException):
+                streams = logs.describe_log_streams(logGroupName=TRAINING_LOGS, logStreamNamePrefix=name)["logStreams"]
+                for stream in streams:
+                    events = logs.get_log_events(logGroupName=TRAINING_LOGS, logStreamName=stream["logStreamName"])
+                    if any(event["message"].startswith("epoch=") for event in events["events"]):
+                        return name
         time.sleep(0.2)
     raise TimeoutError(f"run {run} does not train: {app.row(run)}")
 
@@ -210,16 +242,6 @@ def _wait_for_state(app: App, run: str, state: str, seconds: float = 90) -> None
             return
         time.sleep(0.2)
     raise TimeoutError(f"run {run} does not reach {state}: {app.row(run)}")
-
-
-def _finished(app: App, arn: str, seconds: float = 90) -> dict[str, str]:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        execution = app.states.describe_execution(executionArn=arn)
-        if execution["status"] != "RUNNING":
-            return execution
-        time.sleep(0.2)
-    raise TimeoutError(f"{arn} does not end")
 
 
 def test_a_small_upload_that_outgrows_lambda_is_prepared_in_a_job(app: App) -> None:

@@ -355,6 +355,8 @@ def test_causes_are_made_readable() -> None:
     assert causes.readable(nested) == "KeyError: KeyError: 'x'\n  File a\n  File b"
     build = {"Build": {"Phases": [{"Contexts": [{"Message": ""}]}, {"Contexts": [{"Message": "no such pin"}]}]}}
     assert causes.readable(json.dumps(build)) == "The image was not built: no such pin"
+    cut = 'AlgorithmError:     return f(x)\n  File "training/train.py", line 9, in main\nValueError: bad, exit code: 1'
+    assert causes.headline(cut) == "ValueError: bad, exit code: 1"
     assert causes.readable("plain words") == "plain words"
     assert causes.readable('"a string"') == '"a string"'
     assert causes.headline(examples.TRACEBACK).startswith("ValueError: expected 1 channel")

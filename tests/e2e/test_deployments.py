@@ -1,0 +1,115 @@
+"""A deployment that fails leaves the champion in service, nothing behind, and the true cause."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import Any
+
+from contract import keys, ledger
+from contract.run import Outcome
+from local.sagemaker.faults import LAB, UnhealthyEndpoint
+from tests.e2e.app import App
+from tests.e2e.data import table, table_toml
+
+ROW = json.dumps({"instances": [{"income": 2.0, "age": 80, "region": "south"}]}).encode()
+
+
+def test_a_version_whose_archive_was_altered_never_gets_past_staging(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml())
+    first = app.settled(app.upload(project, "rows.csv", table(seed=1)))
+    champion, answer = app.champion(project), app.predict(project, ROW)
+    model = keys.run_prefix("acme", project, first["run"]) + keys.MODEL
+    app.s3.put_object(Bucket=app.artifacts, Key=model, Body=b"not an archive")
+    execution = app.deploy(project, champion["package_arn"])
+    assert execution["status"] == "FAILED"
+    assert "model data archive" in execution["cause"]
+    assert app.champion(project) == champion
+    assert app.predict(project, ROW) == answer
+    assert app.endpoints(project) == [champion["endpoint"]]
+
+
+def test_an_endpoint_that_fails_to_change_gets_its_champion_back(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml())
+    app.settled(app.upload(project, "rows.csv", table(seed=1)))
+    champion = app.champion(project)
+    with LAB.inject(UnhealthyEndpoint(job=champion["endpoint"])):
+        execution = app.deploy(project, champion["package_arn"])
+    assert execution["status"] == "FAILED"
+    assert "health check" in execution["cause"]
+    assert app.champion(project) == champion
+    assert app.predict(project, ROW)["predictions"]
+    assert app.endpoints(project) == [champion["endpoint"]]
+    assert app.deploy(project, champion["package_arn"])["status"] == "SUCCEEDED"
+
+
+def test_a_first_endpoint_that_never_becomes_healthy_is_removed(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml())
+    with LAB.inject(UnhealthyEndpoint(job=f"acme--{project}--serverless")):
+        run = app.settled(app.upload(project, "rows.csv", table(seed=1)))
+    assert run["outcome"] == Outcome.FAILED
+    assert "health check" in run["failure"]["cause"]
+    assert app.champion(project) == {}
+    assert app.endpoints(project) == []
+
+
+def test_a_champion_that_keeps_changing_fails_the_run_by_that_name(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml())
+    app.settled(app.upload(project, "rows.csv", table(seed=1, noise=0.7)))
+    done = threading.Event()
+    rival = threading.Thread(target=_keep_changing, args=(app, project, done))
+    rival.start()
+    try:
+        run = app.settled(app.upload(project, "rows.csv", table(400, seed=1)))
+    finally:
+        done.set()
+        rival.join()
+    assert run["outcome"] == Outcome.FAILED
+    assert run["failure"]["error"] == "ChampionKeepsChanging"
+    assert app.visited(run).count("Evaluate") == 3
+
+
+def _keep_changing(app: App, project: str, done: threading.Event) -> None:
+    """Give the champion's row another package, as a run that is always faster would."""
+    key = {name: {"S": value} for name, value in ledger.champion_key("acme", project).items()}
+    package = app.champion(project)["package_arn"]
+    for number in range(10_000):
+        if done.wait(0.3):
+            return
+        values: dict[str, Any] = {":other": {"S": f"{package}{number}"}}
+        app.dynamodb.update_item(
+            TableName=app.table, Key=key, UpdateExpression="SET package_arn = :other", ExpressionAttributeValues=values
+        )
+
+
+def test_two_deployments_of_a_project_take_turns(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml())
+    app.settled(app.upload(project, "rows.csv", table(seed=1)))
+    package = app.champion(project)["package_arn"]
+    ended: list[dict[str, Any]] = []
+    threads = [threading.Thread(target=lambda: ended.append(app.deploy(project, package))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.05)
+    for thread in threads:
+        thread.join()
+    assert [execution["status"] for execution in ended] == ["SUCCEEDED", "SUCCEEDED"], ended
+    first, second = sorted(ended, key=lambda execution: execution["startDate"])
+    states = [_span(app, execution, "Create staging endpoint") for execution in (first, second)]
+    assert states[0] < states[1]
+    assert app.endpoints(project) == [f"acme--{project}--serverless"]
+
+
+def _span(app: App, execution: dict[str, Any], state: str) -> int:
+    history = app.states.get_execution_history(executionArn=execution["executionArn"], maxResults=1000)["events"]
+    return min(
+        event["timestamp"].timestamp()
+        for event in history
+        if event.get("stateEnteredEventDetails", {}).get("name") == state
+    )
