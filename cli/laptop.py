@@ -26,6 +26,13 @@ class Laptop:
     environment: dict[str, str]  # points any AWS client at it
     log: Path
 
+    def exports(self) -> list[str]:
+        """The lines with which a shell chooses it, and no account that was chosen before."""
+        chosen = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN")
+        others = [name for name in os.environ if name.startswith("AWS_ENDPOINT_URL_")]
+        exports = [f"  export {name}={value}" for name, value in self.environment.items()]
+        return [f"  unset {' '.join([*chosen, *others])}", *exports]
+
 
 @contextmanager
 def running(root: Path, *, port: int, keep: bool = False, clock_scale: float = 1.0) -> Iterator[Laptop]:
@@ -81,7 +88,7 @@ def _announcement(log: Path) -> dict[str, Any] | None:
 
 
 def use(environment: dict[str, str]) -> None:
-    """Have this process and its children talk to the laptop cloud, whatever profile was chosen before."""
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
-        os.environ.pop(name, None)
+    """Have this process and its children talk to the laptop cloud, and to no account that was chosen before."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
     os.environ.update(environment)

@@ -24,19 +24,31 @@ from pathlib import Path
 from local.bootstrap import bootstrap
 from local.clock import Clock
 from local.cloud import Cloud
+from local.root import FILES, hold
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the cloud; return the exit status."""
     options = _parse(arguments)
-    log = _log_to(options.root / "cloud.log")
+    _forget_other_accounts()
+    try:
+        held = hold(options.root)
+        log = _log_to(options.root / "cloud.log")
+    except OSError as error:
+        print(f"the folder {options.root} cannot be used: {error}; choose another with --root", file=sys.stderr)
+        return 1
+    with held:
+        return _run(options, log)
+
+
+def _run(options: argparse.Namespace, log: Path) -> int:
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: ended.set())
     try:
-        cloud = Cloud(root=options.root, port=options.port, clock=Clock(scale=options.clock_scale)).start()
+        cloud = Cloud(root=options.root / FILES, port=options.port, clock=Clock(scale=options.clock_scale)).start()
     except OSError as error:
-        print(f"port {options.port} cannot be used: {error}; choose another with --port", file=sys.stderr)
+        print(f"port {options.port} of localhost cannot be used: {error}; choose another with --port", file=sys.stderr)
         return 1
     try:
         if options.bootstrap:
@@ -60,6 +72,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     options.root = options.root.resolve()
     return options
+
+
+def _forget_other_accounts() -> None:
+    """Drop what the environment says of a person's real accounts: nothing here may speak to them."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
 
 
 def _log_to(path: Path) -> Path:
@@ -87,7 +106,8 @@ def _announce(cloud: Cloud, log: Path) -> None:
 
 
 def _follow_parent(ended: threading.Event) -> None:
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 1024):  # not through its buffer: Python aborts at exit when a thread is inside
+        pass
     ended.set()
 
 

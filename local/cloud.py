@@ -6,6 +6,7 @@ moto keeps its state in module globals, so a process holds at most one Cloud.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -52,13 +53,24 @@ class Cloud:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that point any AWS client of a child process at this cloud."""
+        """The variables that point any AWS client of a child process at this cloud, and at nothing else.
+
+        A person's own AWS configuration could name other endpoints, or have AWS_ENDPOINT_URL ignored, and a machine
+        in AWS would offer its role; a proxy cannot reach this machine's ``localhost``.
+        """
+        direct = ",".join(dict.fromkeys(filter(None, [*_without_proxy().split(","), "localhost", "127.0.0.1"])))
         return {
             "AWS_ENDPOINT_URL": self.url,
+            "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
             "AWS_ACCESS_KEY_ID": "laptop",
             "AWS_SECRET_ACCESS_KEY": "laptop",
             "AWS_DEFAULT_REGION": REGION,
             "AWS_REGION": REGION,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_PROXY": direct,
+            "no_proxy": direct,
         }
 
     def client(self, service: str) -> Any:
@@ -108,6 +120,7 @@ class Cloud:
             retries={"total_max_attempts": 1},
             s3={"addressing_style": "path"},
             read_timeout=1000,
+            proxies={},  # what the environment names cannot reach this machine's localhost
             max_pool_connections=64,
         )
         return session.client(service, endpoint_url=self.url, config=config)
@@ -118,3 +131,8 @@ class Cloud:
         except Exception:
             if not self.stopping.is_set():  # while the cloud stops, a refused connection is no news
                 log.exception("background work failed: %s", threading.current_thread().name)
+
+
+def _without_proxy() -> str:
+    """Return the hosts that the person's environment keeps from the proxy, as the variable says them."""
+    return os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""

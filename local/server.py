@@ -43,7 +43,12 @@ class Server:
         return int(self._server.server_address[1])
 
     def start(self) -> None:
-        """Bind and serve on a thread of its own; raise OSError when the port is taken."""
+        """Bind and serve on a thread of its own.
+
+        Raises:
+            OSError: when the port is taken, or ``localhost`` does not lead here.
+        """
+        _look_up_localhost()
         # Bound here, because werkzeug ends the whole program when the port is taken.
         with socket.create_server(("127.0.0.1", self._asked), backlog=128) as listener:
             self._server = make_server(
@@ -63,6 +68,12 @@ class Server:
             self._server.shutdown()
             self._server.server_close()
             self._thread.join()
+
+
+def _look_up_localhost() -> None:
+    found = {str(info[4][0]) for info in socket.getaddrinfo("localhost", None)}
+    if "127.0.0.1" not in found:
+        raise OSError(f"localhost is {', '.join(sorted(found))} here; add the line `127.0.0.1 localhost` to /etc/hosts")
 
 
 class _QuietHandler(MotoRequestHandler):

@@ -139,7 +139,7 @@ def _show(context: Context, result: dict[str, Any], document: dict[str, Any]) ->
 
 def _tell_how_to_go_on(context: Context, cloud: laptop.Laptop) -> None:
     context.out.show("", f"The laptop cloud stays up at {cloud.endpoint_url}. To use it:")
-    context.out.show(*(f"  export {name}={value}" for name, value in cloud.environment.items()))
+    context.out.show(*cloud.exports())
     context.out.show(f"To stop it: kill {cloud.child.process.pid}")
 
 

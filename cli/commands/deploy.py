@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from typing import Annotated
 
@@ -29,12 +30,19 @@ def deploy(
 
 
 def _environment(context: Context) -> dict[str, str]:
-    """Return the common options as the variables that any AWS client reads."""
-    options = context.options
+    """Return the common options as the variables that any AWS client reads.
+
+    A chosen endpoint is that of every service: one that the environment names for a
+    single service would send half of the application into another account.
+    """
+    options, endpoint = context.options, context.account.endpoint_url
     given = {
         "AWS_PROFILE": options.profile,
         "AWS_REGION": options.region,
         "AWS_DEFAULT_REGION": options.region,
-        "AWS_ENDPOINT_URL": options.endpoint_url,
+        "AWS_ENDPOINT_URL": endpoint,
     }
+    if endpoint:
+        given |= {name: endpoint for name in os.environ if name.startswith("AWS_ENDPOINT_URL_")}
+        given["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"] = "false"
     return {name: value for name, value in given.items() if value}

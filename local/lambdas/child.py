@@ -10,10 +10,13 @@ handler sees its own archive and the installed packages, nothing else.
 
 import os
 import runpy
+import select
 import signal
 import site
 import sys
 import threading
+
+LAST_LOOK_S = 0.5
 
 
 def _follow(lifeline: int) -> None:
@@ -28,7 +31,11 @@ def main() -> None:
     threading.Thread(target=_follow, args=(lifeline,), daemon=True).start()
     site.setquit()  # what -S left out and a handler may call
     sys.argv = ["awslambdaric", sys.argv[1]]
-    runpy.run_module("awslambdaric", run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module("awslambdaric", run_name="__main__", alter_sys=True)
+    finally:  # the runtime client may see sooner than the thread above that the cloud has gone
+        if select.select([lifeline], [], [], LAST_LOOK_S)[0]:
+            os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 main()

@@ -146,6 +146,8 @@ class Sandbox:
 
     def _wait_for_exit(self) -> None:
         code = self._process.wait()
+        with suppress(ProcessLookupError):  # it left nothing behind
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._api.messages.put(Message(kind="exit", code=code))
 
     def _finish(self, message: Message, request_id: str, duration_s: float) -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import queue
 import shutil
 import signal
@@ -61,11 +62,13 @@ class Member:
         name: ``algo-1``.
         address: the loopback address that the name resolves to.
         folder: holds ``ml`` (its /opt/ml) and ``tmp``.
+        cores: how many of this machine's are its share.
     """
 
     name: str
     address: str
     folder: Path
+    cores: int
 
     @property
     def root(self) -> Path:
@@ -86,10 +89,14 @@ class Member:
             address=self.address,
             root=self.root,
             command=command,
-            environment={**container.environment, **folders, **environment},
+            environment={**self._threads(), **container.environment, **folders, **environment},
             folder=container.folder,
             binds=container.binds,
         )
+
+    def _threads(self) -> dict[str, str]:
+        """How OpenMP shares the machine: hosts that each take all its cores, and spin while they wait, starve."""
+        return {"OMP_NUM_THREADS": str(self.cores), "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 class Job:
@@ -147,12 +154,13 @@ class Job:
         """Return ``count`` hosts, each with a new ``/opt/ml`` folder and a loopback address of its own."""
         number = next(_clusters)
         block = f"127.{number // 256 % 254 + 1}.{number % 256}"
+        cores = max(1, (os.cpu_count() or 1) // count)
         members = []
         for index in range(1, count + 1):
             folder = self.folder / f"attempt-{attempt}" / f"algo-{index}"
             for part in ("ml", "tmp"):
                 (folder / part).mkdir(parents=True)
-            members.append(Member(name=f"algo-{index}", address=f"{block}.{index}", folder=folder))
+            members.append(Member(name=f"algo-{index}", address=f"{block}.{index}", folder=folder, cores=cores))
         return members
 
     def run_containers(self, hosts: list[Host], *, isolated: bool, seconds: float) -> Ended | Event:

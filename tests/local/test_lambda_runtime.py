@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -112,6 +113,24 @@ def test_a_function_past_its_timeout_is_killed(cloud: Cloud) -> None:
     assert answer["payload"]["errorMessage"].endswith("Task timed out after 1.00 seconds")
     assert any(line.endswith("Task timed out after 1.00 seconds") for line in function.lines())
     assert function.invoke({"s": 0})["payload"] == 1
+
+
+def test_a_function_that_ends_its_process_leaves_no_other_behind(cloud: Cloud) -> None:
+    code = """
+import os, subprocess
+def handler(event, context):
+    child = subprocess.Popen(["sleep", "600"])
+    print("child", child.pid, flush=True)
+    os._exit(3)
+"""
+    function = Function(cloud, code)
+    answer = function.invoke()
+    assert "exit status 3" in answer["payload"]["errorMessage"]
+    (pid,) = re.findall(r"child (\d+)", " ".join(function.lines()))
+    deadline = time.monotonic() + 5
+    while psutil.pid_exists(int(pid)) and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_function_above_its_memory_is_killed(cloud: Cloud) -> None:

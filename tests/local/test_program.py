@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -104,3 +105,58 @@ def _runs(process: psutil.Process) -> bool:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def test_a_persons_own_account_is_never_spoken_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config").write_text("[default]\nignore_configured_endpoint_urls = true\n")
+    with socket.create_server(("127.0.0.1", 0)) as trap:
+        elsewhere = f"http://127.0.0.1:{trap.getsockname()[1]}"
+        for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_LAMBDA", "HTTP_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, elsewhere)
+        monkeypatch.setenv("AWS_PROFILE", "work")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+        monkeypatch.setenv("no_proxy", "intranet")
+        with program(tmp_path, "--bootstrap") as (_, announced):
+            told = announced["environment"]
+            clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+            code = "import boto3; print(boto3.client('s3').list_buckets()['Buckets'][0]['Name'])"
+            done = subprocess.run(
+                [sys.executable, "-c", code],
+                env={**clean, **told},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=True,
+            )
+        trap.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            trap.accept()
+    assert done.stdout.startswith("cdk-")
+    assert told["no_proxy"] == "intranet,localhost,127.0.0.1"
+
+
+def test_a_folder_is_of_one_cloud_at_a_time_and_empty_for_the_next(tmp_path: Path) -> None:
+    with program(tmp_path, "--with-parent") as (process, announced):
+        left = Path(announced["root"]) / "jobs" / "old"
+        left.mkdir(parents=True)
+        command = [sys.executable, "-m", "local", "--port", "0", "--root", str(tmp_path)]
+        second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert left.exists()
+        process.kill()
+        process.wait()
+    assert second.returncode == 1
+    assert "another laptop cloud uses it; choose another with --root" in second.stderr
+    with program(tmp_path):
+        assert not left.exists()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda path: path.write_text("a file"), lambda path: (path / "cloud/mine").mkdir(parents=True)]
+)
+def test_a_folder_that_cannot_be_used_is_said_in_words(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    make(tmp_path / "root")
+    command = [sys.executable, "-m", "local", "--port", "0", "--root", str(tmp_path / "root")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.endswith("choose another with --root\n")
+    assert len(done.stderr.splitlines()) == 1
