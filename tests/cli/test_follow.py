@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -142,16 +143,14 @@ def test_a_failed_function_shows_its_trace_and_message() -> None:
 
 def test_plain_lines_say_everything_once() -> None:
     lines = Lines()
-    first = list(lines.news(follow.read_history(HISTORY)))
+    progress = replace(follow.read_history(HISTORY), started=START)
+    first = list(lines.news(progress))
     assert [line.strip() for line in first] == [
         "0.0 s  Accept request",
         "1.0 s  Plan compute",
         "3.0 s  Train on spot",
         "on AWS about 6 min 40 s and $0.0500, at most $3.20",
-    ] or first
-    progress = follow.read_history(HISTORY)
-    again = follow.Progress(
-        visits=progress.visits, variables=progress.variables, epochs=({"epoch": 1.0, "train_loss": 0.5},)
-    )
+    ]
+    again = replace(progress, epochs=({"epoch": 1.0, "train_loss": 0.5},))
     assert [line.strip() for line in lines.news(again)] == ["epoch 1/3  loss 0.5000"]
     assert list(lines.news(again)) == []

@@ -142,7 +142,7 @@ def test_an_unknown_run_is_not_found(tandem: Tandem) -> None:
         assert "tandem runs" in answer.stderr
 
 
-def test_z_destroy_removes_everything(tandem: Tandem, first: Answer) -> None:
+def test_destroy_removes_everything(tandem: Tandem, first: Answer) -> None:
     asked = tandem("destroy")
     assert asked.code == Exit.USAGE
     assert "--yes" in asked.stderr

@@ -7,6 +7,7 @@ import math
 import re
 from typing import Any
 
+import numpy
 import pytest
 
 from contract import ledger, metrics
@@ -122,7 +123,6 @@ def test_long_text_is_told_apart_in_one_pass() -> None:
 
 
 def test_the_largest_number_is_that_of_float32() -> None:
-    numpy = pytest.importorskip("numpy")
     assert float(numpy.finfo(numpy.float32).max) == LARGEST
 
 
@@ -136,7 +136,6 @@ def test_numbers_are_rounded_down_to_a_multiple(value: float, multiple: float, r
 
 @pytest.mark.parametrize("multiple", [0.1, 0.25, 3, 10, 1000])
 def test_rounding_again_after_float32_changes_nothing(multiple: float) -> None:
-    numpy = pytest.importorskip("numpy")
     for value in numpy.random.default_rng(0).uniform(-5000, 5000, 500).tolist():
         once = numpy.float32(round_down(value, multiple))
         assert numpy.float32(round_down(float(once), multiple)) == once

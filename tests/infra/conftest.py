@@ -67,6 +67,11 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     return Assembly(folder)
 
 
+def listed(value: Any) -> list[Any]:
+    """Return what IAM writes as one thing or as a list of them, as a list."""
+    return value if isinstance(value, list) else [value]
+
+
 def _named(cls: type) -> Any:
     return cls(**{field.name: f"<{field.name}>" for field in dataclasses.fields(cls)})
 

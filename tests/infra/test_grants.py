@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from contract import names
-from tests.infra.conftest import Assembly
+from tests.infra.conftest import Assembly, listed
 
 WITHOUT_RESOURCE = {
     # X-Ray
@@ -32,10 +32,6 @@ def statements(assembly: Assembly, *, role: str = "") -> Iterator[dict[str, Any]
             yield from policy["PolicyDocument"]["Statement"]
     for resource in assembly.resources("AWS::IAM::Role"):
         assert not resource.get("ManagedPolicyArns"), "managed policies grant more than is needed"
-
-
-def listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def test_only_actions_without_a_resource_are_allowed_on_everything(assembly: Assembly) -> None:
@@ -111,14 +107,18 @@ def test_golden_samples_are_asked_of_staging_endpoints_only(assembly: Assembly) 
 
 
 def test_only_accept_reads_all_of_the_data_bucket_and_none_writes_uploads(assembly: Assembly) -> None:
+    readers, written = set(), set()
     for policy in assembly.resources("AWS::IAM::Policy"):
-        role = json.dumps(policy["Roles"])
         for statement in policy["PolicyDocument"]["Statement"]:
-            resource = json.dumps(statement["Resource"])
-            if "s3:PutObject" in listed(statement["Action"]) and "Data" in resource:
-                assert '"/*/.salt"' in resource
-            if "s3:GetObject" in listed(statement["Action"]) and "Data666" in resource and '"/*"' in resource:
-                assert "AcceptRole" in role
+            of_data = [text for each in listed(statement["Resource"]) if "GetAttData" in (text := json.dumps(each))]
+            if "s3:GetObject" in listed(statement["Action"]) and any('"/*"]' in text for text in of_data):
+                readers |= {json.dumps(policy["Roles"])}
+            if "s3:PutObject" in listed(statement["Action"]):
+                written |= set(of_data)
+    (reader,) = readers
+    assert "AcceptRole" in reader
+    (only,) = written
+    assert '"/*/.salt"' in only
 
 
 def test_training_may_not_see_other_objects_than_runs_salts_and_its_own_code(assembly: Assembly) -> None:

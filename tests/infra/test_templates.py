@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contract import ledger, names
-from tests.infra.conftest import Assembly
+from tests.infra.conftest import Assembly, listed
 
 
 def text(value: Any) -> str:
@@ -80,7 +80,7 @@ def test_the_key_rotates_and_lets_eventbridge_and_alarms_publish(assembly: Assem
     publishers = {
         service
         for statement in key["KeyPolicy"]["Statement"]
-        for service in _list(statement["Principal"].get("Service", []))
+        for service in listed(statement["Principal"].get("Service", []))
         if "kms:GenerateDataKey*" in statement["Action"]
     }
     assert publishers == {"events.amazonaws.com", "cloudwatch.amazonaws.com"}
@@ -232,7 +232,3 @@ def test_templates_name_no_account_or_region_but_in_maps(assembly: Assembly) -> 
 def rule_of(assembly: Assembly, source: str) -> dict[str, Any]:
     (found,) = [rule for rule in assembly.resources("AWS::Events::Rule") if rule["EventPattern"]["source"] == [source]]
     return found
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]

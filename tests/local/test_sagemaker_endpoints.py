@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from local.cloud import Cloud
 from tests.local import sagemaker as sm
+from tests.local.functions import eventually
 
 SERVER = """
 import http.server, json, os, sys, time
@@ -429,12 +430,3 @@ def processes_of(name: str) -> list[str]:
         except OSError:
             continue
     return found
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 15) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if holds():
-            return True
-        time.sleep(0.05)
-    return False

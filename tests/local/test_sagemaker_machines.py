@@ -9,7 +9,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from local.cloud import Cloud
 from local.sagemaker import namespace
 from local.sagemaker.machines import Host, Machines
 from tests.local import sagemaker as sm
+from tests.local.functions import eventually
 
 GROUP = "/aws/sagemaker/TrainingJobs"
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -185,12 +185,3 @@ def commands(mark: str) -> list[str]:
         if words[0].endswith(b"sleep") and mark.encode() in words:
             found.append(pid)
     return found
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 15) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if holds():
-            return True
-        time.sleep(0.05)
-    return False
