@@ -14,6 +14,7 @@ The rule, for each column that the model may see:
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from contract.values import NUMBER, to_number
 
 NUMBER_SHARE = 0.9
 MIN_OCCURRENCES = 2
+WITH_COMMAS = re.compile(r"[-+]?[0-9]++(?:[.,' ][0-9]++)++")
 MAX_COUNTED = 200_000  # distinct values of a column that are counted; memory, not meaning, sets it
 
 
@@ -41,16 +43,22 @@ class Tally:
 
     filled: int = 0
     numbers: int = 0
+    commas: int = 0
 
     def add(self, cells: Sequence[str]) -> None:
         """Count some more cells."""
         filled = [cell for cell in cells if cell]
         self.filled += len(filled)
         self.numbers += sum(1 for cell in filled if NUMBER.fullmatch(cell))
+        self.commas += sum(1 for cell in filled if "," in cell and WITH_COMMAS.fullmatch(cell))
 
     def is_number(self) -> bool:
         """Whether the column's values are numbers."""
         return self.numbers >= NUMBER_SHARE * self.filled
+
+    def has_commas(self) -> bool:
+        """Whether the column would be one of numbers, had they no commas."""
+        return not self.is_number() and self.numbers + self.commas >= NUMBER_SHARE * self.filled
 
 
 @dataclass(kw_only=True)

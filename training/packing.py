@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from contract import keys
 from training import originals
 from training.data import LABEL, Writer
@@ -21,8 +24,7 @@ class Packer:
 
     def __init__(self, folder: Path, *, shard_bytes: int) -> None:
         self.labels: dict[str, Counter[int]] = {name: Counter() for name in keys.SPLITS}  # rows by class code
-        self.duplicates = 0  # rows whose content came before
-        self._seen: set[bytes] = set()
+        self._content: list[NDArray[np.uint64]] = []  # 8 bytes a row of their digests
         self._writers = {name: Writer(folder / name, shard_bytes=shard_bytes) for name in keys.SPLITS}
         self._originals = originals.Writer(folder / Path(keys.DATASET_ORIGINALS).name, shard_bytes=shard_bytes)
 
@@ -34,15 +36,19 @@ class Packer:
                 self._writers[name].add(mine)
                 self.labels[name].update(mine[LABEL].tolist())
         self._originals.add(chunk.originals)
-        before = len(self._seen)
-        self._seen.update(chunk.content)
-        self.duplicates += len(chunk.content) - (len(self._seen) - before)
+        self._content.append(np.frombuffer(b"".join(digest[:8] for digest in chunk.content), np.uint64))
 
     def close(self) -> None:
         """Write what waits."""
         for writer in self._writers.values():
             writer.close()
         self._originals.close()
+
+    @property
+    def duplicates(self) -> int:
+        """Rows whose content came before."""
+        content = np.concatenate(self._content) if self._content else np.empty(0, np.uint64)
+        return len(content) - len(np.unique(content))
 
     @property
     def rows(self) -> dict[str, int]:

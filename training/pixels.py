@@ -10,7 +10,7 @@ import zlib
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
 MAX_PIXELS = 50_000_000
@@ -40,6 +40,8 @@ def open_image(content: bytes) -> Image.Image:
             image = Image.open(io.BytesIO(content), formats=FORMATS)
         except Image.DecompressionBombWarning as error:
             raise ValueError(str(error)) from error
+        except UnidentifiedImageError as error:
+            raise ValueError(f"it is none of {', '.join(FORMATS)}, or its first bytes are damaged") from error
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(f"{image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are read")
     return image

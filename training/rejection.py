@@ -49,7 +49,7 @@ class Quarantine:
     def file(self, *, file: str, row: int, name: str, reason: str, content: bytes) -> None:
         """Set a row aside that is a file of its own, with a copy of it."""
         safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in Path(name).name)[-100:]
-        copy = self._folder / "files" / f"{row:06}-{safe}"
+        copy = self._folder / "files" / f"{self.rows + 1:06}-{safe}"
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(content)
         self.row(file=file, row=row, reason=f"{name}: {reason}", raw=f"files/{copy.name}")

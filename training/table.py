@@ -24,6 +24,7 @@ from training.split import TEST, TRAIN
 
 NUMERIC, CATEGORY = "numeric", "category"
 SHOWN = 40  # characters of a bad value that a reason quotes
+LONG = 1000  # digits that are no whole number any more, but text
 NAMED = 5  # columns that a note is given each
 
 
@@ -65,6 +66,11 @@ class Table:
         if not filled:
             raise Rejected("every value of every column but the target is missing")
         self._note_left_out([name for name, tally in tallies.items() if not tally.filled], "has no value")
+        commas = [name for name in filled if tallies[name].has_commas()]
+        self.notes += [
+            f"column {name!r} is learned as a category, because its numbers have commas: write 1234.5, not 1.234,5"
+            for name in commas[:NAMED]
+        ]
         is_number = {name: name not in self._rows.words and tallies[name].is_number() for name in filled}
         return [name for name in filled if is_number[name]], [name for name in filled if not is_number[name]]
 
@@ -141,7 +147,8 @@ class Table:
             values[:, place], mistakes = to_numbers(cells)
             for index in np.flatnonzero(mistakes & ~wrong):
                 self._rows.set_aside(
-                    block.lines[int(index)], f"{cells[index][:SHOWN]!r} in column {name!r} is no number"
+                    block.lines[int(index)],
+                    f"{cells[index][:SHOWN]!r} in column {name!r} is no float32 number",
                 )
             wrong |= mistakes
         return values, ~wrong
@@ -187,5 +194,5 @@ class Table:
 
 def _in_order(labels: Counter[str]) -> list[str]:
     """Return class names in order: by value when all are whole numbers, else by text."""
-    whole = all(label.isascii() and label.removeprefix("-").isdecimal() for label in labels)
+    whole = all(label.isascii() and label.removeprefix("-").isdecimal() and len(label) < LONG for label in labels)
     return sorted(labels, key=lambda label: (int(label), label)) if whole else sorted(labels)

@@ -10,7 +10,7 @@ import csv
 import io
 import re
 import tempfile
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,28 +114,48 @@ class CsvFile:
     def _records(self) -> Iterator[Row]:
         """Yield every record, the header's too; blank lines are passed over. A broken one does not end the file."""
         with self._path.open(encoding=self._encoding, errors="surrogateescape", newline="") as file:
-            lines: list[str] = []
-            reader = csv.reader(_remembering(file, lines), delimiter=self._delimiter, strict=True)
+            lines = _Lines(file)
+            reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
             while True:
-                lines.clear()
+                lines.taken.clear()
                 try:
                     cells = next(reader)
                 except StopIteration:
                     return
                 except csv.Error as error:
-                    yield Row(number=0, cells=(), problem=f"cannot be read ({error})", raw="".join(lines)[:MAX_CELL])
+                    problem = f"cannot be read ({error}); is a quote missing?"
+                    yield Row(number=0, cells=(), problem=problem, raw=lines.taken[0])
+                    lines.restart()
                     continue
+                except UnicodeDecodeError as error:
+                    raise Rejected(f"{self.name} is not whole: {error}; save the file as UTF-8") from error
                 if cells:
-                    yield Row(number=0, cells=cells, raw="".join(lines))
+                    yield Row(number=0, cells=cells, raw="".join(lines.taken))
 
 
 csv.field_size_limit(MAX_CELL)
 
 
-def _remembering(file: Iterable[str], lines: list[str]) -> Iterator[str]:
-    for line in file:
-        lines.append(line)
-        yield line
+class _Lines:
+    """The lines of a file, and those of the record being read.
+
+    An unclosed quote swallows the lines after it: all but its own are given out again.
+    """
+
+    def __init__(self, file: Iterable[str]) -> None:
+        self.taken: list[str] = []
+        self._file, self._again = iter(file), deque[str]()
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        self.taken.append(self._again.popleft() if self._again else next(self._file))
+        return self.taken[-1]
+
+    def restart(self) -> None:
+        """Give out again what was taken after the first line."""
+        self._again.extendleft(reversed(self.taken[1:]))
 
 
 def _is_unicode(text: str) -> bool:
@@ -188,6 +208,8 @@ class ParquetFile:
                     for values in batch:
                         number += 1
                         yield Row(number=number, cells=[clean(value) for value in values], raw=repr(values))
+        except duckdb.OutOfMemoryException as error:  # the machine's fault, not the file's
+            raise MemoryError(str(error)) from error
         except duckdb.Error as error:
             raise Rejected(f"{self.name} cannot be read as Parquet: {error}") from error
 

@@ -6,6 +6,7 @@ never inflates beyond the size in the directory), names before they are used.
 
 from __future__ import annotations
 
+import struct
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,6 +17,17 @@ MAX_MEMBERS = 5_000_000
 MAX_MEMBER_BYTES = 256 * 2**20
 MAX_RATIO = 200  # of inflated to packed size, for archives that inflate beyond FREE_BYTES
 FREE_BYTES = 2**30
+BROKEN = (
+    zipfile.BadZipFile,
+    ValueError,
+    OSError,
+    EOFError,
+    IndexError,
+    OverflowError,
+    NotImplementedError,
+    struct.error,
+)
+"""What zipfile raises for damaged directories, depending on where the damage is."""
 IGNORED_FOLDERS = {"__MACOSX", ".git", ".ipynb_checkpoints"}
 IGNORED_FILES = {"Thumbs.db", "desktop.ini"}
 
@@ -48,7 +60,7 @@ def members(path: Path, file: str) -> list[Member]:
     try:
         with zipfile.ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
-    except zipfile.BadZipFile as error:
+    except BROKEN as error:
         raise Rejected(f"{file} is not a zip file, or is cut short ({error}); zip the class folders again") from error
     _check_safe(infos, path, file)
     found = [Member(name=_name(info), info=info) for info in infos]
@@ -67,7 +79,7 @@ def _ignored(path: PurePosixPath) -> bool:
 def _check_safe(infos: list[zipfile.ZipInfo], path: Path, file: str) -> None:
     for info in infos:
         name = PurePosixPath(_name(info))
-        if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
+        if not name.parts or name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
             raise Rejected(f"{file} holds the unsafe name {info.filename!r}; names must stay inside the archive")
         if info.flag_bits & 1:
             raise Rejected(f"{file} is encrypted ({info.filename!r}); zip it without a password")

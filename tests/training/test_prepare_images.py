@@ -131,6 +131,19 @@ def test_corrupt_images_among_many_go_to_quarantine(tmp_path: Path) -> None:
     assert any("huge.bmp" in reason and "pixels" in reason for reason in report.reasons)
 
 
+def test_damaged_files_of_one_name_in_two_zips_are_both_kept(tmp_path: Path) -> None:
+    uploads = {f"{name}.zip": zipped({"left/1.png": name.encode(), **pictures(30)}) for name in "ab"}
+    _, out = run_prepare(tmp_path / "a", uploads)
+    kept = sorted((out / keys.QUARANTINE / "files").iterdir())
+    assert [path.read_bytes() for path in kept] == [b"a", b"b"]
+
+
+def test_what_is_no_image_is_said_in_words(tmp_path: Path) -> None:
+    report, _ = run_prepare(tmp_path / "a", {"p.zip": zipped(pictures(60) | {"left/x.png": b"text"})})
+    assert "it is none of PNG, JPEG, GIF, BMP, WEBP, TIFF" in report.reasons[0]
+    assert "0x" not in report.reasons[0]
+
+
 def test_a_damaged_member_of_the_zip_goes_to_quarantine(tmp_path: Path) -> None:
     content = bytearray(zipped(pictures(60)))
     inside = content.index(b"left/0010.png") + 60
@@ -170,6 +183,8 @@ def bomb() -> bytes:
         (zipped({"/left/x.png": png()}), "unsafe name"),
         (zipped({"C:/left/x.png": png()}), "unsafe name"),
         (encrypted(), "is encrypted"),
+        (zipped({".": b""}), "unsafe name '.'"),
+        (zipped({"é/x.png": png()}).replace("é".encode(), b"\xff\xff"), "is not a zip file, or is cut short"),
     ],
 )
 def test_a_hopeless_zip_is_rejected_with_the_reason(tmp_path: Path, content: bytes, says: str) -> None:

@@ -176,13 +176,6 @@ def test_rows_that_are_not_utf8_are_set_aside_and_can_be_repaired(tmp_path: Path
     assert line["raw"].encode(errors="surrogateescape") == "1.0,50,Zürich,low".encode("latin-1")
 
 
-def test_an_unclosed_quote_loses_no_more_than_it_swallows(tmp_path: Path) -> None:
-    report, out = run_prepare(tmp_path / "a", {"rows.csv": csv(200) + '1,2,"open,low\n1.5,33,north,high\n'})
-    assert report.accepted
-    (line,) = quarantined(out)
-    assert line["raw"] == '1,2,"open,low\n1.5,33,north,high'
-
-
 def test_unicode_quotes_and_line_breaks_in_names_and_values_survive(tmp_path: Path) -> None:
     text = csv().replace("income", '"in""come, €\n📈"').replace("north", '"nørth ""1"", x"')
     report, out = run_prepare(tmp_path / "a", {"rows.csv": text})
@@ -339,3 +332,56 @@ def test_the_report_stays_small_enough_for_the_state_machine(tmp_path: Path) -> 
     assert report.accepted, report.reasons
     assert (out / keys.DATASET_REPORT).stat().st_size < 200_000
     assert len(schema_of(out).features[0].name) > 2000
+
+
+def test_every_row_is_accepted_or_in_quarantine(tmp_path: Path) -> None:
+    source = random.Random(7)
+    odd = ["", "x", "a,b", "1e99", "NaN", "é", "=1+1", '"1,5"', '"""x"""', "\t", "0", "-3.5", "9" * 50, "\x1f"]
+    for number in range(30):
+        lines = csv(100, seed=number).splitlines()
+        for row in source.sample(range(1, 101), source.randrange(1, 30)):
+            cells = lines[row].split(",")
+            cells[source.randrange(3)] = source.choice(odd)
+            lines[row] = ",".join(cells[: source.randrange(3, 5)])
+        settings = {"prepare": {"max_rejected_fraction": 1.0}}
+        report, out = run_prepare(tmp_path / "a", {"rows.csv": "\n".join(lines) + "\n"}, settings)
+        assert report.accepted, report.reasons
+        bad = {line["row"]: line for line in quarantined(out)}
+        good = np.concatenate([Split(out / keys.DATASET / split).everything()["row"] for split in keys.SPLITS]) + 1
+        assert sorted([*bad, *good.tolist()]) == list(range(1, 101))
+        assert report.rejected_rows == len(bad)
+        assert all(line["reason"] and line["raw"] == lines[row] for row, line in bad.items())
+
+
+def test_an_unclosed_quote_takes_no_other_row_with_it(tmp_path: Path) -> None:
+    lines = csv(200).splitlines()
+    lines[100] = lines[100].replace(",", ',"', 1)
+    report, out = run_prepare(tmp_path / "a", {"rows.csv": "\n".join(lines)})
+    (line,) = quarantined(out)
+    assert (line["row"], line["raw"]) == (100, lines[100])
+    assert "is a quote missing?" in line["reason"]
+    assert sum(report.rows.values()) == 199
+
+
+@pytest.mark.parametrize("content", [csv(60).encode("utf-16")[:-1], csv(60).encode("utf-16") + b"\x00\xd8\n\x00"])
+def test_broken_utf16_is_rejected(tmp_path: Path, content: bytes) -> None:
+    report, _ = run_prepare(tmp_path / "a", {"rows.csv": content})
+    assert not report.accepted
+    assert "save the file as UTF-8" in report.reasons[0]
+
+
+def test_classes_that_are_absurdly_long_numbers_are_text(tmp_path: Path) -> None:
+    report, _ = run_prepare(tmp_path / "a", {"rows.csv": csv(100).replace("high", "9" * 5000)})
+    assert report.accepted
+
+
+def test_numbers_with_commas_are_noted(tmp_path: Path) -> None:
+    lines = [f"{n % 7},{n % 9};{n % 30};{'high' if n % 2 else 'low'}" for n in range(200)]
+    report, _ = run_prepare(tmp_path / "a", {"rows.csv": "\n".join(["income;age;risk", *lines])})
+    assert report.accepted
+    assert "column 'income' is learned as a category, because its numbers have commas" in report.reasons[0]
+
+
+def test_text_with_commas_is_no_number(tmp_path: Path) -> None:
+    report, _ = run_prepare(tmp_path / "a", {"rows.csv": csv(200).replace("north", '"north, 1"')})
+    assert report.reasons == ()
