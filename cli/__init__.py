@@ -9,10 +9,13 @@ the buckets, the ledger and the state machines in the outputs of the stacks ther
     errors      exit codes, and errors as people read them
     aws         the session, and what is deployed in the account
     ledger      runs and champions, as the ledger has them
+    upload      checks a file before it is uploaded
     follow      a run's progress, computed from its history (pure)
-    watch       fetches what follow needs while a run goes on
+    watch       fetches what follow needs while a run goes on;  progress_view  draws it
+    ending      how a run ended: its document, its exit code
+    removal     finds and removes everything of an installation
     render      how things look in a terminal, and as JSON
-    template    a commented project.toml
-    children    child programs that end with this one
+    template    a commented project.toml;  reference  the commands' own page
+    children    child programs that end with this one;  laptop  the laptop cloud as one
     checks      what `doctor` looks at
 """

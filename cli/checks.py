@@ -20,11 +20,11 @@ import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.aws import Account, error_code
+from cli.children import STARTS_FROM
 from cli.errors import explain
 from contract import names
 
 GOOD, WARNING, MISSING = "good", "warning", "missing"
-ROOT = Path(__file__).resolve().parent.parent
 GIB = 1024**3
 PORT = 4566
 BOOTSTRAP_VERSION = "/cdk-bootstrap/hnb659fds/version"  # the CDK's default qualifier
@@ -61,9 +61,9 @@ def python() -> Check:
 
 def packages() -> Check:
     """Every package of the lock file, in its version."""
-    lock = ROOT / "requirements.lock"
+    lock = STARTS_FROM / "requirements.lock"
     if not lock.is_file():
-        return _check("packages", False, f"no {lock.name} in {ROOT}", "Run tandem from a checkout.", WARNING)
+        return _check("packages", False, f"no {lock.name} in {STARTS_FROM}", "Run tandem from a checkout.", WARNING)
     wanted = re.findall(r"^([a-zA-Z0-9._-]+)==([^\s;]+)\s*$", lock.read_text(), re.MULTILINE)
     wrong = [f"{name} {_installed(name) or 'missing'} (not {pin})" for name, pin in wanted if _installed(name) != pin]
     found = f"{len(wanted)} as in requirements.lock" if not wrong else "; ".join(wrong[:5])
@@ -99,7 +99,7 @@ def node() -> Check:
 
 def cdk() -> Check:
     """The CDK's own command line, for `cdk deploy`."""
-    found = (ROOT / "node_modules" / ".bin" / "cdk").exists()
+    found = (STARTS_FROM / "node_modules" / ".bin" / "cdk").exists()
     return _check("CDK CLI", found, "installed" if found else "not installed", "For AWS: `make cdk`.", WARNING)
 
 

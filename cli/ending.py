@@ -66,25 +66,15 @@ def summary(context: Context, document: dict[str, Any]) -> dict[str, Any]:
     """Return what a program wants to know of a settled run."""
     evaluation = document.get("evaluation") or {}
     kept = (
-        "run",
-        "tenant",
-        "project",
-        "outcome",
-        "reasons",
-        "started",
-        "ended",
-        "endpoint",
-        "usd",
-        "package",
-        "failure",
-    )
+        "run", "tenant", "project", "outcome", "reasons", "started", "ended", "endpoint", "usd", "package", "failure",
+    )  # fmt: skip
     prefix = keys.run_prefix(document["tenant"], document["project"], document["run"])
     return {
         **{name: document.get(name) for name in kept},
         "metric": evaluation.get("metric"),
         "metrics": evaluation.get("metrics"),
         "report": f"s3://{context.account.installation.artifacts_bucket}/{prefix}{keys.REPORT}",
-    }  # fmt: skip
+    }
 
 
 def show(context: Context, document: dict[str, Any], *, hint: bool = True) -> None:

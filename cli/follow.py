@@ -216,17 +216,10 @@ def read_epochs(lines: Iterable[str]) -> tuple[Mapping[str, float], ...]:
     """Return each epoch's metrics, in order; an epoch that was repeated after an interruption counts once."""
     epochs: dict[float, Mapping[str, float]] = {}
     for line in lines:
-        values = _metrics(line.strip())
+        values = metrics.parse_line(line.strip())
         if "epoch" in values:
             epochs[values["epoch"]] = values
     return tuple(epochs[number] for number in sorted(epochs))
-
-
-def _metrics(line: str) -> dict[str, float]:
-    try:
-        return metrics.parse_line(line)
-    except ValueError:  # a line of somebody else's that starts like ours
-        return {}
 
 
 def join(outer: Progress, inner: Iterable[Progress]) -> Progress:
