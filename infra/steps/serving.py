@@ -7,7 +7,10 @@ from infra.steps.deployment_parts import SAGEMAKER_ERRORS, DeploymentParts, on_f
 
 
 def create_model(parts: DeploymentParts, *, then: str, failed: str) -> State:
-    """Join the image and the archive; the container reaches no network."""
+    """Join the image and the archive; the container of an instance reaches no network.
+
+    Serverless inference has no network isolation ("Serverless endpoints", Amazon SageMaker AI Developer Guide).
+    """
     return task(
         "aws-sdk:sagemaker:createModel",
         {
@@ -17,7 +20,7 @@ def create_model(parts: DeploymentParts, *, then: str, failed: str) -> State:
                 "ModelDataUrl": "{% $deployment.model_data_url %}",
             },
             "ExecutionRoleArn": parts.model_role,
-            "EnableNetworkIsolation": True,
+            "EnableNetworkIsolation": "{% $deployment.target != 'serverless' %}",
             "Tags": "{% $deployment.tags %}",
         },
         then=then,

@@ -182,7 +182,7 @@ def _check_variant(backend: Any, variant: dict[str, Any]) -> None:
     name = variant["VariantName"]
     if "ModelName" not in variant:
         raise NotEmulated(f"variant {name!r} without a model (inference components)")
-    find(backend._models, backend, "model", variant["ModelName"])
+    model = find(backend._models, backend, "model", variant["ModelName"])
     serverless = variant.get("ServerlessConfig")
     if (serverless is None) == ("InstanceType" not in variant):
         raise Refused(f"Variant {name!r} must have exactly one of InstanceType and ServerlessConfig")
@@ -190,6 +190,8 @@ def _check_variant(backend: Any, variant: dict[str, Any]) -> None:
         if serverless["MemorySizeInMB"] not in SERVERLESS_MEMORY:
             allowed = ", ".join(map(str, SERVERLESS_MEMORY))
             raise Refused(f"MemorySizeInMB {serverless['MemorySizeInMB']} is not allowed; expected one of {allowed}")
+        if model.describe().get("EnableNetworkIsolation"):
+            raise Refused(f"Variant {name!r}: serverless inference has no network isolation, which its model asks for")
         if "InitialInstanceCount" in variant:
             raise Refused(f"Variant {name!r}: InitialInstanceCount does not go with ServerlessConfig")
     elif variant.get("InitialInstanceCount", 0) < 1:

@@ -105,6 +105,7 @@ def bucket(cloud: Cloud) -> str:
 
 
 Make = Callable[..., str]
+SERVERLESS = {"MemorySizeInMB": 1024, "MaxConcurrency": 1}
 
 
 @pytest.fixture(scope="module")
@@ -226,16 +227,20 @@ class TestInvocations:
 
     def test_a_body_has_a_limit_and_serverless_a_smaller_one(self, cloud: Cloud, config: Make, endpoint: Any) -> None:
         machine = endpoint(config("one"))["EndpointName"]
-        serverless = endpoint(config("one", ServerlessConfig={"MemorySizeInMB": 1024, "MaxConcurrency": 1}))
+        serverless = endpoint(config("one", isolated=False, ServerlessConfig=SERVERLESS))
         runtime, body = cloud.client("sagemaker-runtime"), b"x" * (5 << 20)
         assert invoke(cloud, machine, body)["told"]["bytes"] == len(body)
         error = refused(runtime.invoke_endpoint, EndpointName=serverless["EndpointName"], Body=body)
         assert "less than or equal to 4194304" in error["Error"]["Message"]
 
+    def test_serverless_has_no_network_isolation(self, config: Make) -> None:
+        with pytest.raises(ClientError, match="serverless inference has no network isolation"):
+            config("one", isolated=True, ServerlessConfig=SERVERLESS)
+
     def test_serverless_answers_no_more_requests_at_once_than_it_may(
         self, cloud: Cloud, config: Make, endpoint: Any
     ) -> None:
-        described = endpoint(config("one", ServerlessConfig={"MemorySizeInMB": 1024, "MaxConcurrency": 1}))
+        described = endpoint(config("one", isolated=False, ServerlessConfig=SERVERLESS))
         name = described["EndpointName"]
         assert described["ProductionVariants"][0]["CurrentServerlessConfig"]["MaxConcurrency"] == 1
         slow = threading.Thread(target=invoke, args=(cloud, name, b"sleep 1"))
