@@ -41,9 +41,12 @@ def allow(who: iam.IGrantable, actions: Sequence[str], resources: Sequence[str],
 
 
 def read(who: iam.IGrantable, bucket: s3.IBucket, pattern: str) -> None:
-    """Allow reading any version of the objects that match, and listing, without which a missing one is a 403."""
+    """Allow reading any version of the objects that match, and listing, without which a missing one is a 403.
+
+    Who asks for an object sends no prefix: S3 only looks whether listing is allowed, so the condition must hold then.
+    """
     allow(who, ["s3:GetObject", "s3:GetObjectVersion"], [bucket.arn_for_objects(pattern)])
-    allow(who, ["s3:ListBucket"], [bucket.bucket_arn], StringLike={"s3:prefix": [pattern]})
+    allow(who, ["s3:ListBucket"], [bucket.bucket_arn], StringLikeIfExists={"s3:prefix": [pattern]})
     _use(who, bucket.encryption_key, "kms:Decrypt")
 
 
@@ -68,6 +71,11 @@ def rows(who: iam.IGrantable, table: dynamodb.ITable, *actions: str) -> None:
 def invoke(who: iam.IGrantable, *functions: lambda_.IFunction) -> None:
     """Allow calling functions, without the right to call their older versions."""
     allow(who, ["lambda:InvokeFunction"], [function.function_arn for function in functions])
+
+
+def encrypt(who: iam.IGrantable, key: kms.IKey | None) -> None:
+    """Allow what sending to an encrypted queue does with its key."""
+    _use(who, key, "kms:GenerateDataKey", "kms:Decrypt")
 
 
 def _use(who: iam.IGrantable, key: kms.IKey | None, *actions: str) -> None:

@@ -11,6 +11,7 @@ from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_events as events
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from contract import keys, names
@@ -43,9 +44,11 @@ class Places:
 class Handlers(Construct):
     """Intake, accept, prepare, plan, register and settle."""
 
-    def __init__(self, scope: Construct, id: str, *, places: Places, settings: Settings) -> None:
+    def __init__(
+        self, scope: Construct, id: str, *, places: Places, dead_letters: sqs.IQueue, settings: Settings
+    ) -> None:
         super().__init__(scope, id)
-        self._places, self._settings = places, settings
+        self._places, self._settings, self._dead_letters = places, settings, dead_letters
         self._code = source("functions", "contract")
         self._machine = grants.machine_arn(self, names.MACHINE_PIPELINE)
         self.intake = self._intake()
@@ -68,7 +71,10 @@ class Handlers(Construct):
 
     def _intake(self) -> lambda_.Function:
         """One execution for each object version; refusals are announced, as no execution will."""
-        intake = self._handler("Intake", environment={names.PIPELINE_ARN: self._machine})
+        intake = self._handler(
+            "Intake", environment={names.PIPELINE_ARN: self._machine}, dead_letter_queue=self._dead_letters
+        )
+        grants.encrypt(intake, self._dead_letters.encryption_master_key)
         grants.rows(intake, self._places.ledger, *ROW)
         grants.allow(intake, ["states:StartExecution"], [self._machine])
         self._announce(intake)
@@ -120,7 +126,7 @@ class Handlers(Construct):
         package = grants.arn(self, "sagemaker", "model-package", "*--*/*")
         grants.allow(register, ["sagemaker:CreateModelPackageGroup", "sagemaker:AddTags"], [group])
         grants.allow(register, ["sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage"], [group, package])
-        grants.allow(register, ["sagemaker:ListModelPackages"], [group])
+        grants.allow(register, ["sagemaker:ListModelPackages"], [package])  # IAM asks for the packages, not the group
         # CreateModelPackage checks that its caller may read the archive and see the image.
         grants.read(register, self._places.artifacts, "*/runs/*")
         grants.allow(register, ["ecr:BatchGetImage", "ecr:DescribeImages"], [self._places.images.repository_arn])
@@ -129,7 +135,14 @@ class Handlers(Construct):
 
     def _settle(self) -> lambda_.Function:
         """Reads how the run went, writes the ledger, run.json and the report, and tells the bus."""
-        settle = self._handler("Settle", seconds=300, memory_mb=1024, environment={names.PIPELINE_ARN: self._machine})
+        settle = self._handler(
+            "Settle",
+            seconds=300,
+            memory_mb=1024,
+            environment={names.PIPELINE_ARN: self._machine},
+            dead_letter_queue=self._dead_letters,
+        )
+        grants.encrypt(settle, self._dead_letters.encryption_master_key)
         grants.rows(settle, self._places.ledger, *ROW)
         for grant in (grants.read, grants.write):
             grant(settle, self._places.artifacts, "*/runs/*")

@@ -91,7 +91,8 @@ BUILD = {
             "commands": [
                 # SageMaker refuses OCI image indexes, which provenance and SBOM attestations need.
                 f"docker build --provenance=false --sbom=false --tag {IMAGE} --file serving/Dockerfile .",
-                f"docker push {IMAGE}",
+                # Tags never change, so when another build was faster its image is there, and is as good.
+                f"docker push {IMAGE} || docker pull {IMAGE}",
             ]
         },
     },

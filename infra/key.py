@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -9,13 +11,13 @@ from constructs import Construct
 
 from infra.settings import Settings
 
-PUBLISHERS = ("events.amazonaws.com", "cloudwatch.amazonaws.com")
-
 
 class Key(kms.Key):
     """A rotating customer key, which EventBridge and CloudWatch may use for encrypted topics and queues.
 
-    Without that grant their messages would vanish silently.
+    Without that grant their messages would vanish silently, and so would EventBridge's with a condition on the
+    source: SNS supports none in a key's policy for EventBridge ("Key management", Amazon SNS Developer Guide). The
+    policies of the topic and the queue say who may send.
     """
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
@@ -26,11 +28,15 @@ class Key(kms.Key):
             enable_key_rotation=True,
             removal_policy=settings.removal_policy,
         )
+        self._let_publish("events.amazonaws.com")
+        self._let_publish("cloudwatch.amazonaws.com", StringEquals={"aws:SourceAccount": Aws.ACCOUNT_ID})
+
+    def _let_publish(self, service: str, **conditions: Any) -> None:
         self.add_to_resource_policy(
             iam.PolicyStatement(
-                principals=[iam.ServicePrincipal(name) for name in PUBLISHERS],
+                principals=[iam.ServicePrincipal(service)],
                 actions=["kms:Decrypt", "kms:GenerateDataKey*"],
                 resources=["*"],  # in a key's policy: this key
-                conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+                conditions=conditions,
             )
         )

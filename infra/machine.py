@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import Stack
+from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
@@ -28,7 +28,8 @@ class Machine(sfn.StateMachine):
             # The prefix is what Step Functions recommends: it keeps the resource policy of log delivery short.
             log_group_name=f"/aws/vendedlogs/states/{name}",
             retention=settings.retention,
-            removal_policy=settings.removal_policy,
+            # Never kept: its name is given, so that one left behind would stand in the way of the next deployment.
+            removal_policy=RemovalPolicy.DESTROY,
         )
         super().__init__(
             scope,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration
+from aws_cdk import Aws, Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
@@ -17,10 +18,21 @@ from contract.run import Outcome
 
 
 class Notifications(sns.Topic):
-    """The topic that people subscribe to, encrypted, TLS only."""
+    """The topic that people subscribe to, encrypted, TLS only; this account's alarms may publish to it.
+
+    A topic with a policy of its own has lost SNS's default one, which would have let them.
+    """
 
     def __init__(self, scope: Construct, id: str, *, key: kms.IKey) -> None:
         super().__init__(scope, id, display_name="Tandem", master_key=key, enforce_ssl=True)
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[self.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+            )
+        )
 
 
 class FailureRule(events.Rule):

@@ -15,7 +15,7 @@ UNSUCCESSFUL = ["FAILED", "TIMED_OUT", "ABORTED"]
 
 
 class DeadLetters(sqs.Queue):
-    """Events that reached nobody in a day of trying; an alarm watches it."""
+    """Events that reached no function in a day of trying, or that a function failed on; an alarm watches it."""
 
     def __init__(self, scope: Construct, id: str, *, key: kms.IKey) -> None:
         super().__init__(
@@ -67,6 +67,9 @@ class SettleRule(events.Rule):
 
 
 def _reliably(function: lambda_.IFunction, dead_letters: sqs.IQueue) -> targets.LambdaFunction:
+    """Deliver for a day. What Lambda took counts as delivered: errors of its own send a function's events to its own
+    dead letters, after Lambda's two retries.
+    """
     return targets.LambdaFunction(
         function, dead_letter_queue=dead_letters, retry_attempts=185, max_event_age=Duration.days(1)
     )

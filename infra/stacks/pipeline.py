@@ -26,7 +26,8 @@ class Pipeline(Stack):
             images=serving.images,
             image_tag=serving.build.tag,
         )
-        handlers = Handlers(self, "Functions", places=places, settings=settings)
+        self.dead_letters = DeadLetters(self, "DeadLetters", key=storage.key)
+        handlers = Handlers(self, "Functions", places=places, dead_letters=self.dead_letters, settings=settings)
         runner = Runner(
             self,
             "Run",
@@ -38,7 +39,6 @@ class Pipeline(Stack):
             deployment_arn=serving.deployer.machine.state_machine_arn,
             settings=settings,
         )
-        self.dead_letters = DeadLetters(self, "DeadLetters", key=storage.key)
         UploadRule(self, "Upload", bucket=storage.data, intake=handlers.intake, dead_letters=self.dead_letters)
         SettleRule(
             self,

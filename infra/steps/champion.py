@@ -7,12 +7,14 @@ from infra.asl import State, expression, task, transient
 from infra.steps.parts import Parts
 
 LEDGER_ERRORS = (
-    "DynamoDB.InternalServerError",
+    "DynamoDB.AmazonDynamoDBException",
+    "DynamoDB.InternalServerErrorException",
     "DynamoDB.ThrottlingException",
     "DynamoDB.ProvisionedThroughputExceededException",
-    "DynamoDB.RequestLimitExceeded",
+    "DynamoDB.RequestLimitExceededException",
     "DynamoDB.SdkClientException",
 )
+"""Names as the Java SDK has them; the first stands for every error that has none of its own."""
 
 
 def key(row: str, tenant: str, project: str) -> dict[str, dict[str, str]]:

@@ -15,7 +15,7 @@ def find(parts: Parts, *, then: str, missing: str) -> State:
         {"RepositoryName": parts.image_repository, "ImageIds": [{"ImageTag": parts.image_tag}]},
         then=then,
         seconds=60,
-        retry=[transient("Ecr.ServerException", "Ecr.SdkClientException")],
+        retry=[transient("Ecr.EcrException", "Ecr.ServerException", "Ecr.SdkClientException")],
         output={"tag": parts.image_tag},
         catch=[caught("Ecr.ImageNotFoundException", then=missing)],
     )

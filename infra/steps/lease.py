@@ -106,13 +106,18 @@ def failed() -> State:
     return {"Type": "Fail", "Error": "{% $failure.error %}", "Cause": "{% $failure.cause %}"}
 
 
+def _or_empty(name: str) -> str:
+    return expression(f"$exists($states.input.{name}) ? $states.input.{name} : ''")
+
+
 def _request() -> dict[str, Any]:
     expected = "$states.input.expected_champion"
     return {
         "tenant": "{% $states.input.tenant %}",
         "project": "{% $states.input.project %}",
-        "run": "{% $states.input.run %}",
-        "package_arn": "{% $states.input.package_arn %}",
+        # Missing ones are refused by the plan, which gives the lease back; an expression that fails here would not.
+        "run": _or_empty("run"),
+        "package_arn": _or_empty("package_arn"),
         "expected_champion": expression(f"$exists({expected}) ? {expected} : null"),
         "status": DeploymentStatus.DEPLOYED.value,
         "failure": "{% null %}",  # CDK drops a literal null

@@ -7,7 +7,11 @@ from contract.run import DeploymentStatus, Outcome
 from infra.asl import State, choice, invoke, task, transient, when
 from infra.steps.parts import Parts, job_name
 
-START_ERRORS = ("StepFunctions.ExecutionLimitExceededException", "StepFunctions.SdkClientException")
+START_ERRORS = (
+    "StepFunctions.AWSStepFunctionsException",  # throttling, too
+    "StepFunctions.ExecutionLimitExceededException",
+    "StepFunctions.SdkClientException",
+)
 
 
 def register(parts: Parts, *, then: str) -> State:

@@ -12,8 +12,11 @@ from infra.asl import State, caught, choice, expression, task, transient, when
 from infra.steps.parts import Parts, job_name, tags
 from infra.steps.processing import CREATE_ERRORS, START_UP
 
-NO_CAPACITY = "/CapacityError|InsufficientInstanceCapacity|InsufficientCapacity|ResourceLimitExceeded/"
-"""What a job's FailureReason, or the refusal to create it, says when spot machines are missing."""
+NO_CAPACITY = (
+    "/CapacityError|InsufficientInstanceCapacity|InsufficientCapacity|ResourceLimitExceeded"
+    '|"SecondaryStatus":"(MaxWaitTimeExceeded|Interrupted)"/'
+)
+"""What a job's FailureReason, its description, or the refusal to create it says when spot machines are missing."""
 
 RESULT = {
     "name": "{% $states.result.TrainingJobName %}",
@@ -26,7 +29,11 @@ RESULT = {
 
 def on_spot(parts: Parts, *, then: str, failed: str) -> State:
     """Train on managed spot: cheaper, may be interrupted, resumes by itself while it may wait."""
-    resources = {"InstanceType": "{% $plan.train.instance %}", "InstanceCount": "{% $plan.train.hosts %}"}
+    resources = {
+        "InstanceType": "{% $plan.train.instance %}",
+        "InstanceCount": "{% $plan.train.hosts %}",
+        "VolumeSizeInGB": "{% $plan.train.volume_gb %}",
+    }
     limits = {"MaxWaitTimeInSeconds": "{% $plan.train.max_wait_seconds %}"}
     arguments = _arguments(parts, "spot", resources, limits) | {"EnableManagedSpotTraining": True}
     return task(
@@ -58,11 +65,9 @@ def did_spot_finish(*, yes: str, no: str, unfinished: str) -> State:
 
 def on_demand(parts: Parts, *, then: str) -> State:
     """Train on the first type of the ladder that has capacity; the checkpoints of spot are its start."""
-    preference = "{'InstanceType': $, 'InstanceCount': $plan.train.hosts}"
-    resources = {"InstancePreferences": expression(f"[$plan.train.ladder.({preference})]")}
     return task(
         "sagemaker:createTrainingJob.sync",
-        _arguments(parts, "train", resources, {}),
+        _arguments(parts, "train", _ladder(), {}),
         then=then,
         seconds=expression(f"$plan.train.max_runtime_seconds + {START_UP}"),
         retry=[transient(*CREATE_ERRORS, first=10)],
@@ -101,7 +106,23 @@ def check_artefact(parts: Parts, *, then: str) -> State:
     )
 
 
-def _arguments(parts: Parts, step: str, resources: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any]:
+def _ladder() -> str:
+    """Every type of the ladder where there are several; a single one is asked for in the oldest form.
+
+    Step Functions knows the fields of its optimised integrations by a list of its own, and refuses a whole
+    definition for a literal one that is younger than the list. Within an expression, a young field can fail only
+    the run that wants it.
+    """
+    preference = "{'InstanceType': $, 'InstanceCount': $plan.train.hosts}"
+    several = f"{{'InstancePreferences': [$plan.train.ladder.({preference})], 'VolumeSizeInGB': $plan.train.volume_gb}}"
+    one = (
+        "{'InstanceType': $plan.train.ladder[0], 'InstanceCount': $plan.train.hosts, "
+        "'VolumeSizeInGB': $plan.train.volume_gb}"
+    )
+    return expression(f"$count($plan.train.ladder) > 1 ? {several} : {one}")
+
+
+def _arguments(parts: Parts, step: str, resources: Any, limits: dict[str, Any]) -> dict[str, Any]:
     return {
         "TrainingJobName": job_name(step),
         "AlgorithmSpecification": {
@@ -121,7 +142,7 @@ def _arguments(parts: Parts, step: str, resources: dict[str, Any], limits: dict[
         "OutputDataConfig": {"S3OutputPath": parts.artifact(keys.TRAIN.rstrip("/")), "KmsKeyId": parts.key},
         "CheckpointConfig": {"S3Uri": parts.artifact(keys.CHECKPOINTS.rstrip("/"))},
         # No VolumeKmsKeyId: types with local NVMe (g4dn, g5, p4d) refuse it; those disks are encrypted in hardware.
-        "ResourceConfig": {**resources, "VolumeSizeInGB": "{% $plan.train.volume_gb %}"},
+        "ResourceConfig": resources,
         "StoppingCondition": {"MaxRuntimeInSeconds": "{% $plan.train.max_runtime_seconds %}", **limits},
         "RetryStrategy": {"MaximumRetryAttempts": attempts.INTERNAL_ERROR_RETRIES},
         "EnableNetworkIsolation": "{% $run.train.isolation = 'on' %}",

@@ -124,6 +124,12 @@ def test_a_champion_that_changed_meanwhile_is_noticed(world: World, expected: st
     assert answer["champion"] == "arn:champion"
 
 
+def test_a_deployment_that_is_tried_again_after_it_made_its_version_champion_goes_on(world: World) -> None:
+    arn = register_model(world)["package_arn"]
+    table.put(ledger.champion_key(world.tenant, "digits"), {"package_arn": arn, "run": "x", "version": 1})
+    assert plan(world, arn, expected_champion="arn:before")["champion_changed"] is False
+
+
 def test_another_projects_package_is_refused(world: World) -> None:
     arn = register_model(world)["package_arn"]
     with pytest.raises(InvalidConfig, match="package_arn"):

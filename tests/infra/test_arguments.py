@@ -153,13 +153,6 @@ def test_spot_and_on_demand_differ_in_the_machines_and_share_the_rest(
     assert spot["CheckpointConfig"]["S3Uri"].rstrip("/") + "/" == prefix + keys.CHECKPOINTS
 
 
-def test_a_ladder_of_one_type_is_still_a_list(run_states: States, variables: dict[str, Any]) -> None:
-    variables["plan"]["train"] |= {"ladder": ["ml.m5.large"], "instance": "ml.m5.large", "hosts": 1}
-    arguments = evaluate(run_states["Train on demand"]["Arguments"], variables)
-    assert arguments["ResourceConfig"]["InstancePreferences"] == [{"InstanceType": "ml.m5.large", "InstanceCount": 1}]
-    assert arguments["EnableInterContainerTrafficEncryption"] is False
-
-
 @pytest.mark.parametrize(
     ("ladder", "image"),
     [
@@ -240,6 +233,7 @@ def test_jobs_read_and_write_where_the_contract_says(run_states: States, variabl
     [
         ("CapacityError: Unable to provision requested ML compute capacity.", True),
         ("InsufficientInstanceCapacity", True),
+        ('{"TrainingJobStatus":"Stopped","SecondaryStatus":"MaxWaitTimeExceeded"}', True),
         ("The account-level service limit was exceeded (Error Code: ResourceLimitExceeded)", True),
         ("AlgorithmError: ValueError: the loss is not a number", False),
     ],

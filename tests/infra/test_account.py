@@ -1,0 +1,112 @@
+"""What only a real account would tell: rules of AWS that no emulator checks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from contract import names
+from tests.infra.conftest import Assembly
+from tests.infra.test_arguments import States, check, evaluate, resource_of, variables
+
+__all__ = ["variables"]  # a fixture of test_arguments
+
+
+def statements(assembly: Assembly, role: str = "") -> Iterator[dict[str, Any]]:
+    for policy in assembly.resources("AWS::IAM::Policy"):
+        if role in json.dumps(policy["Roles"]):
+            yield from policy["PolicyDocument"]["Statement"]
+
+
+def publishers(policy: dict[str, Any], action: str) -> dict[str, Any]:
+    """Return the services that a resource's policy lets do something, with their conditions."""
+    return {
+        statement["Principal"]["Service"]: statement.get("Condition")
+        for statement in policy["Statement"]
+        if statement["Effect"] == "Allow" and action in statement["Action"] and "Service" in statement["Principal"]
+    }
+
+
+def test_the_keys_policy_has_no_condition_that_silences_eventbridge(assembly: Assembly) -> None:
+    allowed = publishers(assembly.one("AWS::KMS::Key")["KeyPolicy"], "kms:GenerateDataKey*")
+    assert set(allowed) == {"events.amazonaws.com", "cloudwatch.amazonaws.com"}
+    assert allowed["events.amazonaws.com"] is None  # SNS supports none for EventBridge
+
+
+def test_eventbridge_and_this_accounts_alarms_may_publish_to_the_topic(assembly: Assembly) -> None:
+    allowed = publishers(assembly.one("AWS::SNS::TopicPolicy")["PolicyDocument"], "sns:Publish")
+    assert set(allowed) == {"events.amazonaws.com", "cloudwatch.amazonaws.com"}
+    assert allowed["cloudwatch.amazonaws.com"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+@pytest.mark.parametrize("name", ["Intake", "Settle"])
+def test_an_event_that_a_function_fails_on_is_kept(assembly: Assembly, name: str) -> None:
+    functions = {function["Handler"]: function for function in assembly.resources("AWS::Lambda::Function")}
+    assert "DeadLetters" in json.dumps(functions[f"functions.{name.lower()}.handler"]["DeadLetterConfig"])
+    allowed = json.dumps([statement["Action"] for statement in statements(assembly, f"{name}Role")])
+    for action in ("sqs:SendMessage", "kms:GenerateDataKey", "kms:Decrypt"):
+        assert f'"{action}"' in allowed
+
+
+def test_a_thing_with_a_given_name_is_not_left_in_the_way_of_the_next_deployment(assembly: Assembly) -> None:
+    given = {"AWS::Logs::LogGroup": "LogGroupName", "AWS::StepFunctions::StateMachine": "StateMachineName"}
+    named = [
+        resource
+        for stack in names.STACKS
+        for resource in assembly.template(stack)["Resources"].values()
+        if given.get(resource["Type"]) in resource.get("Properties", {})
+    ]
+    assert len(named) == 4
+    assert {resource.get("DeletionPolicy", "Delete") for resource in named} == {"Delete"}
+
+
+def test_a_missing_object_is_told_from_a_forbidden_one(assembly: Assembly) -> None:
+    ours = [s for s in statements(assembly) if s["Action"] == "s3:ListBucket" and "cdk-" not in json.dumps(s)]
+    assert len(ours) >= 5
+    for statement in ours:  # a request for an object has no prefix to compare with
+        (condition,) = statement["Condition"]
+        assert condition == "StringLikeIfExists"
+
+
+def test_packages_are_listed_by_a_right_on_packages(assembly: Assembly) -> None:
+    (statement,) = [s for s in statements(assembly, "RegisterRole") if "sagemaker:ListModelPackages" in s["Action"]]
+    assert "model-package/*--*/*" in json.dumps(statement["Resource"])
+
+
+def test_the_slower_of_two_builds_of_an_image_is_content_with_the_others(assembly: Assembly) -> None:
+    specification = json.loads(assembly.one("AWS::CodeBuild::Project")["Source"]["BuildSpec"])
+    push = specification["phases"]["build"]["commands"][-1]
+    image = push.removeprefix("docker push ").partition(" || ")[0]
+    assert push == f"docker push {image} || docker pull {image}"
+
+
+def test_a_ladder_of_one_type_asks_for_nothing_that_step_functions_may_not_know(
+    run_states: States, variables: dict[str, Any]
+) -> None:
+    variables["plan"]["train"] |= {"ladder": ["ml.g5.xlarge"], "hosts": 1}
+    state = run_states["Train on demand"]
+    arguments = evaluate(state["Arguments"], variables)
+    check(resource_of(state), arguments)
+    assert arguments["ResourceConfig"] == {"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 40}
+    assert arguments["EnableInterContainerTrafficEncryption"] is False
+    # A literal field would be looked up when the machine is created, and stop the whole deployment.
+    assert isinstance(state["Arguments"]["ResourceConfig"], str)
+
+
+@pytest.mark.parametrize(("target", "isolated"), [("serverless", False), ("realtime", True)])
+def test_serverless_inference_has_no_network_isolation(
+    deployment_states: States, variables: dict[str, Any], target: str, isolated: bool
+) -> None:
+    variables["deployment"]["target"] = target
+    model = evaluate(deployment_states["Create model"]["Arguments"], variables)
+    assert model["EnableNetworkIsolation"] is isolated
+
+
+def test_a_deployment_started_by_hand_gives_its_lease_back_whatever_its_input_lacks(
+    deployment_states: States, variables: dict[str, Any]
+) -> None:
+    assigned = evaluate(deployment_states["Take lease"]["Assign"], variables)
+    assert (assigned["run"], assigned["package_arn"], assigned["expected_champion"]) == ("", "", None)
