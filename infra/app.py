@@ -32,13 +32,14 @@ def build(*, outdir: str | None = None, context: Mapping[str, Any] | None = None
 
     Args:
         outdir: folder of the cloud assembly; default what the CDK command line says.
-        context: overrides of cdk.json's context.
+        context: overrides of cdk.json's context and of the CDK command line's.
         validate: whether CDK checks the templates against CloudFormation's schemas (two seconds).
     """
     given = json.loads(CDK_JSON.read_text())
     app = cdk.App(
         outdir=outdir,
-        context={**given["context"], **(context or {})},
+        context=given["context"],
+        post_cli_context=context,  # the CDK command line sets some of these keys itself
         builtin_cloud_formation_validation=validate,
     )
     settings = Settings.from_context(app.node)

@@ -30,8 +30,10 @@ class RunningCloud:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.process.terminate()
-        assert self.process.wait(timeout=30) == 0
+        assert self.process.stdout
+        with self.process.stdout:
+            self.process.terminate()
+            assert self.process.wait(timeout=30) == 0
 
     @property
     def environment(self) -> dict[str, str]:
