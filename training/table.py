@@ -148,7 +148,7 @@ class Table:
             for index in np.flatnonzero(mistakes & ~wrong):
                 self._rows.set_aside(
                     block.lines[int(index)],
-                    f"{cells[index][:SHOWN]!r} in column {name!r} is no float32 number",
+                    f"{cells[index][:SHOWN]!r} in column {name!r} is no number, or too large a one",
                 )
             wrong |= mistakes
         return values, ~wrong
