@@ -13,7 +13,6 @@ import threading
 import uuid
 import zipfile
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from moto.codebuild.exceptions import InvalidInputException, ResourceNotFoundException
@@ -22,6 +21,7 @@ from contract import names
 from local import dockerfile, images
 from local.logs import LogStream
 from local.sagemaker.objects import Location, MissingInput, Objects
+from local.sagemaker.records import now
 
 if TYPE_CHECKING:
     from local.cloud import Cloud
@@ -62,7 +62,7 @@ class Build:
             "id": self.id,
             "arn": f"arn:aws:codebuild:{region}:{account}:build/{self.id}",
             "buildNumber": number,
-            "startTime": _now(),
+            "startTime": now(),
             "buildStatus": "IN_PROGRESS",
             "currentPhase": "SUBMITTED",
             "projectName": project["name"],
@@ -96,7 +96,7 @@ class Build:
         self._finish("STOPPED" if self.stopped.is_set() else status)
 
     def _phase(self, name: str, work: Callable[[], None]) -> None:
-        began = _now()
+        began = now()
         self._update(currentPhase=name)
         phase: dict[str, Any] = {"phaseType": name, "phaseStatus": "SUCCEEDED", "startTime": began}
         try:
@@ -112,7 +112,7 @@ class Build:
             phase |= {"phaseStatus": "FAULT", "contexts": [{"statusCode": "INTERNAL", "message": repr(error)}]}
             raise Failed("INTERNAL", repr(error)) from error
         finally:
-            ended = _now()
+            ended = now()
             phase |= {"endTime": ended, "durationInSeconds": int((ended - began).total_seconds())}
             with self._lock:
                 self._fields["phases"].append(phase)
@@ -154,7 +154,7 @@ class Build:
         self._say(f"{repository}:{tag} is {pushed}")
 
     def _finish(self, status: str) -> None:
-        ended = _now()
+        ended = now()
         with self._lock:
             self._fields["phases"].append({"phaseType": "COMPLETED", "startTime": ended})
         self._update(currentPhase="COMPLETED", buildStatus=status, endTime=ended, buildComplete=True)
@@ -229,7 +229,3 @@ def _either(variables: dict[str, str], known: tuple[str, ...]) -> str:
         if variables.get(name):
             return variables[name]
     raise Failed("COMMAND_EXECUTION_ERROR", f"the project has no environment variable {' or '.join(known)}")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

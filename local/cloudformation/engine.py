@@ -138,7 +138,7 @@ class Engine:
         )
         resource.physical_id, resource.attributes, resource.properties = made.physical_id, made.attributes, properties
         stack.mark(resource, "UPDATE_COMPLETE")
-        if made.physical_id != old_id and not provider.replaces_in_place:
+        if made.physical_id != old_id:
             self._guard(stack, resource.logical_id, lambda: provider.delete(context, old_id, old_properties), resource)
 
     def _remove(self, stack: Stack, names: list[str]) -> list[str]:

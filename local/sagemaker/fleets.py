@@ -199,7 +199,7 @@ class Fleet:
             **container.environment,
             "HOME": str(folder / "tmp"),
             "TMPDIR": str(folder / "tmp"),
-            "SAGEMAKER_BASE_DIR": str(folder / "ml"),
+            names.BASE_DIR: str(folder / "ml"),
             "SAGEMAKER_BIND_TO_PORT": str(port),
             "PORT": str(port),
             names.SERVING_HOST: "127.0.0.1",  # a laptop's endpoints are nobody else's

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local.sagemaker import containers, namespace
+from contract import names
+from local.sagemaker import containers, namespace, opt_ml
 from local.sagemaker.machines import Host, Machines
 from local.sagemaker.objects import Objects
 from local.sagemaker.records import Record
@@ -42,6 +43,11 @@ class Ended(Exception):
     status: str
     secondary: str
     reason: str = ""
+
+
+def failed(reason: str) -> Ended:
+    """Return the end of a job that failed for this reason."""
+    return Ended(status="Failed", secondary="Failed", reason=reason)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +89,7 @@ class Member:
     def host(self, container: containers.Container, command: list[str], environment: dict[str, str]) -> Host:
         """Return what to run on it: ``environment`` is the job's own."""
         scratch = str(self.folder / "tmp")
-        folders = {"HOME": scratch, "TMPDIR": scratch, "SAGEMAKER_BASE_DIR": str(self.root)}
+        folders = {"HOME": scratch, "TMPDIR": scratch, names.BASE_DIR: str(self.root)}
         return Host(
             name=self.name,
             address=self.address,
@@ -117,6 +123,7 @@ class Job:
         )
         self.events: queue.Queue[Event] = queue.Queue()
         self.machines: Machines | None = None
+        self.members: list[Member] = []
         self.stop_seconds = STOP_SECONDS
         self._closed, self._stop_asked = threading.Event(), threading.Event()
         self._stamp = int(time.time())
@@ -183,8 +190,9 @@ class Job:
         """Do what is to be done every second while containers run."""
 
     def failure(self, host: str, code: int) -> str:
-        """Return FailureReason when ``host`` exited with ``code``."""
-        raise NotImplementedError
+        """Return ``AlgorithmError``, what the host wrote to output/failure, and its exit code."""
+        root = next(member.root for member in self.members if member.name == host)
+        return f"AlgorithmError: {opt_ml.told(root, 'failure')}, exit code: {code}"
 
     def _run(self) -> None:
         try:
@@ -193,9 +201,7 @@ class Job:
             self.finish(end)
         except Exception as error:
             log.exception("the laptop cloud failed at job %s", self.record.name)
-            self.finish(
-                Ended(status="Failed", secondary="Failed", reason=f"InternalServerError: the laptop cloud: {error!r}")
-            )
+            self.finish(failed(f"InternalServerError: the laptop cloud: {error!r}"))
 
     def _wait(self, machines: Machines, deadline: float) -> Ended | Event:
         left = {host.name for host in machines.hosts}
@@ -215,7 +221,7 @@ class Job:
                 continue  # the exit of a machine that was taken away earlier
             left.discard(event.host)
             if event.code:
-                return Ended(status="Failed", secondary="Failed", reason=self.failure(event.host, event.code))
+                return failed(self.failure(event.host, event.code))
         return Ended(status="Completed", secondary="Completed")
 
     def on_stopping(self) -> None:

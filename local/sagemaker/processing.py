@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.sagemaker import containers, opt_ml, rules
 from local.sagemaker.faults import LAB
-from local.sagemaker.jobs import Ended, Job, Member, describe_network, discard
+from local.sagemaker.jobs import Ended, Job, Member, describe_network, discard, failed
 from local.sagemaker.objects import Location, MissingInput, Sync, shard
 from local.sagemaker.records import Record, now
 from local.sagemaker.training import NO_CAPACITY
@@ -24,7 +24,6 @@ class ProcessingJob(Job):
     def __init__(self, cloud: Cloud, record: Record) -> None:
         super().__init__(cloud, record, GROUP)
         self.request = record.request
-        self.members: list[Member] = []
         self.outputs = self.request.get("ProcessingOutputConfig", {}).get("Outputs", [])
 
     def work(self) -> None:
@@ -55,7 +54,7 @@ class ProcessingJob(Job):
                     chosen = {**cluster, "SelectedInstanceType": instance, "SelectedInstanceCount": count}
                     self.record.update(ProcessingResources={"ClusterConfig": chosen})
                 return instance, count
-        raise _failed(NO_CAPACITY)
+        raise failed(NO_CAPACITY)
 
     def resolve(self) -> tuple[containers.Container, list[str]]:
         """Return the image's container and the command to run in it."""
@@ -63,10 +62,10 @@ class ProcessingJob(Job):
         try:
             container = containers.resolve(self.cloud, application["ImageUri"])
         except containers.NoImage as error:
-            raise _failed(f"ClientError: Cannot pull container image: {error}") from error
+            raise failed(f"ClientError: Cannot pull container image: {error}") from error
         entrypoint = application.get("ContainerEntrypoint", container.entrypoint)
         if not entrypoint:
-            raise _failed(
+            raise failed(
                 f"ClientError: the laptop cloud runs {application['ImageUri']} only with a ContainerEntrypoint"
             )
         default = [] if "ContainerEntrypoint" in application else container.arguments
@@ -83,7 +82,7 @@ class ProcessingJob(Job):
                     folder = opt_ml.path_in(member.root, source["LocalPath"], each["InputName"])
                     self.objects.download_all(shard(chosen, distribution, index, len(self.members)), folder)
         except MissingInput as error:
-            raise _failed(f"ClientError: Data download failed: {error}") from error
+            raise failed(f"ClientError: Data download failed: {error}") from error
 
     def process(self, container: containers.Container, command: list[str], seconds: float) -> Ended:
         """Run the containers, uploading Continuous outputs meanwhile."""
@@ -112,11 +111,6 @@ class ProcessingJob(Job):
     def on_stopping(self) -> None:
         """StopProcessingJob was called."""
         self.record.update(ProcessingJobStatus="Stopping")
-
-    def failure(self, host: str, code: int) -> str:
-        """Return ``AlgorithmError``, what the host wrote to output/failure, and its exit code."""
-        root = next(member.root for member in self.members if member.name == host)
-        return f"AlgorithmError: {opt_ml.told(root, 'failure')}, exit code: {code}"
 
     def finish(self, end: Ended) -> None:
         """Record the end."""
@@ -152,10 +146,6 @@ class ProcessingJob(Job):
         for each in self.outputs:
             path = opt_ml.path_in(member.root, each["S3Output"]["LocalPath"], each["OutputName"])
             path.mkdir(parents=True, exist_ok=True)
-
-
-def _failed(reason: str) -> Ended:
-    return Ended(status="Failed", secondary="Failed", reason=reason)
 
 
 def _time_out(end: Ended) -> str:

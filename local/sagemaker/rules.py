@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from local.sagemaker.errors import NotEmulated, Refused
@@ -146,6 +147,4 @@ def _check_processing_path(path: str | None, what: str) -> None:
 
 def path_in_opt_ml(path: str, what: str) -> None:
     """Raise Refused for a path outside /opt/ml."""
-    from pathlib import Path
-
     path_in(Path("/"), path, what)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.sagemaker import containers, opt_ml, processes, rules
 from local.sagemaker.faults import LAB, KilledRank, SpotInterruption
-from local.sagemaker.jobs import Ended, Event, Job, Member, describe_network, discard
+from local.sagemaker.jobs import Ended, Event, Job, Member, describe_network, discard, failed
 from local.sagemaker.machines import Machines
 from local.sagemaker.objects import Location, MissingInput, Sync, shard
 from local.sagemaker.records import Record, now
@@ -48,7 +48,6 @@ class TrainingJob(Job):
     def __init__(self, cloud: Cloud, record: Record, output: Location) -> None:
         super().__init__(cloud, record, GROUP)
         self.request, self.output = record.request, output
-        self.members: list[Member] = []
         self.training_started: datetime | None = None
         self.spot_returns = True
         definitions = self.request["AlgorithmSpecification"].get("MetricDefinitions", [])
@@ -90,7 +89,7 @@ class TrainingJob(Job):
                     chosen = {"SelectedInstanceType": instance, "SelectedInstanceCount": count}
                     self.record.update(ResourceConfig={**resources, **chosen})
                 return instance, count
-        raise Ended(status="Failed", secondary="Failed", reason=NO_CAPACITY)
+        raise failed(NO_CAPACITY)
 
     def resolve(self) -> tuple[containers.Container, list[str]]:
         """Return the image's container and the command to run in it."""
@@ -98,12 +97,12 @@ class TrainingJob(Job):
         try:
             container = containers.resolve(self.cloud, algorithm["TrainingImage"])
         except containers.NoImage as error:
-            raise _failed(f"ClientError: Cannot pull algorithm container: {error}") from error
+            raise failed(f"ClientError: Cannot pull algorithm container: {error}") from error
         if "ContainerEntrypoint" in algorithm:
             return container, [*algorithm["ContainerEntrypoint"], *algorithm.get("ContainerArguments", [])]
         if container.entrypoint:
             return container, [*container.entrypoint, *algorithm.get("ContainerArguments", ["train"])]
-        raise _failed(
+        raise failed(
             f"ClientError: the laptop cloud runs {algorithm['TrainingImage']} only with a ContainerEntrypoint: the "
             "image's own entry script (script mode) is not emulated"
         )
@@ -120,7 +119,7 @@ class TrainingJob(Job):
                 self._download_channel(channel, members)
             self._download_checkpoints(members)
         except MissingInput as error:
-            raise _failed(f"ClientError: Data download failed: {error}") from error
+            raise failed(f"ClientError: Data download failed: {error}") from error
         return members
 
     def train(self, container: containers.Container, command: list[str], seconds: float) -> Ended | Event:
@@ -180,11 +179,6 @@ class TrainingJob(Job):
     def tick(self) -> None:
         """Send metrics while the job runs."""
         self.metrics.flush()
-
-    def failure(self, host: str, code: int) -> str:
-        """Return ``AlgorithmError``, what the host wrote to output/failure, and its exit code."""
-        root = next(member.root for member in self.members if member.name == host)
-        return f"AlgorithmError: {opt_ml.told(root, 'failure')}, exit code: {code}"
 
     def enter(self, secondary: str, message: str = "") -> None:
         """Go to a secondary status."""
@@ -252,7 +246,3 @@ def _strike(fault: KilledRank, machines: Machines) -> None:
         if keeper and (pids := processes.matching(keeper, fault.process)):
             os.kill(pids[0], signal.SIGKILL)
             return
-
-
-def _failed(reason: str) -> Ended:
-    return Ended(status="Failed", secondary="Failed", reason=reason)

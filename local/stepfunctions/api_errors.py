@@ -35,12 +35,6 @@ class InvalidOutput(AWSError):
     TYPE = "InvalidOutput"
 
 
-class TaskDoesNotExist(AWSError):
-    """The task of a token has gone."""
-
-    TYPE = "TaskDoesNotExist"
-
-
 class TaskTimedOut(AWSError):
     """The task of a token has ended: it was answered, timed out or was stopped."""
 

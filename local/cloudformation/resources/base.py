@@ -66,8 +66,7 @@ class Provider:
     A provider that cannot update replaces: the engine deletes the old one afterwards.
     """
 
-    known: frozenset[str] = frozenset()  # the properties that are applied; others are refused; empty: anything goes
-    replaces_in_place = False  # True when an update with a new physical id needs no deletion of the old one
+    known: frozenset[str] = frozenset()  # the properties that are applied; ``check`` refuses all others
 
     def create(self, context: Context, properties: Properties) -> Made:
         """Make the resource."""

@@ -79,23 +79,23 @@ class Project(Provider):
     def create(self, context: Context, properties: Properties) -> Made:
         """Create the project."""
         self.check(properties)
-        return self._put(context, "create_project", properties.get("Name") or context.name(), properties)
+        return self._create(context, properties.get("Name") or context.name(), properties)
 
     def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> Made:
         """Delete and create under the same name: every setting is replaced, as UpdateProject would."""
         self.check(new)
         self.delete(context, physical_id, old)
-        return self._put(context, "create_project", new.get("Name") or physical_id, new)
+        return self._create(context, new.get("Name") or physical_id, new)
 
     def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
         """Delete the project."""
         context.client("codebuild").delete_project(name=physical_id)
 
-    def _put(self, context: Context, operation: str, name: str, properties: Properties) -> Made:
+    def _create(self, context: Context, name: str, properties: Properties) -> Made:
         settings = {key: value for key, value in properties.items() if key not in ("Name", "Tags", "Visibility")}
         parameters = lower_first(settings, BuildSpec="buildspec", KmsKeyId="kmsKeyId")
         tags = [{"key": tag["Key"], "value": tag["Value"]} for tag in context.tag_list(properties)]
-        made = call(context.client("codebuild"), operation, name=name, tags=tags, **parameters)
+        made = call(context.client("codebuild"), "create_project", name=name, tags=tags, **parameters)
         return Made(physical_id=name, attributes={"Arn": made["project"]["arn"]})
 
 

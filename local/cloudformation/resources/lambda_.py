@@ -53,7 +53,7 @@ class Function(Provider):
         return _made(context, name)
 
     def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> Made:
-        """Update code and configuration; a new name, package type or architecture is a new function."""
+        """Update code and configuration; a new name or package type is a new function."""
         if any(old.get(name) != new.get(name) for name in ("FunctionName", "PackageType")):
             return self.create(context, new)
         self.check(new)
