@@ -10,6 +10,7 @@ CloudFormation API in a second, without the CLI. The names are CDK's defaults
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,17 +27,20 @@ def assets_bucket(cloud: Cloud) -> str:
 
 
 def bootstrap(cloud: Cloud) -> None:
-    """Make what ``cdk bootstrap`` makes, as far as templates and asset publishing use it."""
-    s3, bucket = cloud.client("s3"), assets_bucket(cloud)
+    """Make what ``cdk bootstrap`` makes, as far as templates and asset publishing use it; again, if need be."""
+    s3, ecr, iam, bucket = cloud.client("s3"), cloud.client("ecr"), cloud.client("iam"), assets_bucket(cloud)
     s3.create_bucket(Bucket=bucket)
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     images = f"cdk-{QUALIFIER}-container-assets-{cloud.account}-{cloud.region}"
-    cloud.client("ecr").create_repository(repositoryName=images)
-    cloud.client("ssm").put_parameter(Name=f"/cdk-bootstrap/{QUALIFIER}/version", Value=VERSION, Type="String")
+    with suppress(ecr.exceptions.RepositoryAlreadyExistsException):
+        ecr.create_repository(repositoryName=images)
+    version = f"/cdk-bootstrap/{QUALIFIER}/version"
+    cloud.client("ssm").put_parameter(Name=version, Value=VERSION, Type="String", Overwrite=True)
     trust = {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Principal": {"AWS": cloud.account}, "Action": "sts:AssumeRole"}],
     }
     for role in _ROLES:
         name = f"cdk-{QUALIFIER}-{role}-{cloud.account}-{cloud.region}"
-        cloud.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+        with suppress(iam.exceptions.EntityAlreadyExistsException):
+            iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -23,15 +24,19 @@ time.sleep(600)
 
 
 @pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Child]:
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Child]]:
     """Start a module of this source as a child."""
     monkeypatch.setattr(children, "STARTS_FROM", tmp_path)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    children.end_on_signals()  # as every command does; a shell's background job starts with Ctrl-C ignored
 
     def start(source: str) -> Child:
         (tmp_path / "program.py").write_text(source)
         return Child("program", log=tmp_path / "log")
 
-    return start
+    yield start
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def _first_line(child: Child) -> str:

@@ -24,7 +24,9 @@ class RunningCloud:
     def __enter__(self) -> RunningCloud:
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
         assert self.process.stdout
-        self.url = json.loads(self.process.stdout.readline())["endpoint_url"]
+        announced = json.loads(self.process.stdout.readline())
+        self.url: str = announced["endpoint_url"]
+        self.environment: dict[str, str] = announced["environment"]
         return self
 
     def __exit__(

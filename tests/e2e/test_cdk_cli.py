@@ -26,7 +26,7 @@ def bare_cloud(tmp_path: Path) -> Iterator[RunningCloud]:
 
 
 def test_cdk_bootstrap_and_deploy_then_an_upload_runs(bare_cloud: RunningCloud, tmp_path: Path) -> None:
-    subprocess.run(["make", "cdk"], cwd=ROOT, check=True)
+    subprocess.run(["make", "cdk", "ARGS="], cwd=ROOT, check=True)  # not the ARGS of a `make test` around it
     tools = f"{Path(sys.executable).parent}:{ROOT / 'node_modules/.bin'}:{os.environ['PATH']}"
     environment = {**os.environ, **bare_cloud.environment, "PATH": tools}
     flags = ["--app", f"{sys.executable} -m infra.app --no-wheels", "--output", str(tmp_path / "out"), "--ci"]
