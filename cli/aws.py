@@ -90,8 +90,9 @@ class Account:
         missing = [key for key in OUTPUTS.values() if key not in self.outputs]
         if missing:
             where = self.endpoint_url or f"this account, region {self.region}"
+            some = f": no stack there has the output {', '.join(missing)}" if len(missing) < len(OUTPUTS) else ""
             raise NotDeployed(
-                f"Tandem is not deployed in {where}: no stack there has the output {', '.join(missing)}.",
+                f"Tandem is not deployed in {where}{some}.",
                 "Deploy it with `tandem deploy`, or choose another account with --profile, --region or --endpoint-url.",
             )
         return Installation(**{field: self.outputs[key] for field, key in OUTPUTS.items()})

@@ -68,13 +68,23 @@ def summary(context: Context, document: dict[str, Any]) -> dict[str, Any]:
     kept = (
         "run", "tenant", "project", "outcome", "reasons", "started", "ended", "endpoint", "usd", "package", "failure",
     )  # fmt: skip
-    prefix = keys.run_prefix(document["tenant"], document["project"], document["run"])
     return {
         **{name: document.get(name) for name in kept},
         "metric": evaluation.get("metric"),
         "metrics": evaluation.get("metrics"),
-        "report": f"s3://{context.account.installation.artifacts_bucket}/{prefix}{keys.REPORT}",
+        "report": _address(context, document, keys.REPORT),
+        "quarantine": _address(context, document, keys.QUARANTINE) if _set_aside(document) else None,
     }
+
+
+def _address(context: Context, document: dict[str, Any], name: str) -> str:
+    prefix = keys.run_prefix(document["tenant"], document["project"], document["run"])
+    return f"s3://{context.account.installation.artifacts_bucket}/{prefix}{name}"
+
+
+def _set_aside(document: dict[str, Any]) -> int:
+    """Return how many rows are in quarantine."""
+    return int((document.get("dataset") or {}).get("rejected_rows") or 0)
 
 
 def show(context: Context, document: dict[str, Any], *, hint: bool = True) -> None:
@@ -90,6 +100,8 @@ def show(context: Context, document: dict[str, Any], *, hint: bool = True) -> No
     out.show(*(f"  {reason}" for reason in document["reasons"]))
     for name, value in facts(document).items():
         out.show(Text.assemble((f"  {name:<12}", "dim"), value))
+    if _set_aside(document):
+        out.show(Text.assemble(("  set aside   ", "dim"), _address(context, document, keys.QUARANTINE)))
     if document["outcome"] in (Outcome.FAILED, Outcome.STOPPED):
         _show_failure(context, document.get("failure") or {})
     if hint:

@@ -90,14 +90,16 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def table(headers: Sequence[str], rows: Iterable[Iterable[Any]], *, title: str | None = None) -> Table:
-    """Return a plain table whose last column may wrap; None is shown as a dash, empty headers not at all."""
+def table(
+    headers: Sequence[str], rows: Iterable[Iterable[Any]], *, title: str | None = None, cut: bool = False
+) -> Table:
+    """Return a plain table whose last column may wrap, or is ``cut``; None becomes a dash, empty headers nothing."""
     *names, last = headers
     made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", show_edge=False)
     made.show_header = any(headers)
     for header in names:
         made.add_column(header, no_wrap=True)
-    made.add_column(last, overflow="fold")
+    made.add_column(last, overflow="ellipsis" if cut else "fold", no_wrap=cut)
     for row in rows:
         made.add_row(*(_cell(value) for value in row))
     return made

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import tomllib
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from cli.errors import BadArgument
-from contract.errors import InvalidConfig, InvalidUpload, nearest
+from contract.errors import InvalidUpload, nearest
+from contract.parsing import parse_toml
 from contract.recipes import Recipe, choose_recipe
 from contract.request import check_project
 from contract.values import BOMS, DELIMITERS
@@ -26,11 +26,10 @@ def read_config(path: Path) -> dict[str, Any]:
         InvalidConfig: when it is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        body = path.read_bytes()
     except OSError as error:
         raise BadArgument(f"{path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidConfig(str(path), str(error), "a TOML file in UTF-8") from error
+    return parse_toml(body, str(path))
 
 
 def check_there(path: Path) -> None:

@@ -8,8 +8,10 @@ what is allowed and the nearest valid name.
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import re
+import tomllib
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -52,6 +54,30 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def parse_toml(body: bytes, path: str) -> dict[str, Any]:
+    """Return a parsed TOML file.
+
+    Raises:
+        InvalidConfig: when it is none, with ``path``, the line and what is wrong with it.
+    """
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidConfig(path, body[:20], "UTF-8 text", f"{error}.") from error
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        number, line = _place(text, str(error))
+        raise InvalidConfig(f"{path}, line {number}", line, "TOML", f"{error}.") from error
+
+
+def _place(text: str, message: str) -> tuple[int, str]:
+    """Return number and text of the line that a TOML error speaks of, which may be 'at end of document'."""
+    lines, found = text.splitlines() or [""], re.search(r"at line (\d+)", message)
+    number = min(int(found[1]), len(lines)) if found else len(lines)
+    return number, lines[number - 1]
+
+
 def parse(cls: type[T], data: Any, path: str = "") -> T:
     """Build ``cls`` from a mapping.
 
@@ -73,7 +99,7 @@ def parse(cls: type[T], data: Any, path: str = "") -> T:
         if name in data:
             values[name] = check(data[name], hints[name], field.metadata, where)
         elif field.default is field.default_factory is dataclasses.MISSING:
-            raise InvalidConfig(where, None, _allowed(hints[name], field.metadata), "It is required.")
+            raise InvalidConfig(where, None, describe(hints[name], field.metadata), "It is required.")
     return cls(**values)
 
 
@@ -88,12 +114,12 @@ def check(value: Any, hint: Any, metadata: Mapping[str, Any], path: str) -> Any:
         return check(value, next(arg for arg in args if arg is not type(None)), metadata, path)
     if origin is tuple:
         if not isinstance(value, (list, tuple)) or _outside(len(value), metadata):
-            raise InvalidConfig(path, value, _allowed(hint, metadata))
+            raise InvalidConfig(path, value, describe(hint, metadata))
         each = _of_items(metadata)
         return tuple(check(item, args[0], each, f"{path}[{i}]") for i, item in enumerate(value))
     if origin is dict:
         if not isinstance(value, Mapping):
-            raise InvalidConfig(path, value, _allowed(hint, metadata))
+            raise InvalidConfig(path, value, describe(hint, metadata))
         return {str(k): check(v, args[1], metadata, f"{path}.{k}") for k, v in value.items()}
     if hint is Any:
         return value
@@ -103,14 +129,14 @@ def check(value: Any, hint: Any, metadata: Mapping[str, Any], path: str) -> Any:
 def _scalar(value: Any, hint: type, metadata: Mapping[str, Any], path: str) -> Any:
     right_type = isinstance(value, (int, float) if hint is float else hint)
     if not right_type or (isinstance(value, bool) and hint is not bool):
-        raise InvalidConfig(path, value, _allowed(hint, metadata))
+        raise InvalidConfig(path, value, describe(hint, metadata))
     if hint in (int, float) and (not _finite(value) or _outside(value, metadata)):
-        raise InvalidConfig(path, value, _allowed(hint, metadata))
+        raise InvalidConfig(path, value, describe(hint, metadata))
     choices, pattern = metadata.get("choices"), metadata.get("pattern")
     if choices and value not in choices:
-        raise InvalidConfig(path, value, _allowed(hint, metadata), nearest(str(value), choices))
+        raise InvalidConfig(path, value, describe(hint, metadata), nearest(str(value), choices))
     if pattern and not re.fullmatch(pattern, value):
-        raise InvalidConfig(path, value, _allowed(hint, metadata))
+        raise InvalidConfig(path, value, describe(hint, metadata))
     return float(value) if hint is float else value
 
 
@@ -141,8 +167,6 @@ def from_strings(cls: type[T], strings: Mapping[str, str], path: str = "") -> T:
 
 
 def _from_string(text: str, hint: Any) -> Any:
-    import json
-
     if hint is str:
         return text
     try:
@@ -153,18 +177,14 @@ def _from_string(text: str, hint: Any) -> Any:
 
 def describe(hint: Any, metadata: Mapping[str, Any]) -> str:
     """Return what a field accepts, as a phrase: ``an integer from 1 to 1000``."""
-    return _allowed(hint, metadata)
-
-
-def _allowed(hint: Any, metadata: Mapping[str, Any]) -> str:
     origin, args = get_origin(hint), get_args(hint)
     if origin in (types.UnionType, Union):
-        return _allowed(next(arg for arg in args if arg is not type(None)), metadata)
+        return describe(next(arg for arg in args if arg is not type(None)), metadata)
     if origin is tuple:
         length = _range(metadata)
-        return f"a list{length and length + ' items'}, each {_allowed(args[0], _of_items(metadata))}"
+        return f"a list{length and length + ' items'}, each {describe(args[0], _of_items(metadata))}"
     if origin is dict:
-        return f"a table, each value {_allowed(args[1], metadata)}"
+        return f"a table, each value {describe(args[1], metadata)}"
     if metadata.get("choices"):
         return "one of " + ", ".join(repr(choice) for choice in metadata["choices"])
     if metadata.get("pattern"):

@@ -7,14 +7,13 @@ in the upload.
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from contract import keys, names
 from contract.errors import InvalidConfig, InvalidUpload
+from contract.parsing import parse_toml
 from contract.reports import MAX_REASONS
 from contract.request import RunRequest, build_request
 from contract.run import Outcome
@@ -137,19 +136,4 @@ def read_project(tenant: str, project: str) -> dict[str, Any]:
         InvalidConfig: when it is not TOML, with the line.
     """
     body = documents.read_bytes(environment(names.DATA_BUCKET), keys.project_config(tenant, project)) or b""
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidConfig("project.toml", body[:20], "UTF-8 text", f"{error}.") from error
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        number, line = _place(text, str(error))
-        raise InvalidConfig(f"project.toml, line {number}", line, "TOML", f"{error}.") from error
-
-
-def _place(text: str, message: str) -> tuple[int, str]:
-    """Return number and text of the line that a TOML error speaks of, which may be 'at end of document'."""
-    lines, found = text.splitlines() or [""], re.search(r"at line (\d+)", message)
-    number = min(int(found[1]), len(lines)) if found else len(lines)
-    return number, lines[number - 1]
+    return parse_toml(body, "project.toml")

@@ -55,11 +55,12 @@ class File:
     version_id: str
     bytes: int
 
-    def copy_name(self, number: int) -> str:
-        """Return its name in the run: flat, unique, plain ASCII, with its ending."""
+    def copy_name(self, number: int | None) -> str:
+        """Return its name in the run: flat, plain ASCII, with its ending; unique by its number in a batch."""
         path = PurePosixPath(self.key)
         stem = re.sub(r"[^A-Za-z0-9._-]+", "_", path.stem)[:60].strip("._") or "file"
-        return f"{number:05d}-{stem}{path.suffix.lower()}"
+        prefix = "" if number is None else f"{number:05d}-"
+        return f"{prefix}{stem}{path.suffix.lower()}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +194,7 @@ def pin(upload: Resolved, prefix: str) -> None:
     """
     target, copies = environment(names.ARTIFACTS_BUCKET), {}
     for number, file in enumerate(upload.files):
-        copies[prefix + keys.UPLOAD + file.copy_name(number)] = file
+        copies[prefix + keys.UPLOAD + file.copy_name(number if len(upload.files) > 1 else None)] = file
     with create_transfer_manager(client("s3"), COPY) as manager:
         copying = [
             manager.copy(

@@ -18,6 +18,11 @@ CONTENT_TYPES = {
     ".png": "image/png",
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".bmp": "image/bmp",
+    ".webp": "image/webp",
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
     ".csv": "text/csv",
     ".json": "application/json",
     ".npy": "application/x-npy",
@@ -29,7 +34,7 @@ SHOWN = 20
 def predict(
     context: Context,
     project: Annotated[str, typer.Argument(metavar="TENANT/PROJECT", help="The project.")],
-    file: Annotated[Path, typer.Argument(help="PNG or JPEG image, CSV, JSON or npy.")],
+    file: Annotated[Path, typer.Argument(help="Image, CSV, JSON or npy.")],
 ) -> None:
     """Ask the model in service about the rows of a file."""
     answer = ask(context.account, *split_project(project), file)
@@ -77,12 +82,21 @@ def _invoke(account: Account, endpoint: str, content_type: str, body: bytes) -> 
         if error_code(error) != "ModelError":
             raise
         told: Any = error.response  # InvokeEndpoint's errors carry the container's own answer
-        refused = CommandError(f"The model refused: {told.get('OriginalMessage') or error}")
+        refused = CommandError(f"The model refused {_reason(told.get('OriginalMessage') or str(error))}")
         if 400 <= int(told.get("OriginalStatusCode") or 500) < 500:
             refused.code = Exit.REFUSED
         raise refused from error
     answered: dict[str, Any] = json.loads(answer["Body"].read())
     return answered
+
+
+def _reason(answer: str) -> str:
+    """Return the server's error in words: ``instances[0].sex: ...``; another's as it came."""
+    try:
+        error = json.loads(answer)["error"]
+        return f"{error.get('path') or 'the request'}: {error['message']}"
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return f"the request: {answer}"
 
 
 def _row(number: int, prediction: dict[str, Any]) -> tuple[Any, ...]:

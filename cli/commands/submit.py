@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,9 +10,12 @@ from botocore.exceptions import ClientError
 
 from cli import ending, render, upload
 from cli.aws import Account, error_code, split_project
-from cli.errors import Exit
+from cli.errors import CommandError, Exit
 from cli.options import Context
 from contract import keys, names
+from contract.errors import InvalidConfig
+from contract.parsing import parse_toml
+from contract.recipes import Recipe
 
 CONFIG_NAME = "project.toml"
 ONE_REQUEST = 100_000_000  # bytes; larger files go up in parallel parts
@@ -34,14 +36,29 @@ def submit(
     upload.check_there(path)
     config = config or _beside(path)
     table = upload.read_config(config) if config else _deployed_config(context.account, tenant, name)
-    recipe = upload.check(path, table)
+    recipe = _check(path, table, project)
     run = send(context.account, path, tenant, name, config)
-    context.out.say(f"Uploaded {path} ({render.size(path.stat().st_size)}); recipe {recipe.name}, run {run}.")
+    configured = f", as {config} says" if config else f", as the bucket's {CONFIG_NAME} says" if table else ""
+    size = render.size(path.stat().st_size)
+    context.out.say(f"Uploaded {path} ({size}). Recipe {recipe.name}{configured}. Run {run}.")
     if not follow:
         context.out.document({"run": run, "project": project, "recipe": recipe.name})
         context.out.show(f"Follow it with: tandem watch {run}")
         return Exit.GOOD
     return ending.follow_run(context, run, f"{project}  run {run}")
+
+
+def _check(path: Path, config: dict[str, Any], project: str) -> Recipe:
+    try:
+        return upload.check(path, config)
+    except InvalidConfig as error:
+        if config:
+            raise
+        made = f"tandem new {project} --recipe tabular --target COLUMN" if path.suffix != ".zip" else ""
+        fix = f"There is no {CONFIG_NAME} beside {path}, nor in the bucket."
+        refused = CommandError(str(error), f"{fix} Make one: {made}" if made else fix)
+        refused.code = Exit.REFUSED
+        raise refused from error
 
 
 def send(account: Account, path: Path, tenant: str, project: str, config: Path | None) -> str:
@@ -80,4 +97,4 @@ def _deployed_config(account: Account, tenant: str, project: str) -> dict[str, A
         if error_code(error) in ("NoSuchKey", "404"):
             return {}
         raise
-    return tomllib.loads(answer["Body"].read().decode())
+    return parse_toml(answer["Body"].read(), f"the bucket's {CONFIG_NAME}")

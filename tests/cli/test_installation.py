@@ -94,6 +94,7 @@ def test_the_model_answers(tandem: Tandem, folder: Path, first: Answer) -> None:
     refused = tandem("predict", PROJECT, "bad.json")
     assert refused.code == Exit.REFUSED
     assert "JSON" in refused.stderr
+    assert "{" not in refused.stderr  # words, not the server's document
 
 
 def test_a_run_is_listed_watched_logged_and_reported(tandem: Tandem, folder: Path, first: Answer) -> None:
@@ -133,6 +134,28 @@ def test_a_rejected_upload_ends_with_its_reasons(tandem: Tandem, folder: Path) -
     assert answer.code == Exit.REFUSED
     assert "REJECTED" in answer.stdout
     assert "expected PNG" in answer.stdout
+
+
+def test_a_table_without_project_toml_says_how_to_make_one(tandem: Tandem, folder: Path) -> None:
+    (folder / "alone").mkdir()
+    (folder / "alone" / "rows.csv").write_bytes(table(seed=1))
+    answer = tandem("submit", "alone/rows.csv", "--project", "acme/alone")
+    assert answer.code == Exit.REFUSED
+    assert "tandem new acme/alone --recipe tabular --target COLUMN" in answer.stderr
+
+
+def test_rows_that_were_set_aside_are_found_under_their_file_s_name(tandem: Tandem, folder: Path) -> None:
+    (folder / "ragged.csv").write_bytes(table(seed=1) + b"1,2,3,4,5,6,7,8,9\n" * 200)
+    answer = tandem("submit", "ragged.csv", "--project", "acme/ragged", "--json")
+    assert answer.code == Exit.REFUSED
+    assert answer.document["quarantine"].endswith("/quarantine/")
+    assert answer.document["reasons"][1].startswith("ragged.csv, row")
+
+
+def test_runs_fit_a_narrow_terminal(tandem: Tandem, first: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = tandem("runs").stdout.splitlines()
+    assert len(lines) == 1 + len(tandem("runs", "--json").document)
 
 
 def test_an_unknown_run_is_not_found(tandem: Tandem) -> None:

@@ -84,5 +84,5 @@ def test_a_header_is_read_as_preparation_reads_it(tmp_path: Path, encoding: str,
 
 
 def test_a_config_that_is_no_toml_is_refused_with_its_line(tmp_path: Path) -> None:
-    with pytest.raises(InvalidConfig, match="line 1"):
-        upload.read_config(_write(tmp_path, "project.toml", b"[train\n"))
+    with pytest.raises(InvalidConfig, match=r"project\.toml, line 2: '\[train' is not allowed; expected TOML"):
+        upload.read_config(_write(tmp_path, "project.toml", b"\n[train\n"))

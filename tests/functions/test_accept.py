@@ -48,7 +48,7 @@ def test_a_request_is_filled_in_and_its_upload_pinned(world: World) -> None:
     assert (request.upload.key, request.upload.version_id) == (key, version)
     assert (request.upload.bytes, request.upload.files) == (8, 1)
     assert world.document(request.prefix + keys.REQUEST) == answer["run"]
-    assert world.text(request.prefix + keys.UPLOAD + "00000-rows.csv") == "a,b\n1,2\n"
+    assert world.text(request.prefix + keys.UPLOAD + "rows.csv") == "a,b\n1,2\n"
     row = world.run_row(request.run)
     assert row["status"] == RUNNING
     assert row["project"] == f"{world.tenant}/digits"
@@ -60,7 +60,7 @@ def test_a_run_works_on_the_version_that_started_it(world: World) -> None:
     key, version = world.upload("rows.csv", b"a,b\n1,2\n")
     world.upload("rows.csv", b"something else")
     answer = ask(world, console(world, key, version_id=version))
-    assert world.text(answer["run"]["prefix"] + keys.UPLOAD + "00000-rows.csv") == "a,b\n1,2\n"
+    assert world.text(answer["run"]["prefix"] + keys.UPLOAD + "rows.csv") == "a,b\n1,2\n"
 
 
 def test_asking_again_gives_the_same_request(world: World) -> None:
@@ -105,7 +105,7 @@ def test_copies_of_an_earlier_try_do_not_stay(world: World, kill_at: Any) -> Non
         ask(world, console(world, key), execution)
     world.upload("batch/manifest.json", b'{"files": ["b.csv"]}')
     answer = ask(world, console(world, key), execution)
-    assert [path.rpartition("/")[2] for path in world.keys(answer["run"]["prefix"] + keys.UPLOAD)] == ["00000-b.csv"]
+    assert [path.rpartition("/")[2] for path in world.keys(answer["run"]["prefix"] + keys.UPLOAD)] == ["b.csv"]
 
 
 def test_a_batch_may_name_files_of_the_project_anywhere(world: World) -> None:
@@ -148,7 +148,7 @@ def test_a_large_object_is_copied_in_parts(world: World, monkeypatch: pytest.Mon
     key, version = world.upload("rows.csv", body)
     world.upload("rows.csv", b"newer")
     answer = ask(world, console(world, key, version_id=version))
-    copy = world.client("s3").get_object(Bucket=world.artifacts, Key=answer["run"]["prefix"] + "upload/00000-rows.csv")
+    copy = world.client("s3").get_object(Bucket=world.artifacts, Key=answer["run"]["prefix"] + "upload/rows.csv")
     assert copy["Body"].read() == body
     assert "-" in copy["ETag"]
 
