@@ -12,6 +12,8 @@ the command line all import this package, so it may depend on none of them.
     gate      the release decision
     manifest  ModelManifest: what is inside model.tar.gz
     values    how text becomes a value
+    dialect   how a CSV file is written
+    images    which image files are read
     golden    rows that a deployed model must answer as evaluated
     keys      where things are in S3
     ledger    where things are in DynamoDB

@@ -1,4 +1,7 @@
-"""CSV bodies (RFC 4180, UTF-8): a header with the names of the columns, then one row a line."""
+"""CSV bodies, as preparation reads them: a header with the names of the columns, then one row a line.
+
+RFC 4180 in UTF-8; or with semicolons, tabs or bars, or in UTF-16 with a byte order mark (contract.dialect).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import io
 from collections import Counter
 from dataclasses import dataclass
 
+from contract import dialect
 from serving.errors import Refused, show
 
 MAX_FIELD = 100_000  # characters; below the csv module's own limit, which any import may change
@@ -29,10 +33,11 @@ def read_lines(body: bytes) -> Lines:
             column, or has a row of another length.
     """
     try:
-        text = body.decode("utf-8-sig")
+        text = body.decode(dialect.encoding(body))
     except UnicodeDecodeError as error:
         raise Refused(f"the body is not UTF-8: byte {error.start} is {body[error.start]:#04x}") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    delimiter = dialect.delimiter(text[: dialect.SNIFFED_BYTES])
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows, numbers = [], []
     try:
         header = [name.strip() for name in next(reader, [])]

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from contract import images
 from contract.errors import InvalidModel, nearest
 from contract.manifest import Schema
 from serving.errors import Refused, show
@@ -22,11 +23,11 @@ from serving.inputs import Arrays
 from serving.json_body import read_instances
 from serving.npy_body import read_array
 
-MAX_PIXELS = 2**25  # of one image file: about 100 MB once decoded
 Image.MAX_IMAGE_PIXELS = None  # ours is checked instead, and refuses without a warning first
 
 KEY = "image"
-FORMATS = ("PNG", "JPEG")
+FORMATS = tuple(images.FORMATS.values())
+EXPECTED = ", ".join(FORMATS[:-1]) + " or " + FORMATS[-1]
 UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, struct.error, zlib.error)
 
 
@@ -49,8 +50,7 @@ class ImageReader:
         self.decoders: dict[str, Callable[[bytes], Arrays]] = {
             "application/json": self.from_json,
             "application/x-npy": self.from_npy,
-            "image/png": self.from_file,
-            "image/jpeg": self.from_file,
+            **dict.fromkeys(images.FORMATS, self.from_file),
         }
 
     def from_json(self, body: bytes) -> Arrays:
@@ -68,7 +68,7 @@ class ImageReader:
         return {KEY: np.ascontiguousarray(array)}
 
     def from_file(self, body: bytes) -> Arrays:
-        """Read one PNG or JPEG file."""
+        """Read one image file."""
         return {KEY: self._decode(body, "")[np.newaxis]}
 
     def example(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class ImageReader:
             return self._decode(_from_base64(value, path), path)
         if isinstance(value, list):
             return self._from_lists(value, path)
-        raise Refused(f"{show(value)} is not allowed; expected a PNG or JPEG file in base64, or lists of pixels", path)
+        raise Refused(f"{show(value)} is not allowed; expected an image file in base64, or lists of pixels", path)
 
     def _from_lists(self, rows: list[Any], path: str) -> npt.NDArray[np.uint8]:
         """Read [height][width] (grey) or [height][width][channels] of integers from 0 to 255."""
@@ -110,13 +110,14 @@ class ImageReader:
     def _decode(self, data: bytes, path: str) -> npt.NDArray[np.uint8]:
         try:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:  # reads the header alone
-                if image.width * image.height > MAX_PIXELS:
-                    raise Refused(f"the image has {image.width} x {image.height} pixels; at most {MAX_PIXELS}", path)
+                if image.width * image.height > images.MAX_PIXELS:
+                    size = f"{image.width} x {image.height}"
+                    raise Refused(f"the image has {size} pixels; at most {images.MAX_PIXELS:,} are read", path)
                 return self._pixels(image)
         except Refused:
             raise
         except UNREADABLE as error:  # all that Pillow raises for damaged files
-            raise Refused("the image cannot be read; expected a whole PNG or JPEG file", path) from error
+            raise Refused(f"the image cannot be read; expected a whole {EXPECTED} file", path) from error
 
     def _pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         flat = _opaque(_eight_bit(ImageOps.exif_transpose(image)))
@@ -151,9 +152,11 @@ def _to_bytes(values: Sequence[Any], path: str) -> bytes:
 
 def _eight_bit(image: Image.Image) -> Image.Image:
     """Scale 16-bit grey to 8 bits; Pillow's own conversion would cut everything above 255."""
+    if image.mode == "F":
+        raise ValueError("its samples are floating-point numbers, which no model learned from")
     if not image.mode.startswith("I"):
         return image
-    return Image.fromarray((np.asarray(image).astype(np.uint32) // 257).astype(np.uint8))
+    return Image.fromarray((np.clip(np.asarray(image), 0, 65535) // 257).astype(np.uint8))
 
 
 def _opaque(image: Image.Image) -> Image.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ from types import FrameType
 
 import torch
 import torch.distributed as dist
+
+from contract.errors import TrainingFailed
+from training.container import gpus
 
 TIMEOUT = timedelta(minutes=10)  # a rank that is silent for so long is lost
 
@@ -30,6 +34,18 @@ class Cluster:
         local = int(os.environ.get("LOCAL_RANK", 0))
         self.device = torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
         self.stopping = False
+
+    def check_gpus(self, instance: str) -> None:
+        """Refuse to compute on the CPU of a machine that is paid for its GPUs.
+
+        Raises:
+            TrainingFailed: when the host has GPUs that torch cannot use.
+        """
+        if self.device.type == "cpu" and re.match(r"ml\.[gp][0-9]", instance) and torch.version.cuda and gpus():
+            raise TrainingFailed(
+                f"torch {torch.__version__} (CUDA {torch.version.cuda}) cannot use the GPUs of this {instance}; "
+                "its driver is too old for this image: take another train.instance"
+            )
 
     @property
     def leads(self) -> bool:

@@ -23,6 +23,7 @@ class Hosts:
     current: str
     all: tuple[str, ...]
     interface: str = ""
+    instance: str = ""
 
     @property
     def rank(self) -> int:
@@ -95,7 +96,13 @@ class Container:
             current=data["current_host"],
             all=tuple(sorted(data["hosts"], key=_natural)),
             interface=data.get("network_interface_name", ""),
+            instance=data.get("current_instance_type", ""),
         )
+
+
+def gpus() -> int:
+    """Return how many GPUs of NVIDIA this host has, whether or not its driver suits."""
+    return len([name for name in os.listdir("/dev") if name.startswith("nvidia") and name[6:].isdigit()])
 
 
 def _natural(host: str) -> tuple[str, int]:

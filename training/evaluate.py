@@ -26,14 +26,12 @@ from contract.errors import TrainingFailed
 from contract.gate import decide
 from contract.golden import Golden, GoldenSample
 from contract.manifest import ModelManifest
-from contract.reports import Champion, EvaluationReport, Form
+from contract.reports import MAX_LABELS, Champion, EvaluationReport, Form
 from contract.request import RunRequest
 from training import archive, champion, metrics, optimise, originals, recipes
 from training.container import Container
 from training.data import LABEL, ROW, Split, fingerprint, read_schema
 from training.recipes import Recipe
-
-MAX_LABELS = 100  # in the report, which passes through the state machine
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ from pathlib import Path
 from types import FrameType
 
 from contract import keys
-from training.container import Container, Hosts
+from training.container import Container, Hosts, gpus
 from training.packages import CannotInstall, install_missing
 
 PROGRAMS = ("train", "prepare", "evaluate")
@@ -35,6 +35,8 @@ FAILURE_LIMIT = 1000  # SageMaker shows the first 1,024 characters
 TAIL_LINES = 60
 RESOLVE_SECONDS = 120  # names of hosts appear a little after their containers
 GRACE_SECONDS = 100  # of the 120 between SIGTERM and SIGKILL
+CUDA_COMPAT = Path("/usr/local/bin/start_cuda_compat.sh")
+"""Of AWS's images, for hosts whose driver is older than the image's CUDA; their own entry point is not run here."""
 LOST_PEER = ("Connection closed by peer", "Connection reset by peer", "Connection refused", "ncclRemoteError")
 LOST_PEER_SECONDS = 5  # lets the host that really failed end, and be named, first
 LOST_PEER_NOTE = "This host lost the others; the cause is the failure of another host."
@@ -123,7 +125,7 @@ def _python(program: str) -> list[str]:
 def _torchrun(hosts: Hosts, environment: dict[str, str]) -> list[str]:
     """Return the command that starts this host's ranks; ``environment`` gains what the hosts need to meet."""
     command = [
-        sys.executable, "-m", "torch.distributed.run",
+        *_suiting_driver(), sys.executable, "-m", "torch.distributed.run",
         f"--nproc-per-node={_devices()}", f"--shutdown-timeout={GRACE_SECONDS}", "--max-restarts=0",
     ]  # fmt: skip
     if len(hosts.all) == 1:
@@ -139,9 +141,14 @@ def _torchrun(hosts: Hosts, environment: dict[str, str]) -> list[str]:
     return [*command, "-m", "training.train"]
 
 
+def _suiting_driver() -> list[str]:
+    """Return what starts a command with libraries for the host's driver: nothing without GPUs or AWS's script."""
+    return ["bash", "-c", 'source "$0" >&2; exec "$@"', str(CUDA_COMPAT)] if gpus() and CUDA_COMPAT.exists() else []
+
+
 def _devices() -> int:
     """Return how many ranks this host runs: one a GPU, or one."""
-    return max(1, len([name for name in os.listdir("/dev") if name.startswith("nvidia") and name[6:].isdigit()]))
+    return max(1, gpus())
 
 
 def _port(environment: Mapping[str, str]) -> int:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,11 @@ from torch import nn
 from contract import keys
 from contract.errors import InvalidModel
 from contract.manifest import OUTPUT, Schema
+from training.data import Arrays
 
 FLOAT32 = "onnx-float32"
 OPSET = 18
 BATCH = 1024
-Arrays = Mapping[str, NDArray]
 
 
 class Probabilities(nn.Module):

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
-MAX_PIXELS = 50_000_000
+from contract import images
+
+FORMATS = tuple(images.FORMATS.values())
 GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L")
 BROKEN = (
     OSError,
@@ -42,8 +43,8 @@ def open_image(content: bytes) -> Image.Image:
             raise ValueError(str(error)) from error
         except UnidentifiedImageError as error:
             raise ValueError(f"it is none of {', '.join(FORMATS)}, or its first bytes are damaged") from error
-    if image.width * image.height > MAX_PIXELS:
-        raise ValueError(f"{image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are read")
+    if image.width * image.height > images.MAX_PIXELS:
+        raise ValueError(f"{image.width} x {image.height} pixels; at most {images.MAX_PIXELS:,} are read")
     return image
 
 

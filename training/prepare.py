@@ -23,7 +23,7 @@ from typing import Any
 from contract import keys, names
 from contract.manifest import Feature, Schema
 from contract.parsing import to_dict
-from contract.reports import MAX_FEATURES, DatasetReport
+from contract.reports import MAX_FEATURES, MAX_LABELS, DatasetReport
 from contract.request import RunRequest
 from contract.run import Outcome
 from training import recipes
@@ -35,7 +35,7 @@ from training.recipes import Preparation
 from training.rejection import Quarantine, Rejected, bounded, shorten
 from training.split import Splitter
 
-MAX_LABELS, MAX_WORDS, MAX_WORD = 100, 20, 40  # in the report, which passes through the state machine
+MAX_WORDS, MAX_WORD = 20, 40  # in the report, which passes through the state machine
 
 
 def prepare(request: RunRequest, *, upload: Path, salt: bytes, out: Path) -> DatasetReport:

@@ -9,10 +9,8 @@ from collections.abc import Sequence
 
 from contract.config import Privacy
 from contract.errors import nearest
-from contract.values import round_down, to_number
+from contract.values import HASH_DIGITS, round_down, to_number
 from training.rejection import Rejected
-
-HASH_DIGITS = 32  # 128 bits
 
 
 class Anonymiser:
@@ -33,14 +31,14 @@ class Anonymiser:
     """
 
     def __init__(self, privacy: Privacy, columns: Sequence[str], salt: bytes) -> None:
-        self._salt, self._steps, self._hashed = salt, privacy.generalise, frozenset(privacy.hash)
+        self._salt, self._steps = salt, privacy.generalise
+        self.words = frozenset(privacy.hash)  # columns whose values are no numbers any more
         check_columns("privacy.drop", privacy.drop, columns)
         check_columns("privacy.hash", privacy.hash, columns)
         check_columns("privacy.generalise", list(privacy.generalise), columns)
         self._kept = [number for number, name in enumerate(columns) if name not in privacy.drop]
         self.columns = [columns[number] for number in self._kept]
-        self.words = frozenset(privacy.hash)
-        self._marked = [(i, name) for i, name in enumerate(self.columns) if name in self._hashed or name in self._steps]
+        self._marked = [(i, name) for i, name in enumerate(self.columns) if name in self.words or name in self._steps]
         self.done = dict.fromkeys(privacy.drop, "dropped")
         self.done |= dict.fromkeys(privacy.hash, "hashed with the tenant's salt")
         self.done |= {name: f"rounded down to a multiple of {step:g}" for name, step in self._steps.items()}
@@ -51,7 +49,7 @@ class Anonymiser:
         for number, name in self._marked:
             if not kept[number]:
                 continue
-            if name in self._hashed:
+            if name in self.words:
                 kept[number] = self._hash(kept[number])
             else:
                 value = to_number(kept[number])

@@ -7,7 +7,6 @@ Nothing is held in memory, so a table may be larger than it.
 from __future__ import annotations
 
 import csv
-import io
 import re
 import tempfile
 from collections import Counter, deque
@@ -18,12 +17,12 @@ from typing import Protocol
 
 import duckdb
 
+from contract import dialect
 from contract.errors import nearest
-from contract.values import BOMS, DELIMITERS, clean
+from contract.values import clean
 from training.rejection import Rejected
 
 LOST_BYTE = re.compile("[\ud800-\udfff]")
-SNIFFED_BYTES = 65_536
 MAX_CELL = 1_000_000
 FETCHED_ROWS = 2048
 PLAIN_TYPES = ("INT", "DOUBLE", "FLOAT", "DECIMAL")  # of DuckDB: what may be a number column
@@ -82,11 +81,11 @@ class CsvFile:
     def __init__(self, path: Path) -> None:
         self.name, self._path = path.name, path
         with path.open("rb") as file:
-            start = file.read(SNIFFED_BYTES)
-        self._encoding = next((name for bom, name in BOMS.items() if start.startswith(bom)), "utf-8")
+            start = file.read(dialect.SNIFFED_BYTES)
+        self._encoding = dialect.encoding(start)
         if self._encoding != "utf-16" and (b"\0" in start or start.startswith(b"PK\x03\x04")):
             raise Rejected(f"{self.name} is not a text file; expected comma-separated values")
-        self._delimiter = _delimiter(start.decode(self._encoding, "replace"))
+        self._delimiter = dialect.delimiter(start.decode(self._encoding, "replace"))
         header = next(self._records(), None)
         if header is None or header.problem:
             raise Rejected(f"{self.name} has no header line" + (f": {header.problem}" if header else ""))
@@ -161,23 +160,6 @@ class _Lines:
 def _is_unicode(text: str) -> bool:
     """Whether text has no byte that was not UTF-8 (kept by surrogateescape)."""
     return text.isascii() or not LOST_BYTE.search(text)
-
-
-def _delimiter(start: str) -> str:
-    """Return the delimiter that cuts all (or half) of the first lines alike, and into the most fields."""
-
-    def score(delimiter: str) -> tuple[int, int]:
-        lines = io.StringIO(start, newline="")
-        try:
-            records = [record for record in csv.reader(lines, delimiter=delimiter) if record][:50]
-        except csv.Error:
-            return (0, 0)
-        if not records or len(records[0]) < 2:
-            return (0, 0)
-        same = sum(len(record) == len(records[0]) for record in records)
-        return (2 * same // len(records), len(records[0]))  # all, half or fewer of the lines
-
-    return max(DELIMITERS, key=score)
 
 
 class ParquetFile:

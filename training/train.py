@@ -255,6 +255,7 @@ def main() -> None:
     """Train; exits with 143 when stopped by SIGTERM."""
     container, cluster = Container.here(), Cluster()
     config = TrainConfig.from_hyperparameters(container.hyperparameters())
+    cluster.check_gpus(container.hosts().instance)
     with cluster.joined():
         trainer = Trainer(config, container, cluster)
         finished = trainer.run()

@@ -123,5 +123,5 @@ def test_every_refusal_and_content_type_is_documented(clients: dict[bool, Client
 
 
 def test_the_python_of_the_page_is_python() -> None:
-    [code] = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    assert ast.parse(code)
+    for code in re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
+        assert ast.parse(code)

@@ -13,8 +13,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from contract.images import MAX_PIXELS
 from serving.errors import Refused
-from serving.image_inputs import MAX_PIXELS, ImageReader
+from serving.image_inputs import ImageReader
 from tests.serving import archives
 from tests.serving.client import Client
 
@@ -136,7 +137,7 @@ ROWS = PIXELS.tolist()
 @pytest.mark.parametrize(
     ("value", "path", "words"),
     [
-        (None, "instances[0].image", "None is not allowed; expected a PNG or JPEG file in base64, or lists"),
+        (None, "instances[0].image", "None is not allowed; expected an image file in base64, or lists"),
         (5, "instances[0].image", "5 is not allowed"),
         ("%%%", "instances[0].image", "'%%%' is not base64"),
         ("data:image/png;base64,AAAA", "instances[0].image", "leave out the 'data:"),
@@ -204,13 +205,13 @@ def test_damaged_bytes_are_read_or_refused_but_never_crash() -> None:
 
 def test_a_decompression_bomb_is_refused_before_it_is_unpacked() -> None:
     side = int(MAX_PIXELS**0.5) + 1
-    with pytest.raises(Refused, match=f"{side} x {side} pixels; at most {MAX_PIXELS}"):
+    with pytest.raises(Refused, match=f"{side} x {side} pixels; at most {MAX_PIXELS:,}"):
         GREY.from_file(bomb(side))
 
 
 def test_other_formats_are_refused() -> None:
-    for kind in ("GIF", "BMP", "TIFF", "WEBP"):
-        with pytest.raises(Refused, match="expected a whole PNG or JPEG"):
+    for kind in ("ICO", "PPM", "TGA"):
+        with pytest.raises(Refused, match="expected a whole PNG, JPEG, GIF, BMP, WEBP or TIFF"):
             GREY.from_file(file(Image.fromarray(PIXELS), kind))
 
 

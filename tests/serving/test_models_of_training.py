@@ -70,6 +70,7 @@ def serve(folder: Path, files: Mapping[str, bytes | str], settings: Mapping[str,
             schema=schema,
         ),
         rows=Split(prepared / "dataset" / "test").everything(),
+        originals=prepared / keys.DATASET_ORIGINALS,
         train_labels=Split(prepared / "dataset" / "train").labels,
     )
     (folder / "out").mkdir()

@@ -27,6 +27,17 @@ CASES: dict[str, tuple[Image.Image, str, dict[str, Any]]] = {
     "grey and alpha": (Image.merge("LA", [NOISE, Image.effect_noise((37, 23), 80)]), "PNG", {}),
     "colour and alpha": (Image.merge("RGBA", [*COLOURS.split(), NOISE]), "PNG", {}),
     "one bit": (NOISE.convert("1"), "PNG", {}),
+    "grey gif": (NOISE, "GIF", {}),
+    "gif with a transparent colour": (COLOURS.quantize(32), "GIF", {"transparency": 3}),
+    "bitmap": (COLOURS, "BMP", {}),
+    "webp": (COLOURS, "WEBP", {}),
+    "webp and alpha": (Image.merge("RGBA", [*COLOURS.split(), NOISE]), "WEBP", {"lossless": True}),
+    "tiff": (COLOURS, "TIFF", {}),
+    "packed tiff": (NOISE, "TIFF", {"compression": "tiff_lzw"}),
+    "print colours in tiff": (COLOURS.convert("CMYK"), "TIFF", {}),
+    "laboratory colours in tiff": (Image.frombytes("LAB", (37, 23), COLOURS.tobytes()), "TIFF", {}),
+    "sixteen bits in tiff": (Image.fromarray(np.arange(851, dtype=np.uint16).reshape(23, 37) * 77), "TIFF", {}),
+    "thirty-two bits in tiff": (Image.fromarray(np.arange(-99, 752, dtype=np.int32).reshape(23, 37) * 999), "TIFF", {}),
     "sixteen bits": (Image.fromarray(np.arange(851, dtype=np.uint16).reshape(23, 37) * 77), "PNG", {}),
 }
 for _orientation in range(2, 9):

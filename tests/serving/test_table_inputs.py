@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Iterator
 from dataclasses import replace
@@ -54,6 +55,19 @@ def test_csv_values_become_the_same_arrays() -> None:
         arrays["numeric"], np.array([[1, 2.5], [-300, np.nan], [7, 0.5], [np.nan] * 2], np.float32)
     )
     np.testing.assert_array_equal(arrays["category"], [[3], [0], [0], [0]])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_csv_is_read_in_every_dialect_that_preparation_reads(credit: Client, delimiter: str, encoding: str) -> None:
+    text = 'age,job,monthly income\n30,Zoë,1.5\n,"a, b",\n'
+    plain = credit.invoke(text, "text/csv")
+    rows = list(csv.reader(io.StringIO(text)))
+    other = io.StringIO(newline="")
+    csv.writer(other, delimiter=delimiter).writerows(rows)
+    answer = credit.invoke(other.getvalue().encode(encoding), "text/csv")
+    assert answer.status_code == plain.status_code == 200
+    assert answer.json() == plain.json()
 
 
 def test_an_unknown_category_predicts_as_a_missing_one(credit: Client) -> None:
