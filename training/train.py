@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import platform
 import sys
 import time
@@ -268,3 +269,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    # All is written. Threads of torch's process groups can abort a loaded machine's interpreter while it is torn down
+    # ("terminate called without an active exception"), which would fail a run that has its model.
+    sys.stdout.flush()
+    os._exit(0)
