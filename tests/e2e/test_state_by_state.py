@@ -1,0 +1,171 @@
+"""The deployed definitions, one state at a time: every Choice both ways, every Catch once.
+
+A state is run by itself on the laptop cloud: the machine's own definition, in
+which a first state assigns the variables and every other state ends. A call is
+made to fail by what the variables name, which does not exist; nothing is
+replaced.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from contract import ledger
+from infra.asl import targets
+from tests.e2e.app import App
+
+PLAN: dict[str, Any] = {"train": {"spot": True, "instance": "ml.m5.xlarge", "ladder": ["ml.m5.xlarge"], "hosts": 1}}
+RUN: dict[str, Any] = {
+    "run": "none-1", "tenant": "acme", "project": "none", "prefix": "acme/none/runs/none-1/",
+    "upload": {"bytes": 2**20}, "prepare": {"lambda_limit_mb": 1},
+}  # fmt: skip
+NOTHING: dict[str, Any] = {
+    "run": "none-1", "run_id": "none-1", "model_name": "acme--none--v1", "config_name": "acme--none--v1", "version": 1,
+    "image_uri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/none:none", "model_data_url": "s3://none/model.tar.gz",
+    "golden_uri": "s3://none/golden.json", "endpoint": "acme--none--serverless", "staging": "acme--none--staging",
+    "variant": {"VariantName": "AllTraffic", "ModelName": "acme--none--v1", "InitialVariantWeight": 1.0,
+                "ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 1}},
+    "target": "serverless", "tags": [], "previous_config": "acme--none--v0", "champion": "arn:none", "isolation": False,
+    "champion_changed": False,
+}  # fmt: skip
+"""What Plan deployment returns, of things that are not there."""
+
+
+class Machine:
+    """A deployed machine, whose states can be run one by one."""
+
+    def __init__(self, app: App, arn: str) -> None:
+        self.app, self.arn = app, arn
+        described = app.states.describe_state_machine(stateMachineArn=arn)
+        self.role, self.definition = described["roleArn"], json.loads(described["definition"])
+
+    @property
+    def states(self) -> dict[str, Any]:
+        """The states by name."""
+        return self.definition["States"]
+
+    def after(self, state: str, variables: dict[str, Any], value: Any = None) -> str:
+        """Run one state; return the name of the next, or the error that ended the execution."""
+        others = {name: {"Type": "Succeed"} for name in targets(self.states[state])}
+        given = {"Type": "Pass", "Assign": variables, "Output": value or {}, "Next": state}
+        definition = {
+            **self.definition,
+            "StartAt": "Given",
+            "States": {"Given": given, state: self.states[state], **others},
+        }
+        name = f"one-{abs(hash((self.arn, state, json.dumps(variables, default=str), json.dumps(value))))}"[:80]
+        machine = self.app.states.create_state_machine(name=name, definition=json.dumps(definition), roleArn=self.role)
+        started = self.app.states.start_execution(stateMachineArn=machine["stateMachineArn"])
+        execution = self.app.ended(started["executionArn"])
+        history = self.app.states.get_execution_history(executionArn=started["executionArn"], maxResults=1000)["events"]
+        entered = [
+            event["stateEnteredEventDetails"]["name"] for event in history if "stateEnteredEventDetails" in event
+        ]
+        self.app.states.delete_state_machine(stateMachineArn=machine["stateMachineArn"])
+        return entered[2] if len(entered) > 2 else f"{execution['error']}: {execution['cause']}"
+
+
+@pytest.fixture(scope="module")
+def pipeline(app: App) -> Machine:
+    """The pipeline."""
+    return Machine(app, app.pipeline)
+
+
+@pytest.fixture(scope="module")
+def deployment(app: App) -> Machine:
+    """The deployment machine."""
+    return Machine(app, app.deployment)
+
+
+TRAINED = {"name": "job", "status": "Completed", "secondary_status": "Completed", "model": "s3://b/m", "image": "i"}
+STOPPED = {**TRAINED, "status": "Stopped", "secondary_status": "Stopped"}
+WAITED = {**STOPPED, "secondary_status": "MaxWaitTimeExceeded"}
+PIPELINE_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
+    ("Is upload small?", {"run": RUN}, {}, "Prepare dataset"),
+    ("Is upload small?", {"run": {**RUN, "upload": {"bytes": 2**20 + 1}}}, {}, "Prepare large dataset"),
+    ("Use spot?", {"plan": PLAN}, {}, "Train on spot"),
+    ("Use spot?", {"plan": {"train": {**PLAN["train"], "spot": False}}}, {}, "Train on demand"),
+    ("Is capacity missing?", {"failure": "CapacityError: Unable to provision"}, {}, "Train on demand"),
+    ("Is capacity missing?", {"failure": "AlgorithmError: a \"quoted\" reason"}, {}, "Fail training"),
+    ("Did spot training finish?", {"training": TRAINED}, {}, "Check artefact"),
+    ("Did spot training finish?", {"training": WAITED}, {}, "Train on demand"),
+    ("Did spot training finish?", {"training": STOPPED}, {}, "Fail training"),
+    ("Did training finish?", {"training": TRAINED}, {}, "Check artefact"),
+    ("Did training finish?", {"training": {**STOPPED, "secondary_status": "MaxRuntimeExceeded"}}, {}, "Stop training"),
+    ("Gate", {"evaluation": {"verdict": {"promote": True, "reasons": ["better"]}}}, {}, "Find serving image"),
+    ("Gate", {"evaluation": {"verdict": {"promote": False, "reasons": ["a", "b"]}}}, {}, "Settle run"),
+    ("Is model deployed?", {"evaluations": 1}, {"status": "DEPLOYED"}, "Settle run"),
+    ("Is model deployed?", {"evaluations": 1}, {"status": "CHAMPION_CHANGED"}, "Find champion"),
+    ("Is model deployed?", {"evaluations": 3}, {"status": "CHAMPION_CHANGED"}, "Champion keeps changing"),
+]  # fmt: skip
+
+
+FIRST = {**NOTHING, "previous_config": None}
+SERVING = {"status": "InService", "configuration": NOTHING["config_name"], "reason": ""}
+KEPT = {"status": "InService", "configuration": NOTHING["previous_config"], "reason": "unhealthy"}
+BROKEN = {"status": "Failed", "configuration": NOTHING["config_name"], "reason": "unhealthy"}
+UPDATING = {"status": "Updating", "configuration": NOTHING["previous_config"], "reason": ""}
+FAILURE = {"error": "E", "cause": "c"}
+DEPLOYMENT_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
+    ("Is champion as evaluated?", {"deployment": NOTHING}, {}, "Create model"),
+    ("Is champion as evaluated?", {"deployment": {**NOTHING, "champion_changed": True}}, {}, "Release lease"),
+    ("Is staging in service?", {"deployment": NOTHING, "endpoint": SERVING}, {}, "Check golden samples"),
+    ("Is staging in service?", {"deployment": NOTHING, "endpoint": UPDATING}, {}, "Wait for staging"),
+    ("Is staging in service?", {"deployment": NOTHING, "endpoint": BROKEN}, {}, "Delete staging endpoint"),
+    ("Is there an endpoint?", {"deployment": NOTHING}, {}, "Update endpoint"),
+    ("Is there an endpoint?", {"deployment": FIRST}, {}, "Create endpoint"),
+    ("Is endpoint in service?", {"deployment": NOTHING, "endpoint": SERVING}, {}, "Switch champion"),
+    ("Is endpoint in service?", {"deployment": NOTHING, "endpoint": UPDATING}, {}, "Wait for endpoint"),
+    ("Is endpoint in service?", {"deployment": NOTHING, "endpoint": KEPT}, {}, "Is there a version to restore?"),
+    ("Is there a version to restore?", {"deployment": FIRST, "endpoint": BROKEN}, {}, "Delete endpoint"),
+    ("Is there a version to restore?", {"deployment": NOTHING, "endpoint": KEPT}, {}, "Delete staging endpoint"),
+    ("Is there a version to restore?", {"deployment": NOTHING, "endpoint": SERVING}, {}, "Restore endpoint"),
+    ("How did it end?", {"failure": None, "status": "DEPLOYED"}, {}, "Deployed"),
+    ("How did it end?", {"failure": None, "status": "CHAMPION_CHANGED"}, {}, "Champion changed"),
+    ("How did it end?", {"failure": FAILURE, "status": "DEPLOYED"}, {}, "Deployment failed"),
+]
+
+
+@pytest.mark.parametrize(("state", "variables", "value", "following"), PIPELINE_CHOICES)
+def test_a_run_goes_where_each_choice_says(
+    pipeline: Machine, state: str, variables: dict[str, Any], value: dict[str, Any], following: str
+) -> None:
+    assert pipeline.after(state, variables, value) == following
+
+
+@pytest.mark.parametrize(("state", "variables", "value", "following"), DEPLOYMENT_CHOICES)
+def test_a_deployment_goes_where_each_choice_says(
+    deployment: Machine, state: str, variables: dict[str, Any], value: dict[str, Any], following: str
+) -> None:
+    assert deployment.after(state, variables, value) == following
+
+
+def test_no_way_of_any_choice_is_left_out(pipeline: Machine, deployment: Machine) -> None:
+    """Whole runs, of test_runs.py and test_bad_input.py, take both ways of each ``accepted``."""
+    told = {(state, following) for state, _, _, following in PIPELINE_CHOICES + DEPLOYMENT_CHOICES}
+    whole_runs = ("Is request accepted?", "Is dataset accepted?", "Is plan within budget?")
+    assert {way for machine in (pipeline, deployment) for way in _ways(machine) if way[0] not in whole_runs} == told
+
+
+def _ways(machine: Machine) -> Iterator[tuple[str, str]]:
+    for name, state in machine.states.items():
+        if state["Type"] == "Choice":
+            yield from ((name, target) for target in targets(state))
+
+
+def test_every_call_of_a_deployment_that_fails_is_caught(app: App, deployment: Machine) -> None:
+    variables: dict[str, Any] = {"deployment": NOTHING, "status": None, "failure": None, "run": "none-1"}
+    variables |= {"tenant": "acme", "project": "none", "package_arn": "arn:none", "expected_champion": "another"}
+    another = {name: {"S": value} for name, value in ledger.champion_key("acme", "none").items()}
+    app.dynamodb.put_item(TableName=app.table, Item={**another, "package_arn": {"S": "another"}})
+    caught = {
+        name: rules[-1]["Next"]
+        for name, state in deployment.states.items()
+        if (rules := [rule for rule in state.get("Catch", ()) if "States.ALL" in rule["ErrorEquals"]])
+    }
+    assert len(caught) > 10
+    assert {name: deployment.after(name, variables) for name in caught} == caught
