@@ -63,6 +63,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         # Where CUDA has only an inexact kernel (max pooling backwards), that is used, with a warning.
         torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.allow_tf32 = False  # fp32 says what it is; PyTorch would round convolutions to TF32
         options = self.recipe.parse_options(config.options)
         self.model = self.recipe.network(self.schema, options).to(cluster.device)
         self.optimiser = torch.optim.AdamW(
@@ -124,6 +125,11 @@ class Trainer:
         """Validate, log, keep the best weights, write a checkpoint."""
         progress = self.progress
         loss, value = self.validate()
+        if not math.isfinite(loss):
+            raise TrainingFailed(
+                f"the validation loss is {loss} after epoch {progress.epoch + 1}; "
+                f"try a train.learning_rate below {self.config.learning_rate:g}"
+            )
         line = {
             "epoch": progress.epoch + 1,
             "train_loss": progress.loss_sum / len(self.train_rows),

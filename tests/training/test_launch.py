@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import uuid
 import zipfile
@@ -43,6 +44,17 @@ def test_two_hosts_train_one_model(table: Path, tmp_path: Path) -> None:
     }
     assert not (bases[1] / "model").exists()
     assert not (bases[0] / "output/failure").exists()
+
+
+def test_ranks_that_have_finished_do_not_fail_at_the_interpreter_s_end(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    abort = "import atexit, os\nif 'LOCAL_RANK' in os.environ: atexit.register(os.abort)\n"
+    (tmp_path / "site" / "sitecustomize.py").write_text(abort)
+    base = training_job(tmp_path / "alone", table, epochs=1)
+    path = os.pathsep.join((str(tmp_path / "site"), str(Path(launch.__file__).parents[1])))
+    process = start(base, "-m", "training.launch", "train", PYTHONPATH=path)
+    output = process.communicate(timeout=100)[0]
+    assert process.returncode == 0, output
 
 
 def test_the_host_that_failed_tells_why_and_the_other_one_that_it_is_not_the_cause(table: Path, tmp_path: Path) -> None:
