@@ -62,9 +62,8 @@ METRIC_RUN_SECONDS = "RunDuration"  # seconds
 TAG_APP, TAG_TENANT, TAG_PROJECT, TAG_RUN = "tandem:app", "tandem:tenant", "tandem:project", "tandem:run"
 APP = "tandem"
 
-NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9])*")
+NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9])*")  # of a tenant, a project and a run
 NAME_LIMIT = 20
-RUN = re.compile(r"[a-z0-9](?:-?[a-z0-9])*")
 RUN_LIMIT = 20
 ENTRYPOINT_LIMIT = 256
 
@@ -113,7 +112,7 @@ def run_for_upload(project: str, bucket: str, key: str, version_id: str) -> str:
 
 def run_for_execution(name: str) -> str:
     """Return the run id of an execution: its name where that fits, else a short digest of it."""
-    if len(name) <= RUN_LIMIT and RUN.fullmatch(name):
+    if len(name) <= RUN_LIMIT and NAME.fullmatch(name):
         return name
     return f"run-{_digest(name, 12)}"
 

@@ -16,6 +16,7 @@ from contract.parsing import parse, setting, to_dict
 
 MAX_REASONS = 20
 MAX_FEATURES = 100
+MAX_LABELS = 100
 
 
 class _Document:

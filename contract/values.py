@@ -14,7 +14,8 @@ MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "?"})
 LARGEST = (2 - 2**-23) * 2.0**127  # of float32
 # Possessive, so that long text that is no number is told apart in one pass.
 NUMBER = re.compile(r"[-+]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][-+]?[0-9]++)?")
-HASH = re.compile(r"[0-9a-f]{32}")
+HASH_DIGITS = 32
+HASH = re.compile(rf"[0-9a-f]{{{HASH_DIGITS}}}")
 """A hashed value: the first 128 bits of HMAC-SHA256 of the text with the tenant's salt, in hex."""
 
 DELIMITERS = (",", ";", "\t", "|")

@@ -34,7 +34,7 @@ def test_an_object_version_always_starts_the_same_run() -> None:
 def test_a_run_fits_into_the_names_of_jobs(project: str) -> None:
     run = names.run_for_upload(project, "bucket", "key", "version")
     assert len(run) <= names.RUN_LIMIT
-    assert names.RUN.fullmatch(run)
+    assert names.NAME.fullmatch(run)
 
 
 @pytest.mark.parametrize("execution", ["nightly-7", "a" * 20])
@@ -45,7 +45,7 @@ def test_a_short_execution_name_is_the_run(execution: str) -> None:
 @pytest.mark.parametrize("execution", ["a" * 21, "Upper", "a_b", "8f14e45f-ceea-467f-9d3b-1d0e5e3f2a10", "a--b"])
 def test_any_other_execution_name_becomes_a_digest(execution: str) -> None:
     run = names.run_for_execution(execution)
-    assert names.RUN.fullmatch(run)
+    assert names.NAME.fullmatch(run)
     assert len(run) <= names.RUN_LIMIT
     assert run == names.run_for_execution(execution) != names.run_for_execution(execution + "x")
 
