@@ -6,6 +6,7 @@ import contextlib
 import json
 import threading
 import time
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -47,14 +48,6 @@ def test_an_interrupted_spot_job_resumes_from_its_checkpoint(app: App) -> None:
         run = app.settled(app.upload(project, "rows.csv", table()))
     assert run["outcome"] == Outcome.DEPLOYED, run["reasons"]
     assert [epoch["epoch"] for epoch in run["epochs"]] == list(range(1, 31))
-    uninterrupted = app.project()
-    app.configure(uninterrupted, table_toml(epochs=30))
-    twin = app.settled(app.upload(uninterrupted, "rows.csv", table()))
-    if (
-        app.document("acme", project, run["run"], keys.DATASET_REPORT)["fingerprint"]
-        == (app.document("acme", uninterrupted, twin["run"], keys.DATASET_REPORT)["fingerprint"])
-    ):
-        assert run["epochs"][-1]["train_loss"] == twin["epochs"][-1]["train_loss"]
 
 
 def test_spot_that_never_comes_back_goes_on_demand(app: App) -> None:
@@ -262,3 +255,20 @@ def test_a_small_upload_that_outgrows_lambda_is_prepared_in_a_job(app: App) -> N
     visited = app.visited(run)
     assert visited[visited.index("Prepare dataset") + 1] == "Prepare large dataset"
     assert run["outcome"] == Outcome.DEPLOYED, run["reasons"]
+
+
+@pytest.mark.parametrize("spot", [True, False])
+def test_a_failed_training_is_redriven_to_a_served_model(app: App, spot: bool) -> None:
+    project = app.project()
+    app.configure(project, table_toml(spot=spot))
+    with LAB.inject(KilledRank(job=f"{project}-*", process="training.train", when="epoch=2 ")):
+        run = app.upload(project, "rows.csv", table())
+        failed = app.settled(run)
+    assert (failed["outcome"], failed["failure"]["error"]) == (Outcome.FAILED, "TrainingFailed" if spot else ANY)
+    execution = app.row(run)["execution_arn"]
+    app.states.redrive_execution(executionArn=execution)
+    assert app.ended(execution)["status"] == "SUCCEEDED"
+    settled = app.settled(run)
+    assert settled["outcome"] == Outcome.DEPLOYED, settled["reasons"]
+    assert app.visited(settled).count("Prepare dataset") == 1
+    assert app.champion(project)["run"] == run
