@@ -1,4 +1,4 @@
-"""The inference server: one program for every target (SageMaker endpoints, the laptop, later Lambda and batch).
+"""The inference server: one program on SageMaker endpoints and on the laptop.
 
     python -m serving serve
 

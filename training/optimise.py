@@ -1,6 +1,6 @@
 """The forms in which a model could be served, made and measured.
 
-Now one: ONNX with float32 arithmetic. It is exported by tracing
+There is one: ONNX with float32 arithmetic. It is exported by tracing
 (``dynamo=False``): for these networks, which have no branches, that is exact and takes
 0.2 s, where the torch.export-based exporter takes 3 s and needs two more packages. Each
 form is compared with the trained model on held-out rows, so a wrong export cannot pass.
@@ -102,6 +102,19 @@ def predict_with_torch(network: nn.Module, arrays: Arrays, schema: Schema) -> ND
             for first in range(0, rows, BATCH)
         ]
     return torch.cat(parts).numpy()
+
+
+def difference(session: onnxruntime.InferenceSession, network: nn.Module, arrays: Arrays, schema: Schema) -> float:
+    """Return the largest difference between the two's probabilities of any row; NaN when either answers one."""
+    return float(np.abs(predict(session, arrays, schema) - predict_with_torch(network, arrays, schema)).max())
+
+
+def blank(schema: Schema) -> dict[str, NDArray]:
+    """Return one row in which every number is missing, every category unknown and every pixel black."""
+    return {
+        tensor.name: np.full((1, *tensor.shape[1:]), np.nan if tensor.dtype == "float32" else 0, tensor.dtype)
+        for tensor in schema.inputs
+    }
 
 
 def latency(
