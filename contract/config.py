@@ -113,7 +113,10 @@ class Deploy:
     memory_mb: int = setting(
         "Memory of a serverless endpoint, in MB, in steps of 1024.", default=2048, minimum=1024, maximum=6144
     )
-    max_concurrency: int = setting("Requests served at once (serverless).", default=10, minimum=1, maximum=200)
+    max_concurrency: int = setting(
+        "Requests served at once (serverless). A deployment needs it twice of the account's quota: staging and live.",
+        default=5, minimum=1, maximum=200,
+    )  # fmt: skip
     instance: str = setting("Instance type (realtime).", default="ml.c5.large", pattern=INSTANCE)
     instances: int = setting("Number of instances (realtime).", default=1, minimum=1, maximum=100)
     golden_samples: int = setting(

@@ -92,7 +92,7 @@ def test_a_deployment_is_planned_from_the_package_alone(world: World) -> None:
     assert first["champion"] == ""
     assert first["previous_config"] is None
     assert first["endpoint"] == f"{world.tenant}--digits--serverless"
-    assert first["variant"]["ServerlessConfig"] == {"MemorySizeInMB": 3072, "MaxConcurrency": 10}
+    assert first["variant"]["ServerlessConfig"] == {"MemorySizeInMB": 3072, "MaxConcurrency": 5}
     assert first["variant"]["ModelName"] == first["model_name"]
     assert first["golden_uri"].endswith(keys.GOLDEN)
     assert first["model_name"] != second["model_name"], "a failed deployment's names are not free"
