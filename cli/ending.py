@@ -126,6 +126,6 @@ def facts(document: dict[str, Any]) -> dict[str, str]:
 def _show_failure(context: Context, failure: dict[str, Any]) -> None:
     where = f" in {failure['state']!r}" if failure.get("state") else ""
     context.out.show(Text(f"  {failure.get('error') or 'failed'}{where}", style="red"))
-    text = failure.get("log") or failure.get("cause") or ""
+    text = failure.get("cause") or failure.get("log") or ""  # of several hosts, the one that failed is the cause
     for line in text.strip().splitlines()[-25:]:
         context.out.show(f"    {line}")

@@ -42,11 +42,10 @@ def _totals(report: DatasetReport) -> Markup:
 
 
 def _set_aside(report: DatasetReport) -> Markup | None:
-    if not report.reasons:
+    if not report.reasons or not report.accepted:  # why it was rejected stands at the top
         return None
     items = el("ul", [el("li", reason) for reason in report.reasons], class_="reasons")
-    title = "Rows that were set aside (all are in quarantine)" if report.accepted else "Why it was rejected"
-    return folded(title, items, open_=not report.accepted or len(report.reasons) <= 5)
+    return folded("Rows that were set aside (all are in quarantine)", items, open_=len(report.reasons) <= 5)
 
 
 def _splits(report: DatasetReport) -> Markup:
