@@ -36,10 +36,13 @@ def readable(cause: str) -> str:
 
 
 def headline(cause: str) -> str:
-    """Return a cause in one line: of a traceback the last, which names the exception."""
+    """Return a cause in one line: of a traceback the last, which names the exception; of a killed rank the signal."""
+    killed = re.search(r"rank +: (\d+).*?traceback : (Signal .+?) received", cause, re.DOTALL)  # torchrun's words
+    if killed:
+        return f"rank {killed[1]} was ended by {killed[2]}"
     lines = [line.strip() for line in cause.splitlines() if line.strip()]
     if not lines:
         return ""
-    if any(re.search(r'Traceback|^File "', line) for line in lines):  # its beginning may have been cut off
+    if any(re.search(r'Traceback|(^|: +)File "', line) for line in lines):  # its beginning may have been cut off
         return lines[-1][:MAX_HEADLINE]
     return lines[0][:MAX_HEADLINE]
