@@ -361,6 +361,6 @@ def test_causes_are_made_readable() -> None:
     assert causes.readable('"a string"') == '"a string"'
     assert causes.headline(examples.TRACEBACK).startswith("ValueError: expected 1 channel")
     assert causes.headline("one\ntwo") == "one"
-    killed = 'E:   File "run.py"\n  rank      : 1 (local_rank: 0)\n  traceback : Signal 9 (SIGKILL) received by PID 7\n==='
+    killed = 'E:   File "run.py"\n  rank      : 1 (local_rank: 0)\n  traceback : Signal 9 (SIGKILL) received by PID 7'
     assert causes.headline(killed) == "rank 1 was ended by Signal 9 (SIGKILL)"
     assert causes.headline("") == ""
