@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import tarfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def unpack(archive: Path, folder: Path) -> ModelManifest:
             if sum(member.size for member in tar) > MAX_BYTES:
                 raise InvalidModel(f"{archive.name} would unpack to more than {MAX_BYTES:,} bytes")
             tar.extractall(folder, filter="data")
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise InvalidModel(f"{archive.name} cannot be unpacked: {error}") from error
     return read_manifest(folder)
 

@@ -33,6 +33,19 @@ def check_quarantine(quarantine: Quarantine, *, good: int, allowed: float) -> No
         )
 
 
+def check_classes(count: int, target: str) -> None:
+    """Refuse a target of too many classes; as soon as they are seen, because each takes memory.
+
+    Raises:
+        Rejected: when there are more than can be learned.
+    """
+    if count > MAX_CLASSES:
+        raise Rejected(
+            f"{target!r} has more than {MAX_CLASSES:,} classes, which is more than are learned; "
+            "is it a quantity? Regression is not offered yet"
+        )
+
+
 def check_rows(labels: Labels, schema: Schema) -> None:
     """Refuse rows that are too few, of one class, or of a class that cannot be learned.
 
@@ -43,11 +56,7 @@ def check_rows(labels: Labels, schema: Schema) -> None:
     if len(of_class) < 2:
         only = f" ({schema.labels[next(iter(of_class))]!r})" if of_class else ""
         raise Rejected(f"there is only one class{only} in {schema.target!r}; at least two are needed to tell apart")
-    if len(schema.labels) > MAX_CLASSES:
-        raise Rejected(
-            f"{schema.target!r} has {len(schema.labels):,} classes, at most {MAX_CLASSES:,} are learned; "
-            "is it a quantity? Regression is not offered yet"
-        )
+    check_classes(len(schema.labels), schema.target)
     reasons = [*_small_splits(labels), *_small_classes(of_class, labels, schema)]
     if reasons:
         raise Rejected(*reasons)

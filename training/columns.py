@@ -26,6 +26,7 @@ from contract.values import NUMBER, to_number
 
 NUMBER_SHARE = 0.9
 MIN_OCCURRENCES = 2
+EXACT_DIGITS = 15  # that a float64 tells apart
 WITH_COMMAS = re.compile(r"[-+]?[0-9]++(?:[.,' ][0-9]++)++")
 MAX_COUNTED = 200_000  # distinct values of a column that are counted; memory, not meaning, sets it
 
@@ -35,6 +36,14 @@ def to_numbers(cells: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.bo
     values = np.array([to_number(cell) if cell else math.nan for cell in cells], np.float64)
     filled = np.array([bool(cell) for cell in cells], np.bool_)
     return values, filled & np.isnan(values)
+
+
+def canonical(cell: str) -> str:
+    """Return a cell with a number written in one way: programs write 5 as 5.0 once a value of the column is missing."""
+    if len(cell) > EXACT_DIGITS or (cell.isdecimal() and cell[0] != "0") or not NUMBER.fullmatch(cell):
+        return cell
+    value = float(cell)
+    return str(int(value)) if value.is_integer() else repr(value)
 
 
 @dataclass(kw_only=True)

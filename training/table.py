@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from contract.config import Privacy
 from contract.manifest import Feature, Schema, Tensor
-from training.columns import Moments, Tally, Words, to_numbers
+from training.checks import check_classes
+from training.columns import Moments, Tally, Words, canonical, to_numbers
 from training.data import LABEL, ROW
 from training.recipes import Chunk, Preparation
 from training.rejection import Rejected
@@ -87,6 +88,7 @@ class Table:
             for name, seen in words.items():
                 seen.add(learned.column(name))
             labels.update(block.column(self._target))
+            check_classes(len(labels), self._target)
         self._labels = _in_order(labels)
         self._features = [*self._number_features(moments), *self._category_features(words)]
         if not self._features:
@@ -156,7 +158,7 @@ class Table:
     def _digests(self, block: Block) -> list[bytes]:
         """Return digests of what the model may see of each row."""
         rows = zip(*(block.column(name) for name in self._content), strict=True)
-        return [self._splitter.digest("\x1f".join(cells).encode()) for cells in rows]
+        return [self._splitter.digest("\x1f".join(map(canonical, cells)).encode()) for cells in rows]
 
     def _split(self, digests: Sequence[bytes]) -> NDArray[np.int8]:
         return np.array([self._splitter.split(digest) for digest in digests], np.int8)

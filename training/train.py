@@ -37,11 +37,10 @@ from training import recipes
 from training.checkpoint import Progress, newest, restore, save_checkpoint, unpack, write_atomically
 from training.cluster import Cluster
 from training.config import TrainConfig
-from training.container import Container
+from training.container import STOPPED, Container
 from training.data import LABEL, Split, read_schema
 from training.recipes import Recipe
 
-STOPPED = 143  # 128 + SIGTERM: stopped from outside, after a checkpoint
 WARM_UP = 0.1  # share of all updates in which the learning rate rises
 EVALUATION_BATCH = 1024
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import random
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -88,3 +90,16 @@ def test_a_bomb_and_garbage_are_refused(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "garbage.tar.gz").write_bytes(b"garbage")
     with pytest.raises(InvalidModel, match="cannot be unpacked"):
         archive.unpack(tmp_path / "garbage.tar.gz", tmp_path / "out")
+
+
+def test_damage_anywhere_is_refused(tmp_path: Path) -> None:
+    model = bytes(range(256)) * 40
+    files = {"model.onnx": model, "manifest.json": manifest(**{"model.onnx": archive.digest(model)})}
+    archive.pack(tmp_path / "whole.tar.gz", files)
+    whole, source = (tmp_path / "whole.tar.gz").read_bytes(), random.Random(0)
+    for _ in range(200):
+        damaged = bytearray(whole)
+        damaged[source.randrange(10, len(whole))] ^= 1 << source.randrange(8)
+        (tmp_path / "a.tar.gz").write_bytes(damaged)
+        with contextlib.suppress(InvalidModel):  # a bit of a header that says nothing may go unnoticed
+            archive.unpack(tmp_path / "a.tar.gz", tmp_path / "out")

@@ -126,6 +126,13 @@ def predict(folder: Path, theirs: Schema, *, recipe: str = "tabular", **changed:
     return champion.predict(folder / "model.tar.gz", folder / "unpacked", rows({"x": "1"}, {"x": "2"}), **settings)
 
 
+def test_a_form_that_answers_no_number_where_nothing_is_known_never_agrees() -> None:
+    schema, network = table(number("x")), Constant([0.0, 1.0])
+    session = optimise.open_session(optimise.export(network, schema, {"numeric": np.ones((2, 1), np.float32)}))
+    assert optimise.difference(session, network, {"numeric": np.ones((2, 1), np.float32)}, schema) < 1e-6
+    assert np.isnan(optimise.difference(session, network, optimise.blank(schema), schema))
+
+
 def test_classes_are_matched_by_name(tmp_path: Path) -> None:
     got = predict(tmp_path, table(number("x"), labels=("b", "other", "a")))
     assert got.shape == (2, 3)  # a, b, and what only the champion knows

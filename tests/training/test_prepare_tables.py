@@ -88,6 +88,24 @@ def test_a_row_never_moves_between_splits_whatever_else_is_uploaded(tmp_path: Pa
     assert all(before[line] == after[line] for line in both)
 
 
+def test_a_row_stays_when_its_numbers_are_written_in_another_way(tmp_path: Path) -> None:
+    lines = [f"{n % 50},{n // 3},{'high' if n % 2 else 'low'}" for n in range(300)]
+    others = [f"{n % 50}.0,{n // 3:.1e},{'high' if n % 2 else 'low'}" for n in range(300)]
+    splits = []
+    for rows in (lines, others):
+        _, out = run_prepare(tmp_path / "a", {"rows.csv": "\n".join(["income,age,risk", *rows])})
+        splits.append({number: row["split"] for number, row in rows_of(out).items()})
+    same = [n for n in range(300) if float(f"{n // 3:.1e}") == n // 3]
+    assert len(same) > 250
+    assert [splits[0][n] for n in same] == [splits[1][n] for n in same]
+
+
+def test_more_classes_than_can_be_learned_are_rejected_at_once(tmp_path: Path) -> None:
+    text = "income,risk\n" + "".join(f"{n % 7},{n / 8}\n" for n in range(2000))
+    report, _ = run_prepare(tmp_path / "a", {"rows.csv": text})
+    assert "'risk' has more than 1,000 classes" in report.reasons[0]
+
+
 def test_duplicates_stay_together_and_are_counted(tmp_path: Path) -> None:
     lines = csv(120).splitlines()
     report, out = run_prepare(tmp_path / "a", {"rows.csv": "\n".join([*lines, *lines[1:]])})

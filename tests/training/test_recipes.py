@@ -90,6 +90,12 @@ def test_missing_numbers_become_the_mean_and_are_told() -> None:
     torch.testing.assert_close(layers.Standardise(statistics)(given), torch.tensor(expected))
 
 
+@pytest.mark.parametrize(("mean", "std"), [(0.0, 1e-46), (0.1, 1e-17), (1e20, 3.0), (0.0, 0.0)])
+def test_a_deviation_that_is_nothing_divides_nothing(mean: float, std: float) -> None:
+    layer = layers.Standardise([{"mean": mean, "std": std, "missing": 0.0}])
+    assert layer(torch.tensor([[mean], [torch.nan]])).abs().max() < 1e-6
+
+
 def test_categories_share_a_table_and_no_code() -> None:
     embed = layers.Embed([3, 2], size=4)
     assert embed.width == 8

@@ -216,6 +216,15 @@ def test_a_loss_that_is_no_number_stops_and_names_the_step(table: Path, tmp_path
         mine.run()
 
 
+def test_a_validation_loss_that_is_no_number_stops_too(table: Path, tmp_path: Path) -> None:
+    job = trainer(training_job(tmp_path / "a", table))
+    for weight in job.model.parameters():
+        weight.data.fill_(math.nan)
+    job.progress.seconds = 1.0
+    with pytest.raises(TrainingFailed, match=r"the validation loss is nan after epoch 1; try a train\.learning_rate"):
+        job.finish_epoch()
+
+
 def test_sigterm_writes_a_checkpoint_from_which_training_goes_on(table: Path, tmp_path: Path) -> None:
     base = training_job(tmp_path / "a", table, epochs=5000, checkpoint_every=5000, batch_size=16)
     process = start(base, "-m", "training.train")
