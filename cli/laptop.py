@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,12 +27,14 @@ class Laptop:
     environment: dict[str, str]  # points any AWS client at it
     log: Path
 
-    def exports(self) -> list[str]:
-        """The lines with which a shell chooses it, and no account that was chosen before."""
-        chosen = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN")
-        others = [name for name in os.environ if name.startswith("AWS_ENDPOINT_URL_")]
-        exports = [f"  export {name}={value}" for name, value in self.environment.items()]
-        return [f"  unset {' '.join([*chosen, *others])}", *exports]
+    exports: Path  # a shell that reads it chooses this cloud
+
+
+def _write_exports(path: Path, environment: dict[str, str]) -> None:
+    """Write the lines with which a shell chooses the cloud, and no account that was chosen before."""
+    forget = r"unset AWS_PROFILE $(env | sed -n 's/^\(AWS_[A-Za-z0-9_]*\)=.*/\1/p')"
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
+    path.write_text("\n".join([forget, *exports]) + "\n")
 
 
 @contextmanager
@@ -48,31 +51,34 @@ def running(root: Path, *, port: int, keep: bool = False, clock_scale: float = 1
         CommandError: when it does not start.
     """
     root.mkdir(parents=True, exist_ok=True)
-    log = root / "laptop-cloud.txt"
+    log, exports = root / "laptop-cloud.txt", root.resolve() / "environment.sh"
     arguments = ["--bootstrap", "--port", str(port), "--root", str(root.resolve()), "--clock-scale", str(clock_scale)]
     if not keep:
         arguments.append("--with-parent")
     child = Child("local", *arguments, log=log, leash=not keep)
     left_well = False
     try:
-        yield _answering(child, log)
+        yield _answering(child, log, exports)
         left_well = True
     finally:
         if not (keep and left_well):
             child.stop()
+            exports.unlink(missing_ok=True)
 
 
-def _answering(child: Child, log: Path) -> Laptop:
+def _answering(child: Child, log: Path, exports: Path) -> Laptop:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         child.check()
         told = _announcement(log)
         if told:
+            _write_exports(exports, told["environment"])
             return Laptop(
                 child=child,
                 endpoint_url=told["endpoint_url"],
                 environment=told["environment"],
                 log=Path(told["log"]),
+                exports=exports,
             )
         time.sleep(0.05)
     raise CommandError(f"The laptop cloud did not start within {START_SECONDS:.0f} s.\n{child.tail()}", f"See {log}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
 import time
@@ -139,7 +140,7 @@ def _show(context: Context, result: dict[str, Any], document: dict[str, Any]) ->
 
 def _tell_how_to_go_on(context: Context, cloud: laptop.Laptop) -> None:
     context.out.show("", f"The laptop cloud stays up at {cloud.endpoint_url}. To use it:")
-    context.out.show(*cloud.exports())
+    context.out.show(f"  . {shlex.quote(str(cloud.exports))}")
     context.out.show(f"To stop it: kill {cloud.child.process.pid}")
 
 

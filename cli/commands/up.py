@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +37,6 @@ def _serve(context: Context, port: int, root: Path, clock_scale: float) -> None:
             {"endpoint_url": cloud.endpoint_url, "environment": cloud.environment, "log": str(cloud.log)}
         )
         context.out.show(f"The laptop cloud answers at {cloud.endpoint_url}. In another terminal:", "")
-        context.out.show(*cloud.exports())
+        context.out.show(f"  . {shlex.quote(str(cloud.exports))}")
         context.out.show("  tandem deploy --no-wheels", "", f"Its log is {cloud.log}. Ctrl-C stops everything.")
         cloud.child.wait()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -70,6 +72,16 @@ def test_a_failed_child_shows_the_end_of_its_output(program: Callable[[str], Chi
         child.wait()
     assert "exit code 1" in caught.value.message
     assert caught.value.message.endswith("a\nno room")
+
+
+def test_a_shell_that_reads_the_laptop_s_exports_chooses_it_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a folder.sh"
+    laptop._write_exports(path, {"AWS_ENDPOINT_URL": "http://localhost:4566", "NO_PROXY": "a b"})
+    own = {"PATH": os.environ["PATH"], "AWS_PROFILE": "work", "AWS_ENDPOINT_URL_S3": "http://elsewhere"}
+    command = ["sh", "-euc", f". '{path}'; env"]
+    done = subprocess.run(command, env=own, capture_output=True, text=True, check=True)
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("AWS_", "NO_PROXY"))]
+    assert sorted(lines) == ["AWS_ENDPOINT_URL=http://localhost:4566", "NO_PROXY=a b"]
 
 
 def test_a_laptop_cloud_that_dies_at_start_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
