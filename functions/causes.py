@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 
+from functions import halt
+
 MAX_CAUSE = 4000
 MAX_HEADLINE = 500
 
@@ -23,6 +25,8 @@ def readable(cause: str) -> str:
         return cause[:MAX_CAUSE]
     if reason := document.get("FailureReason") or document.get("ExitMessage"):
         return str(reason)[:MAX_CAUSE]
+    if document.get("errorType") in halt.ERRORS:
+        return str(document["errorMessage"])[:MAX_CAUSE]  # where the function raised it says nothing of training
     if "errorMessage" in document:
         trace = document.get("stackTrace") or document.get("trace") or []
         lines = [f"{document.get('errorType', 'Error')}: {document['errorMessage']}", *map(str.rstrip, map(str, trace))]

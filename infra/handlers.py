@@ -55,6 +55,7 @@ class Handlers(Construct):
         self.accept = self._accept()
         self.prepare = self._prepare()
         self.plan = self._plan()
+        self.halt = self._handler("Halt")
         self.register = self._register()
         self.settle = self._settle()
 
@@ -126,7 +127,7 @@ class Handlers(Construct):
         package = grants.arn(self, "sagemaker", "model-package", "*--*/*")
         grants.allow(register, ["sagemaker:CreateModelPackageGroup", "sagemaker:AddTags"], [group])
         grants.allow(register, ["sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage"], [group, package])
-        grants.allow(register, ["sagemaker:ListModelPackages"], [package])  # IAM asks for the packages, not the group
+        grants.allow(register, ["sagemaker:ListModelPackages"], [group, package])  # IAM's reference names packages
         # CreateModelPackage checks that its caller may read the archive and see the image.
         grants.read(register, self._places.artifacts, "*/runs/*")
         grants.allow(register, ["ecr:BatchGetImage", "ecr:DescribeImages"], [self._places.images.repository_arn])

@@ -45,8 +45,8 @@ def story(parts: Parts) -> dict[str, Any]:
             ),
             "Train on demand": train.on_demand(parts, then="Did training finish?"),
             "Did training finish?": train.did_finish(yes="Check artefact", no="Stop training"),
-            "Fail training": train.failed(),
-            "Stop training": train.stopped(),
+            "Fail training": train.failed(parts, redriven="Use spot?"),
+            "Stop training": train.stopped(parts, redriven="Use spot?"),
             "Check artefact": train.check_artefact(parts, then="Find champion"),
             # The challenger against the champion, on the same rows.
             "Find champion": champion.find(parts, then="Evaluate"),

@@ -24,7 +24,7 @@ IMAGES = "pytorch"
 CPU_TAG, GPU_TAG = "2.13-cpu-amzn2023-sagemaker", "2.13-cu133-amzn2023-sagemaker"
 """AWS's Deep Learning Containers with the torch that requirements.lock pins."""
 
-CALLED = ("accept", "prepare", "plan", "register", "settle")
+CALLED = ("accept", "prepare", "plan", "halt", "register", "settle")
 """The functions that the story calls."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from contract import attempts, keys, metrics, names
-from infra.asl import State, caught, choice, expression, task, transient, when
+from infra.asl import State, caught, choice, expression, invoke, task, transient, when
 from infra.steps.parts import Parts, job_name, tags
 from infra.steps.processing import CREATE_ERRORS, START_UP
 
@@ -17,6 +17,9 @@ NO_CAPACITY = (
     '|"SecondaryStatus":"(MaxWaitTimeExceeded|Interrupted)"/'
 )
 """What a job's FailureReason, its description, or the refusal to create it says when spot machines are missing."""
+
+FAILED_IN = {"failed_in": "{% $states.context.Execution.RedriveCount %}"}
+"""Remembers, with a failure, during which redrive it came."""
 
 RESULT = {
     "name": "{% $states.result.TrainingJobName %}",
@@ -44,7 +47,7 @@ def on_spot(parts: Parts, *, then: str, failed: str) -> State:
         retry=[transient(*CREATE_ERRORS, first=10)],
         assign={"training": RESULT},
         output=RESULT,
-        catch=[caught("States.TaskFailed", then=failed, assign={"failure": _true_cause()})],
+        catch=[caught("States.TaskFailed", then=failed, assign={"failure": _true_cause(), **FAILED_IN})],
     )
 
 
@@ -81,14 +84,25 @@ def did_finish(*, yes: str, no: str) -> State:
     return choice(when("$training.status = 'Completed'", yes), otherwise=no, assign=_stopped())
 
 
-def failed() -> State:
-    """End the execution with the job's own FailureReason."""
-    return {"Type": "Fail", "Error": "TrainingFailed", "Cause": "{% $failure %}"}
+def failed(parts: Parts, *, redriven: str) -> State:
+    """End the execution with the job's own FailureReason; a redrive trains again."""
+    return _halt(parts, "TrainingFailed", redriven)
 
 
-def stopped() -> State:
-    """End the execution; the cause names the job's secondary status."""
-    return {"Type": "Fail", "Error": "TrainingStopped", "Cause": "{% $failure %}"}
+def stopped(parts: Parts, *, redriven: str) -> State:
+    """End the execution; the cause names the job's secondary status; a redrive trains again."""
+    return _halt(parts, "TrainingStopped", redriven)
+
+
+def _halt(parts: Parts, error: str, redriven: str) -> State:
+    """Call functions/halt.py: a Fail state would be entered again by a redrive, and fail again."""
+    event = {
+        "error": error,
+        "cause": "{% $failure %}",
+        "failed_in": "{% $failed_in %}",
+        "redrives": FAILED_IN["failed_in"],
+    }
+    return invoke(parts.halt, event, then=redriven, seconds=60)
 
 
 def check_artefact(parts: Parts, *, then: str) -> State:
@@ -178,7 +192,7 @@ def _true_cause() -> str:
 
 
 def _stopped() -> dict[str, str]:
-    return {
+    return FAILED_IN | {
         "failure": expression(
             "'The training job ' & $training.name & ' was ' & $training.status & ': ' & $training.secondary_status"
         )

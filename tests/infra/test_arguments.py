@@ -77,6 +77,8 @@ def variables() -> dict[str, Any]:
         "training": {"name": "t", "image": "i", "model": f"s3://artifacts-bucket/{request.prefix}train/t/model.tar.gz"},
         "champion": None,
         "evaluations": 1,
+        "failure": "AlgorithmError: x",
+        "failed_in": 0,
         "dataset": {},
         "prepared_in_job": False,
         "evaluation": {},
@@ -117,7 +119,7 @@ def test_every_call_of_a_run_fits_the_services_model(run_states: States, variabl
         if state["Type"] == "Task" and resource_of(state) != "states:startExecution.sync:2":
             check(resource_of(state), evaluate(state["Arguments"], variables))
             checked += 1
-    assert checked == 15
+    assert checked == 17
 
 
 def test_every_call_of_a_deployment_fits_the_services_model(

@@ -173,6 +173,6 @@ def test_functions_decide_and_never_only_forward(run_states: States, deployment_
         if state.get("Resource") == "arn:aws:states:::lambda:invoke"
     ]
     assert sorted(called) == [
-        "Accept request", "Check golden samples", "Plan compute", "Plan deployment", "Prepare dataset",
-        "Register model", "Settle run",
+        "Accept request", "Check golden samples", "Fail training", "Plan compute", "Plan deployment", "Prepare dataset",
+        "Register model", "Settle run", "Stop training",
     ]  # fmt: skip

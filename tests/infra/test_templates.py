@@ -137,7 +137,8 @@ def test_functions_are_small_arm_and_traced_with_logs_that_expire(assembly: Asse
     functions = list(assembly.resources("AWS::Lambda::Function"))
     assert sorted(function["Handler"] for function in functions) == [
         "functions.accept.handler", "functions.deployment.handler", "functions.golden.handler",
-        "functions.intake.handler", "functions.plan.handler", "functions.register.handler", "functions.settle.handler",
+        "functions.halt.handler", "functions.intake.handler", "functions.plan.handler", "functions.register.handler",
+        "functions.settle.handler",
         "training.prepare.handler",
     ]  # fmt: skip
     for function in functions:
