@@ -84,6 +84,7 @@ def announce(row: Mapping[str, Any]) -> None:
     """
     tenant, _, project = str(row.get("project", "")).partition("/")
     told = {name: row.get(name) for name in TOLD}
+    told["summary"] = "; ".join(row.get("reasons") or ())  # EventBridge puts texts into a message, but no lists
     entry = {
         "Source": names.EVENT_SOURCE,
         "DetailType": names.EVENT_RUN_SETTLED,

@@ -44,7 +44,7 @@ class FailureRule(events.Rule):
 
         message = (
             f"Tandem run {field('run')} of {field('tenant')}/{field('project')} ended as {field('outcome')}.\n"
-            f"Reasons: {field('reasons')}\nExecution: {field('execution_arn')}\n"
+            f"Reasons: {field('summary')}\nExecution: {field('execution_arn')}\n"
             f"More: tandem report {field('run')}"
         )
         super().__init__(

@@ -114,6 +114,7 @@ def test_a_folder_that_names_no_project_is_refused_once_and_told(world: World) -
     assert told["detail-type"] == names.EVENT_RUN_SETTLED
     assert told["detail"]["outcome"] == Outcome.REFUSED
     assert "My_Digits" in told["detail"]["reasons"][0]
+    assert told["detail"]["summary"] == told["detail"]["reasons"][0]
     assert world.client("s3").get_object(Bucket=world.data, Key=key)["Body"].read() == b"x"
 
 

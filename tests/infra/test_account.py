@@ -63,6 +63,12 @@ def test_a_thing_with_a_given_name_is_not_left_in_the_way_of_the_next_deployment
     assert {resource.get("DeletionPolicy", "Delete") for resource in named} == {"Delete"}
 
 
+def test_a_message_to_people_is_made_of_texts_only(assembly: Assembly) -> None:
+    rules = json.dumps(list(assembly.resources("AWS::Events::Rule", names.STACK_OPERATIONS)))
+    assert "$.detail.summary" in rules
+    assert "$.detail.reasons" not in rules  # a list has no place in a text
+
+
 def test_a_missing_object_is_told_from_a_forbidden_one(assembly: Assembly) -> None:
     ours = [s for s in statements(assembly) if s["Action"] == "s3:ListBucket" and "cdk-" not in json.dumps(s)]
     assert len(ours) >= 5
