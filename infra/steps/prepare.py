@@ -8,8 +8,11 @@ from infra.steps.parts import Parts, report
 from infra.steps.processing import local_input, processing_job
 
 S3_ERRORS = ("S3.SdkClientException", "S3.S3Exception")
-OUTGROWN = ("States.Timeout", "Sandbox.Timedout", "Runtime.ExitError", "Runtime.OutOfMemory", "Lambda.Unknown")
-"""How Lambda's time-out and its memory limit arrive; which name, has changed over the years."""
+OUTGROWN = (
+    "States.Timeout", "Sandbox.Timedout", "Runtime.ExitError", "Runtime.OutOfMemory", "Lambda.Unknown",
+    "MemoryError", "OSError",  # Python's own: no memory for one more array, no space left on the disk
+)  # fmt: skip
+"""How Lambda's time-out, its memory and its disk limit arrive; which name, has changed over the years."""
 MIB = 1_048_576
 GB = 1_000_000_000
 
