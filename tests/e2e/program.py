@@ -37,17 +37,6 @@ class RunningCloud:
             self.process.terminate()
             assert self.process.wait(timeout=30) == 0
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """The variables that point a child process at this cloud."""
-        return {
-            "AWS_ENDPOINT_URL": self.url,
-            "AWS_ACCESS_KEY_ID": "laptop",
-            "AWS_SECRET_ACCESS_KEY": "laptop",
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_REGION": REGION,
-        }
-
     def client(self, service: Any) -> Any:
         """Return a boto3 client of this cloud."""
         return boto3.client(
