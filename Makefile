@@ -35,6 +35,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 		echo "Tandem needs Python 3.11 or 3.12 with its venv module; here is $$(python3 --version 2>&1 || true)." >&2; \
 		echo "Install one (Debian: apt-get install python3 python3-venv), or say which: make PYTHON=/path/to/python3.12" >&2; \
 		exit 2; fi
+	@echo "Installing into $(VENV), once: some minutes, most of them for torch"
 	"$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
