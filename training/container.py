@@ -13,7 +13,7 @@ from pathlib import Path
 
 from contract import names
 
-LOCAL = "localhost"
+STOPPED = 143  # 128 + SIGTERM: stopped from outside, after a checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,11 +87,8 @@ class Container:
         return data
 
     def hosts(self) -> Hosts:
-        """Return the job's hosts; one, when there is no resourceconfig.json (processing on a laptop)."""
-        path = self.base / "input/config/resourceconfig.json"
-        if not path.exists():
-            return Hosts(current=LOCAL, all=(LOCAL,))
-        data = json.loads(path.read_text())
+        """Return the job's hosts, from resourceconfig.json."""
+        data = json.loads((self.base / "input/config/resourceconfig.json").read_text())
         return Hosts(
             current=data["current_host"],
             all=tuple(sorted(data["hosts"], key=_natural)),

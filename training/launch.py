@@ -26,11 +26,10 @@ from pathlib import Path
 from types import FrameType
 
 from contract import keys
-from training.container import Container, Hosts, gpus
+from training.container import STOPPED, Container, Hosts, gpus
 from training.packages import CannotInstall, install_missing
 
 PROGRAMS = ("train", "prepare", "evaluate")
-STOPPED = 143  # 128 + SIGTERM
 FAILURE_LIMIT = 1000  # SageMaker shows the first 1,024 characters
 TAIL_LINES = 60
 RESOLVE_SECONDS = 120  # names of hosts appear a little after their containers

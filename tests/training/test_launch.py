@@ -14,6 +14,7 @@ from contract import keys, names
 from contract.metrics import parse_line
 from tests.training.builders import start, training_job
 from training import launch, packages
+from training.container import STOPPED
 
 HOSTS = ("127.0.0.1", "127.0.0.2")
 
@@ -81,7 +82,7 @@ def test_sigterm_reaches_the_ranks_which_write_a_checkpoint(table: Path, tmp_pat
             break
     process.send_signal(signal.SIGTERM)
     output = process.communicate(timeout=30)[0]
-    assert process.returncode == launch.STOPPED, output
+    assert process.returncode == STOPPED, output
     assert list((base / "checkpoints").glob("*.safetensors"))
     assert not (base / "output/failure").exists()
 
