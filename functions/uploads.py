@@ -141,7 +141,7 @@ def _head(source: Source) -> File:
     try:
         head = client("s3").head_object(Bucket=source.bucket, Key=source.key, **version)
     except ClientError as error:
-        if error_code(error) in (*documents.MISSING, "400", "NoSuchVersion"):
+        if error_code(error) in (*documents.MISSING, "400"):
             which = f" (version {source.version_id})" if source.version_id else ""
             raise InvalidUpload(f"s3://{source.bucket}/{_shown(source.key)}{which} does not exist") from error
         raise

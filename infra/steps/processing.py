@@ -57,6 +57,7 @@ def processing_job(
         then: the next state.
         assign: variables.
     """
+    resources = {"InstanceType": expression(instance), "InstanceCount": 1, "VolumeSizeInGB": expression(volume_gb)}
     arguments = {
         "ProcessingJobName": job_name(program),
         "AppSpecification": {
@@ -66,13 +67,7 @@ def processing_job(
         "Environment": environment,
         "ProcessingInputs": inputs,
         "ProcessingOutputConfig": {"KmsKeyId": parts.key, "Outputs": [_output(output)]},
-        "ProcessingResources": {
-            "ClusterConfig": {
-                "InstanceType": expression(instance),
-                "InstanceCount": 1,
-                "VolumeSizeInGB": expression(volume_gb),
-            }
-        },
+        "ProcessingResources": {"ClusterConfig": resources},
         "StoppingCondition": {"MaxRuntimeInSeconds": expression(seconds)},
         "NetworkConfig": {"EnableNetworkIsolation": True},
         "RoleArn": parts.job_role,
