@@ -44,8 +44,9 @@ $(INSTALLED): requirements.lock pyproject.toml
 demo: $(INSTALLED)
 	@$(BIN)/tandem demo $(ARGS)
 
+# Two workers, each with a laptop cloud of its own; a file's tests share what they set up. One worker: ARGS="-n 0".
 test: $(INSTALLED)
-	$(WITH_PATH) $(BIN)/python -m pytest $(ARGS)
+	$(WITH_PATH) $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .
