@@ -102,7 +102,7 @@ def explain(error: Exception) -> CommandError | None:
     return None
 
 
-LAPTOP = "Start the laptop cloud with `tandem up` and run the lines that it prints, or choose an account with --profile."
+LAPTOP = "Start the laptop cloud with `tandem up` and run the lines it prints, or choose an account with --profile."
 
 
 def _explain_aws(error: Exception) -> CommandError | None:
