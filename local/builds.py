@@ -198,8 +198,9 @@ class Builds:
             self.cloud, project, variables, 1 + sum(each.project is project for each in self._builds.values())
         )
         self._builds[build.id] = build
+        queued = build.describe()  # StartBuild never answers with the end, however fast that comes
         build.thread.start()
-        return build.describe()
+        return queued
 
     def get(self, ids: list[str]) -> dict[str, Any]:
         """Return the builds that exist, and the ids that do not."""

@@ -113,3 +113,74 @@ def _span(app: App, execution: dict[str, Any], state: str) -> int:
         for event in history
         if event.get("stateEnteredEventDetails", {}).get("name") == state
     )
+
+
+def test_a_champion_that_changed_meanwhile_is_compared_again(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml())
+    first = app.settled(app.upload(project, "rows.csv", table(seed=1, noise=0.6)))
+    assert first["outcome"] == Outcome.DEPLOYED, first["reasons"]
+    held = app.dynamodb.put_item  # another deployment of the project holds the lease until we let it go
+    lease = {name: {"S": value} for name, value in ledger.lease_key("acme", project).items()}
+    expires = {"N": str(int(time.time()) + 600)}
+    held(TableName=app.table, Item={**lease, "holder": {"S": "another"}, "expires": expires})
+    run = app.upload(project, "rows.csv", table(400, seed=1))
+    _wait_for_state(app, run, "Deploy")
+    champion = app.champion(project)
+    key = {name: {"S": value} for name, value in ledger.champion_key("acme", project).items()}
+    app.dynamodb.update_item(
+        TableName=app.table,
+        Key=key,
+        UpdateExpression="SET package_arn = :other",
+        ExpressionAttributeValues={":other": {"S": champion["package_arn"] + "0"}},
+    )
+    app.dynamodb.delete_item(TableName=app.table, Key=lease)
+    settled = app.settled(run)
+    assert app.visited(settled).count("Evaluate") == 2, settled["reasons"]
+    assert settled["outcome"] in (Outcome.DEPLOYED, Outcome.KEPT_CHAMPION)
+
+
+def test_a_version_that_answers_otherwise_than_evaluated_is_never_served(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml())
+    first = app.settled(app.upload(project, "rows.csv", table(seed=1, noise=0.6)))
+    champion = app.champion(project)
+    row = {"income": 2.0, "age": 80, "region": "south"}
+    body = json.dumps({"instances": [row]}).encode()
+    answer = app.predict(project, body)
+    golden = keys.run_prefix("acme", project, first["run"]) + keys.GOLDEN
+    document = json.loads(app.read(golden))
+    document["samples"][0]["probabilities"] = dict.fromkeys(document["samples"][0]["probabilities"], 0.123)
+    app.s3.put_object(Bucket=app.artifacts, Key=golden, Body=json.dumps(document).encode())
+    execution = app.deploy(project, champion["package_arn"])
+    assert execution["status"] == "FAILED"
+    assert "Golden" in execution["error"] + execution["cause"]
+    assert app.champion(project) == champion
+    assert app.predict(project, body) == answer
+    assert app.endpoints(project) == [champion["endpoint"]]
+
+
+def test_any_version_can_be_taken_back_into_service(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml())
+    app.settled(app.upload(project, "rows.csv", table(seed=1, noise=0.6)))
+    old = app.champion(project)
+    newer = app.settled(app.upload(project, "rows.csv", table(400, seed=1)))
+    assert newer["outcome"] == Outcome.DEPLOYED, newer["reasons"]
+    assert app.champion(project)["package_arn"] != old["package_arn"]
+    execution = app.deploy(project, old["package_arn"])
+    assert execution["status"] == "SUCCEEDED", execution
+    assert app.champion(project)["package_arn"] == old["package_arn"]
+    body = json.dumps({"instances": [{"income": 2.0, "age": 80, "region": "south"}]}).encode()
+    assert app.predict(project, body)["model"]["run"] == old["run"]
+
+
+def _wait_for_state(app: App, run: str, state: str, seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        arn = app.row(run).get("execution_arn")
+        events = app.states.get_execution_history(executionArn=arn, maxResults=1000)["events"] if arn else []
+        if any(event.get("stateEnteredEventDetails", {}).get("name") == state for event in events):
+            return
+        time.sleep(0.2)
+    raise TimeoutError(f"run {run} does not reach {state}: {app.row(run)}")

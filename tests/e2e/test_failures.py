@@ -1,0 +1,123 @@
+"""What has no remedy is told with its true cause; whatever is delivered twice happens once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from contract import keys, names
+from contract.run import Outcome
+from local.sagemaker.faults import LAB, KilledRank
+from tests.e2e.app import App
+from tests.e2e.data import table, table_toml
+
+TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
+
+
+def test_a_training_script_that_raises_shows_the_end_of_its_traceback(app: App) -> None:
+    project, run = app.project(), f"boom-{time.time_ns() % 10**9}"
+    app.configure(project, table_toml())
+    prefix = keys.run_prefix("acme", project, run)
+    checkpoint = f"{prefix}{keys.CHECKPOINTS}epoch-00001-step-0000000.safetensors"
+    app.s3.put_object(Bucket=app.artifacts, Key=checkpoint, Body=_checkpoint_of_other_data())
+    upload = f"acme/{project}/rows.csv"
+    app.s3.put_object(Bucket=app.data, Key=upload, Body=table())
+    request = {"tenant": "acme", "project": project, "upload": f"s3://{app.data}/{upload}"}
+    app.states.start_execution(stateMachineArn=app.pipeline, name=run, input=json.dumps(request))
+    settled = app.settled(run)
+    assert settled["outcome"] == Outcome.FAILED
+    assert "training/train.py" in settled["failure"]["cause"]
+    assert "of other settings or other data" in settled["failure"]["cause"]
+    assert "of other settings or other data" in " ".join(settled["reasons"])
+    assert "of other settings or other data" in app.read(prefix + keys.REPORT).decode()
+
+
+def _checkpoint_of_other_data() -> bytes:
+    progress = {"learning": {}, "fingerprint": "another", "epoch": 1}
+    return save({"rng.cpu": np.zeros(1, np.uint8)}, metadata={"progress": json.dumps(progress)})
+
+
+@pytest.mark.parametrize("spot", [True, False])
+def test_a_training_failure_shows_the_end_of_its_traceback(app: App, spot: bool) -> None:
+    project = app.project()
+    app.configure(project, table_toml(spot=spot, learning_rate=10.0, epochs=40))
+    fault = KilledRank(job=f"{project}-*", process="training.train", when="epoch=2 ")
+    with LAB.inject(fault):
+        run = app.settled(app.upload(project, "rows.csv", table()))
+    assert run["outcome"] == Outcome.FAILED
+    assert "SIGKILL" in json.dumps(run["failure"]) or "signal 9" in json.dumps(run["failure"]).lower()
+    assert "TrainingFailed" in json.dumps(run["failure"]) or "AlgorithmError" in json.dumps(run["failure"])
+
+
+@pytest.mark.parametrize("spot", [True, False])
+def test_a_stopped_training_job_fails_the_run_with_its_status(app: App, spot: bool) -> None:
+    project = app.project()
+    app.configure(project, table_toml(epochs=10_000, spot=spot))
+    run = app.upload(project, "rows.csv", table())
+    job = _training_job(app, run)
+    app.cloud.client("sagemaker").stop_training_job(TrainingJobName=job)
+    settled = app.settled(run)
+    assert settled["outcome"] == Outcome.FAILED
+    assert "Stopped" in settled["failure"]["cause"]
+
+
+def test_a_stopped_execution_stops_its_job_and_is_settled(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml(epochs=10_000))
+    run = app.upload(project, "rows.csv", table())
+    job = _training_job(app, run)
+    app.states.stop_execution(executionArn=app.row(run)["execution_arn"], error="Enough", cause="changed my mind")
+    settled = app.settled(run)
+    assert settled["outcome"] == Outcome.STOPPED
+    assert "changed my mind" in json.dumps(settled["failure"])
+    status = app.cloud.client("sagemaker").describe_training_job(TrainingJobName=job)["TrainingJobStatus"]
+    assert status in ("Stopping", "Stopped")
+
+
+def test_the_same_event_ten_times_is_one_run(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml(epochs=2))
+    key = keys.inbox("acme", project) + "rows.csv"
+    version = app.s3.put_object(Bucket=app.data, Key=key, Body=table())["VersionId"]
+    detail = {"bucket": {"name": app.data}, "object": {"key": key, "version-id": version, "size": 1}}
+    intake = next(
+        function["FunctionName"]
+        for function in app.cloud.client("lambda").list_functions()["Functions"]
+        if function["Handler"] == "functions.intake.handler"
+    )
+    event = json.dumps({"source": "aws.s3", "detail-type": "Object Created", "detail": detail})
+    invoke = app.cloud.client("lambda").invoke
+    threads = [threading.Thread(target=invoke, kwargs={"FunctionName": intake, "Payload": event}) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    run = names.run_for_upload(project, app.data, key, version)
+    app.settled(run)
+    assert [each["name"] for each in app.executions() if each["name"].startswith(project)] == [run]
+
+
+def _training_job(app: App, run: str, seconds: float = 60) -> str:
+    """Wait until the run's training job has trained an epoch; return its name.
+
+    Before that, no program is there that could hear SIGTERM: the job would be
+    killed after its two minutes of grace.
+    """
+    logs, deadline = app.cloud.client("logs"), time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for job in app.cloud.client("sagemaker").list_training_jobs(NameContains=run)["TrainingJobSummaries"]:
+            name = job["TrainingJobName"]
+            with contextlib.suppress(logs.exceptions.ResourceNotFoundException):
+                streams = logs.describe_log_streams(logGroupName=TRAINING_LOGS, logStreamNamePrefix=name)["logStreams"]
+                for stream in streams:
+                    events = logs.get_log_events(logGroupName=TRAINING_LOGS, logStreamName=stream["logStreamName"])
+                    if any(event["message"].startswith("epoch=") for event in events["events"]):
+                        return name
+        time.sleep(0.2)
+    raise TimeoutError(f"run {run} does not train: {app.row(run)}")
