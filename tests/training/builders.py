@@ -55,11 +55,11 @@ def png(size: int | tuple[int, int] = 8, *, mode: str = "L", seed: int = 0, kind
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
-    """Return a zip."""
+    """Return a zip: the same bytes for the same files, whenever it is made."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in files.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content)
     return buffer.getvalue()
 
 
