@@ -67,6 +67,15 @@ class Train:
         "Longest time to wait for spot capacity, on top of max_minutes.", default=30, minimum=1, maximum=40_320
     )
     volume_gb: int = setting("Disk of each host, in GB.", default=30, minimum=1, maximum=16_384)
+    input_mode: str = setting(
+        "'file' copies the dataset to each host's disk first; 'fastfile' streams it from S3 while it is learned.",
+        default="file", choices=("file", "fastfile"),
+    )  # fmt: skip
+    shuffle_mb: int = setting(
+        "Memory of a process for shuffling, in MiB: rows that fit are mixed as a whole, larger datasets half so much "
+        "at a time.",
+        default=1024, minimum=16, maximum=1_048_576,
+    )  # fmt: skip
     isolation: str = setting(
         "Network isolation of the training container. 'off' is recorded in the audit trail.",
         default="on", choices=("on", "off"),

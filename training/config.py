@@ -30,5 +30,7 @@ class TrainConfig(Train):
 
     def learning(self) -> dict[str, Any]:
         """Return the settings that decide the trained weights; a checkpoint of others cannot be resumed."""
-        decisive = ("recipe", "options", "epochs", "batch_size", "learning_rate", "weight_decay", "seed", "precision")
+        decisive = (
+            "recipe", "options", "epochs", "batch_size", "learning_rate", "weight_decay", "seed", "precision", "shuffle_mb"
+        )  # fmt: skip
         return {name: value for name, value in dataclasses.asdict(self).items() if name in decisive}

@@ -1,15 +1,17 @@
 """Shards: packed rows on disk.
 
-A shard is a safetensors file of named arrays with equal first dimension, read
-by memory map, so a split may be larger than memory. Reading one packed file
-is two orders of magnitude faster than an object a row.
+A shard is a safetensors file of named arrays with equal first dimension. A split is
+read by memory map, or as a stream (training.stream), so it may be larger than memory.
+Reading one packed file is two orders of magnitude faster than an object a row.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from safetensors.numpy import save_file
 
 from contract import keys
 from contract.manifest import Schema
+from training.order import Order, Pieces
 
 LABEL, ROW = "label", "row"
 Arrays = Mapping[str, NDArray]
@@ -58,67 +61,143 @@ class Writer:
         self._waiting = []
 
 
-def memory_map(path: Path) -> dict[str, NDArray]:
-    """Return the arrays of a shard without reading them.
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One array of a shard: its dtype, the shape of one row, and the byte of the file that it begins at."""
 
-    Format: https://github.com/huggingface/safetensors#format (8 bytes length,
-    JSON header, then the arrays; the writer aligns them to their item size).
-    """
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-    header.pop("__metadata__", None)
-    arrays = {}
-    for name, entry in header.items():
-        dtype, shape = DTYPES[entry["dtype"]], tuple(entry["shape"])
-        offset = 8 + length + entry["data_offsets"][0]
-        empty = 0 in shape  # a map of no bytes is refused
-        arrays[name] = np.empty(shape, dtype) if empty else np.memmap(path, dtype, "r", offset, shape)
-    return arrays
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    offset: int
+
+    @property
+    def row_bytes(self) -> int:
+        """Size of one row."""
+        return int(self.dtype.itemsize * np.prod(self.shape, dtype=np.int64))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """A shard on disk, of which only the header has been read."""
+
+    path: Path
+    rows: int
+    columns: Mapping[str, Column]
+
+    @classmethod
+    def open(cls, path: Path) -> Shard:
+        """Read the header.
+
+        Format: https://github.com/huggingface/safetensors#format (8 bytes length,
+        JSON header, then the arrays; the writer aligns them to their item size).
+        """
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        columns = {
+            name: Column(
+                dtype=np.dtype(DTYPES[entry["dtype"]]),
+                shape=tuple(entry["shape"][1:]),
+                offset=8 + length + entry["data_offsets"][0],
+            )
+            for name, entry in header.items()
+        }
+        return cls(path=path, rows=next(iter(header.values()))["shape"][0], columns=columns)
+
+    @property
+    def row_bytes(self) -> int:
+        """Size of one row of all columns."""
+        return sum(column.row_bytes for column in self.columns.values())
+
+    def map(self) -> dict[str, NDArray]:
+        """Return the arrays without reading them."""
+        return {
+            name: np.memmap(self.path, column.dtype, "r", column.offset, (self.rows, *column.shape))
+            if self.rows * column.row_bytes  # a map of no bytes is refused
+            else np.empty((self.rows, *column.shape), column.dtype)
+            for name, column in self.columns.items()
+        }
+
+    def read(self, arrays: Mapping[str, NDArray], first: int = 0) -> None:
+        """Fill arrays [n, ...] with the n rows from ``first`` on, of the columns that they are named for.
+
+        Raises:
+            OSError: when the file is shorter than its header says.
+        """
+        with self.path.open("rb", buffering=0) as file:
+            for name, array in arrays.items():
+                column = self.columns[name]
+                file.seek(column.offset + first * column.row_bytes)
+                wanted = array.reshape(-1).view(np.uint8).data
+                while len(wanted):
+                    count = file.readinto(wanted)
+                    if not count:
+                        raise OSError(f"{self.path} ends before its rows do: it was cut short")
+                    wanted = wanted[count:]
+
+
+def memory_map(path: Path) -> dict[str, NDArray]:
+    """Return the arrays of a shard without reading them."""
+    return Shard.open(path).map()
 
 
 class Split:
-    """One split of a dataset: rows by number, over all its shards.
+    """One split of a dataset: rows by number, over all its shards, which are memory-mapped.
 
     Args:
         folder: the split's folder of shards.
+        memory: bytes of rows that an epoch mixes at a time (training.order); None for all.
 
     Raises:
         FileNotFoundError: when it holds no shard.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, memory: int | None = None) -> None:
         paths = sorted(folder.glob("*.safetensors"))
         if not paths:
             raise FileNotFoundError(f"there is no shard in {folder}")
-        self._shards = [memory_map(path) for path in paths]
-        self._ends = np.cumsum([len(shard[LABEL]) for shard in self._shards])
+        self.shards = [Shard.open(path) for path in paths]
+        self._ends = np.cumsum([shard.rows for shard in self.shards])
+        row_bytes, rows = self.shards[0].row_bytes, [shard.rows for shard in self.shards]
+        self.pieces = Pieces.cut(rows, row_bytes=row_bytes, memory=sys.maxsize if memory is None else memory)
+        self._maps = self._open()
+
+    def _open(self) -> list[dict[str, NDArray]]:
+        return [shard.map() for shard in self.shards]
 
     def __len__(self) -> int:
         return int(self._ends[-1])
 
     @property
-    def labels(self) -> NDArray[np.int64]:
+    def labels(self) -> NDArray:
         """The labels of all rows."""
-        return np.concatenate([shard[LABEL] for shard in self._shards])
+        return np.concatenate([shard[LABEL] for shard in self._maps])
+
+    def order(self, *, seed: int, epoch: int) -> Order:
+        """Return the order in which an epoch takes the rows: ``take(order[start:stop])`` is a batch of it."""
+        return Order(self.pieces, seed=seed, epoch=epoch)
 
     def take(self, rows: NDArray[np.int64]) -> dict[str, NDArray]:
         """Return the arrays of the given row numbers, in that order, copied into memory."""
+        if len(self._maps) == 1:
+            return {name: array[rows] for name, array in self._maps[0].items()}
         shard_of = np.searchsorted(self._ends, rows, side="right")
-        if len(self._shards) == 1:
-            return {name: array[rows] for name, array in self._shards[0].items()}
-        first = self._shards[0]
-        taken = {name: np.empty((len(rows), *array.shape[1:]), array.dtype) for name, array in first.items()}
+        taken = empty(self.shards[0], len(rows))
         for number in np.unique(shard_of):
             where = np.flatnonzero(shard_of == number)
-            inside = rows[where] - (self._ends[number] - len(self._shards[number][LABEL]))
-            for name, array in self._shards[number].items():
+            inside = rows[where] - (self._ends[number] - self.shards[number].rows)
+            for name, array in self._maps[number].items():
                 taken[name][where] = array[inside]
         return taken
 
     def everything(self) -> dict[str, NDArray]:
         """Return all rows."""
         return self.take(np.arange(len(self)))
+
+
+def empty(like: Shard, rows: int) -> dict[str, NDArray]:
+    """Return arrays for as many rows, with the columns of a shard."""
+    return {name: np.empty((rows, *column.shape), column.dtype) for name, column in like.columns.items()}
 
 
 def fingerprint(dataset: Path) -> str:

@@ -4,7 +4,7 @@
     python3 -m training.train                     # one process, below SAGEMAKER_BASE_DIR
 
 The result does not depend on the number of ranks, as far as floating-point
-sums allow: an epoch is one permutation of all rows, a batch is a slice of it that
+sums allow: an epoch is one order of all rows (training.order), a batch is a slice of it that
 the ranks divide among them, and its gradient is the sum over all its rows divided
 by their number. What is kept are the weights of the best epoch by the recipe's
 metric on the validation rows (the lower loss, then the later epoch, where equal).
@@ -40,9 +40,11 @@ from training.config import TrainConfig
 from training.container import STOPPED, Container
 from training.data import LABEL, Split, read_schema
 from training.recipes import Recipe
+from training.stream import open_split
 
 WARM_UP = 0.1  # share of all updates in which the learning rate rises
 EVALUATION_BATCH = 1024
+EVALUATION_MB = 64  # of validation rows that a stream holds
 
 
 class Trainer:
@@ -58,7 +60,10 @@ class Trainer:
         self.config, self.container, self.cluster = config, container, cluster
         self.recipe: Recipe = recipes.load(config.recipe)
         self.schema: Schema = read_schema(container.channel("schema"))
-        self.train_rows, self.validation_rows = (Split(container.channel(name)) for name in ("train", "validation"))
+        self.train_rows, self.validation_rows = (
+            open_split(container.channel(name), input_mode=config.input_mode, memory=mb * 2**20)
+            for name, mb in (("train", config.shuffle_mb), ("validation", EVALUATION_MB))
+        )
         torch.manual_seed(config.seed)
         # Where CUDA has only an inexact kernel (max pooling backwards), that is used, with a warning.
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -80,7 +85,7 @@ class Trainer:
         """Train to the end; return False when stopped before it, after a checkpoint."""
         progress, config = self.progress, self.config
         while progress.epoch < config.epochs:
-            order = np.random.default_rng([config.seed, progress.epoch]).permutation(len(self.train_rows))
+            order = self.train_rows.order(seed=config.seed, epoch=progress.epoch)
             for step in range(progress.step, self.steps):
                 started = time.perf_counter()
                 loss, stopping = self.update(order[step * config.batch_size : (step + 1) * config.batch_size])

@@ -21,6 +21,8 @@ NO_CAPACITY = (
 FAILED_IN = {"failed_in": "{% $states.context.Execution.RedriveCount %}"}
 """Remembers, with a failure, during which redrive it came."""
 
+ROWS_MODE = "{% $run.train.input_mode = 'fastfile' ? 'FastFile' : 'File' %}"
+
 RESULT = {
     "name": "{% $states.result.TrainingJobName %}",
     "status": "{% $states.result.TrainingJobStatus %}",
@@ -149,8 +151,8 @@ def _arguments(parts: Parts, step: str, resources: Any, limits: dict[str, Any]) 
         "InputDataConfig": [
             _channel("code", parts.code),
             _channel("wheels", parts.wheels),
-            _channel("train", parts.artifact(f"{keys.DATASET}train/")),
-            _channel("validation", parts.artifact(f"{keys.DATASET}validation/")),
+            _channel("train", parts.artifact(f"{keys.DATASET}train/"), ROWS_MODE),
+            _channel("validation", parts.artifact(f"{keys.DATASET}validation/"), ROWS_MODE),
             _channel("schema", parts.artifact(keys.DATASET_SCHEMA)),
         ],
         "OutputDataConfig": {"S3OutputPath": parts.artifact(keys.TRAIN.rstrip("/")), "KmsKeyId": parts.key},
@@ -180,9 +182,10 @@ def _hyperparameters() -> str:
     return expression(f"$merge($append([{recipe}], $each($run.train, {as_text})))")
 
 
-def _channel(name: str, uri: str) -> dict[str, Any]:
+def _channel(name: str, uri: str, mode: str = "File") -> dict[str, Any]:
+    """Return a channel; every host gets all objects, because the hosts share each batch, whatever shards it is from."""
     source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
-    return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
+    return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": mode}
 
 
 def _true_cause() -> str:

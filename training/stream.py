@@ -1,0 +1,125 @@
+"""A split as a stream: each piece of a shard is read once an epoch, from its first byte to its last.
+
+Made for SageMaker's FastFile mode, where a channel's folder is a view of S3: reading on
+is fast, a jump costs a request, and a memory map would fault in rows one request at a time.
+While the rows of one window are learned from, the next window is read by threads
+of its own, several pieces at a time. Nothing else is held.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/model-access-training-data.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data import LABEL, Shard, Split, empty
+from training.order import Order, Pieces
+
+READERS = 8  # pieces that are read at a time
+
+
+def open_split(folder: Path, *, input_mode: str, memory: int) -> Split:
+    """Open a split of a training channel.
+
+    Args:
+        folder: the channel's.
+        input_mode: ``file`` (memory-mapped) or ``fastfile`` (streamed).
+        memory: bytes of rows that an epoch mixes at a time; a stream holds no more.
+    """
+    return Stream(folder, memory=memory) if input_mode == "fastfile" else Split(folder, memory=memory)
+
+
+class Stream(Split):
+    """One split of a dataset, read window by window.
+
+    Rows may be taken in any order, but only the order of an epoch, or that of the shards
+    where none was begun, is fast: other rows are in windows that have to be read again.
+
+    Args:
+        folder: the split's folder of shards.
+        memory: bytes of rows in memory.
+    """
+
+    def __init__(self, folder: Path, *, memory: int) -> None:
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"read-{folder.name}")
+        super().__init__(folder, memory=memory)
+        self._order = Order(self.pieces, seed=None)
+        self._held: dict[bytes, _Window] = {}
+
+    def _open(self) -> list[dict[str, NDArray]]:
+        return []  # no maps
+
+    @property
+    def labels(self) -> NDArray:
+        """The labels of all rows."""
+        parts = [{LABEL: empty(shard, shard.rows)[LABEL]} for shard in self.shards]
+        list(self._readers.map(Shard.read, self.shards, parts))
+        return np.concatenate([part[LABEL] for part in parts])
+
+    def order(self, *, seed: int, epoch: int) -> Order:
+        """Begin an epoch: from now on its windows are read, one ahead."""
+        self._order = super().order(seed=seed, epoch=epoch)
+        return self._order
+
+    def take(self, rows: NDArray[np.int64]) -> dict[str, NDArray]:
+        """Return the arrays of the given row numbers, in that order, copied; waits for windows that are being read."""
+        window_of = self._order.window_of(rows)
+        numbers = np.unique(window_of).tolist()
+        windows = self._hold(numbers)
+        if len(numbers) == 1:
+            return windows[0].take(rows)
+        taken = empty(self.shards[0], len(rows))
+        for number, window in zip(numbers, windows, strict=True):
+            where = np.flatnonzero(window_of == number)
+            for name, array in window.take(rows[where]).items():
+                taken[name][where] = array
+        return taken
+
+    def _hold(self, numbers: Sequence[int]) -> list[_Window]:
+        """Return windows of the order; let go of all others, and begin to read the one after them."""
+        wanted = [self._order.windows[number] for number in numbers]
+        ahead = [self._after(numbers[-1])] if len(numbers) == 1 else []
+        kept = {window.tobytes() for window in [*wanted, *ahead]}
+        self._held = {key: window for key, window in self._held.items() if key in kept}
+        for pieces in [*wanted, *ahead]:
+            if pieces.tobytes() not in self._held:
+                self._held[pieces.tobytes()] = _Window(self.shards, self.pieces, pieces, self._readers)
+        return [self._held[window.tobytes()] for window in wanted]
+
+    def _after(self, number: int) -> NDArray[np.int64]:
+        """Return the pieces of the window after one; after an epoch's last comes the next epoch's first."""
+        last = number + 1 == len(self._order.windows)
+        return self._order.following.windows[0] if last else self._order.windows[number + 1]
+
+
+class _Window:
+    """The rows of some pieces, in memory or on their way there."""
+
+    def __init__(
+        self, shards: Sequence[Shard], pieces: Pieces, numbers: NDArray[np.int64], readers: ThreadPoolExecutor
+    ) -> None:
+        self._first = pieces.first[numbers]
+        ends = np.cumsum(pieces.rows[numbers])
+        self._begin = ends - pieces.rows[numbers]  # of each piece in the arrays
+        self._arrays = empty(shards[0], int(ends[-1]))
+        starts = np.cumsum([0, *(shard.rows for shard in shards)])
+        self._reads: list[Future[None]] = []
+        for number, begin, end in zip(numbers, self._begin.tolist(), ends.tolist(), strict=True):
+            shard = int(pieces.shard[number])
+            part = {name: array[begin:end] for name, array in self._arrays.items()}
+            first = int(pieces.first[number] - starts[shard])
+            self._reads.append(readers.submit(shards[shard].read, part, first))
+
+    def take(self, rows: NDArray[np.int64]) -> dict[str, NDArray]:
+        """Return rows that are in this window, once they are here."""
+        while self._reads:
+            self._reads[-1].result()
+            self._reads.pop()
+        piece = np.searchsorted(self._first, rows, side="right") - 1
+        places = self._begin[piece] + rows - self._first[piece]
+        return {name: array[places] for name, array in self._arrays.items()}
