@@ -74,7 +74,7 @@ class Train:
     shuffle_mb: int = setting(
         "Memory of a process for shuffling, in MiB: rows that fit are mixed as a whole, larger datasets half so much "
         "at a time.",
-        default=1024, minimum=16, maximum=1_048_576,
+        default=1024, minimum=1, maximum=1_048_576,
     )  # fmt: skip
     isolation: str = setting(
         "Network isolation of the training container. 'off' is recorded in the audit trail.",
