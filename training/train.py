@@ -34,11 +34,13 @@ from contract import keys, metrics
 from contract.errors import TrainingFailed
 from contract.manifest import FORMAT, ModelManifest, Schema
 from training import recipes
-from training.checkpoint import Progress, newest, restore, save_checkpoint, unpack, write_atomically
+from training.checkpoint import restore, save_checkpoint, unpack
 from training.cluster import Cluster
 from training.config import TrainConfig
 from training.container import STOPPED, Container
 from training.data import LABEL, Split, read_schema
+from training.lazy import LazyArrays
+from training.progress import Progress, newest, write_atomically
 from training.recipes import Recipe
 from training.stream import open_split
 
@@ -64,6 +66,7 @@ class Trainer:
             open_split(container.channel(name), input_mode=config.input_mode, memory=mb * 2**20)
             for name, mb in (("train", config.shuffle_mb), ("validation", EVALUATION_MB))
         )
+        self.validation_arrays = LazyArrays(self.validation_rows)
         torch.manual_seed(config.seed)
         # Where CUDA has only an inexact kernel (max pooling backwards), that is used, with a warning.
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -111,8 +114,8 @@ class Trainer:
         inputs, labels = self._batch(self.train_rows, mine)
         self._set_learning_rate()
         with self._autocast():
-            logits = self.parallel(*inputs)
-        loss = (self.recipe.loss(logits, labels) * torch.from_numpy(weights).to(self.cluster.device)).sum()
+            outputs = self.parallel(*inputs)
+        loss = (self.recipe.loss(outputs, labels, self.schema) * torch.from_numpy(weights).to(self.cluster.device)).sum()
         self.optimiser.zero_grad(set_to_none=True)
         (loss * self.cluster.size / len(rows)).backward()
         total, stopping = self.cluster.sum(loss.item(), float(self.cluster.stopping))
@@ -138,7 +141,7 @@ class Trainer:
             "epoch": progress.epoch + 1,
             "train_loss": progress.loss_sum / len(self.train_rows),
             "validation_loss": loss,
-            f"validation_{self.recipe.metric}": value,
+            f"validation_{self.schema.metric}": value,
             "samples_per_second": len(self.train_rows) / progress.seconds,
             "seconds": progress.seconds,
         }
@@ -152,21 +155,21 @@ class Trainer:
             self._checkpoint()
 
     def validate(self) -> tuple[float, float]:
-        """Return the mean loss and the recipe's metric over the validation rows; all ranks share the work."""
-        total, probabilities = 0.0, []
+        """Return the mean loss and the schema's metric over the validation rows; all ranks share the work."""
+        total, answers = 0.0, []
         self.model.eval()
         with torch.no_grad():
             for rows in _batches(len(self.validation_rows), EVALUATION_BATCH):
                 mine, weights = share(rows, self.cluster.rank, self.cluster.size)
                 inputs, labels = self._batch(self.validation_rows, mine)
                 with self._autocast():
-                    logits = self.model(*inputs)
-                total += float((self.recipe.loss(logits, labels).cpu() * torch.from_numpy(weights)).sum())
-                gathered = self.cluster.gather(torch.softmax(logits.float(), dim=-1))
-                probabilities.append(gathered.cpu().numpy()[: len(rows)])
+                    outputs = self.model(*inputs)
+                total += float((self.recipe.loss(outputs, labels, self.schema).cpu() * torch.from_numpy(weights)).sum())
+                gathered = self.cluster.gather(self.recipe.answer(outputs, self.schema))
+                answers.append(gathered.cpu().numpy()[: len(rows)])
         self.model.train()
-        values = self.recipe.metrics(np.concatenate(probabilities), self.validation_rows.labels)
-        return self.cluster.sum(total)[0] / len(self.validation_rows), values[self.recipe.metric]
+        values = self.recipe.metrics(np.concatenate(answers), self.validation_arrays, self.schema)
+        return self.cluster.sum(total)[0] / len(self.validation_rows), values[self.schema.metric]
 
     def write_model(self) -> None:
         """Write what becomes model.tar.gz: the best weights, the manifest, the history."""
@@ -220,7 +223,8 @@ class Trainer:
     def _is_best(self, line: dict[str, float]) -> bool:
         if not self.progress.best:
             return True
-        sign, name = (1 if self.recipe.higher_is_better else -1), f"validation_{self.recipe.metric}"
+        name = f"validation_{self.schema.metric}"
+        sign = 1 if metrics.METRICS[self.schema.metric].higher_is_better else -1
         mine, best = (
             (sign * entry[name], -entry["validation_loss"], entry["epoch"]) for entry in (line, self.progress.best)
         )

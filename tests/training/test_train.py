@@ -18,7 +18,7 @@ from contract import keys, metrics
 from contract.errors import InvalidConfig, TrainingFailed
 from contract.manifest import ModelManifest
 from tests.training.builders import start, training_job
-from training import checkpoint
+from training import checkpoint, progress
 from training.cluster import Cluster
 from training.config import TrainConfig
 from training.container import Container
@@ -134,13 +134,13 @@ def test_two_ranks_learn_what_one_learns(table: Path, tmp_path: Path) -> None:
     processes = ranks(bases, "-m", "training.train", port=23_002)
     outputs = [process.communicate(timeout=90)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
-    progress, tensors = checkpoint.unpack(checkpoint.newest(bases[0] / "checkpoints"))
+    reached, tensors = checkpoint.unpack(progress.newest(bases[0] / "checkpoints"))
     for name, value in alone.model.state_dict().items():
         torch.testing.assert_close(tensors[checkpoint.MODEL + name], value, rtol=1e-4, atol=1e-5)
-    for mine, theirs in zip(alone.progress.history, progress.history, strict=True):
+    for mine, theirs in zip(alone.progress.history, reached.history, strict=True):
         assert theirs["train_loss"] == pytest.approx(mine["train_loss"], rel=1e-4)
         assert theirs["validation_accuracy"] == mine["validation_accuracy"]
-    assert checkpoint.newest(bases[1] / "checkpoints") == b""  # one rank writes
+    assert progress.newest(bases[1] / "checkpoints") == b""  # one rank writes
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(table: Path, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_checkpoint_that_was_cut_short_is_passed_over(
 ) -> None:
     base = training_job(tmp_path / "a", table, epochs=3)
     trainer(base).run()
-    newest = checkpoint.checkpoints(base / "checkpoints")[-1]
+    newest = progress.checkpoints(base / "checkpoints")[-1]
     newest.write_bytes(newest.read_bytes()[:-100])
     (base / "checkpoints/.epoch-00009-step-0000000.safetensors.partial").write_bytes(b"cut")
     assert trainer(base).progress.epoch == 2
