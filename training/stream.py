@@ -50,6 +50,7 @@ class Stream(Split):
         super().__init__(folder, memory=memory)
         self._order = Order(self.pieces, seed=None)
         self._held: dict[bytes, _Window] = {}
+        self._spare: list[dict[str, NDArray]] = []  # memory of a window that was let go of
 
     def _open(self) -> list[dict[str, NDArray]]:
         return []  # no maps
@@ -85,10 +86,13 @@ class Stream(Split):
         wanted = [self._order.windows[number] for number in numbers]
         ahead = [self._after(numbers[-1])] if len(numbers) == 1 else []
         kept = {window.tobytes() for window in [*wanted, *ahead]}
-        self._held = {key: window for key, window in self._held.items() if key in kept}
+        for key in self._held.keys() - kept:
+            gone = self._held.pop(key)
+            self._spare = [gone.arrays] if gone.is_read() else []
         for pieces in [*wanted, *ahead]:
             if pieces.tobytes() not in self._held:
-                self._held[pieces.tobytes()] = _Window(self.shards, self.pieces, pieces, self._readers)
+                arrays = self._spare.pop() if self._spare else empty(self.shards[0], self.pieces.window_rows)
+                self._held[pieces.tobytes()] = _Window(self.shards, self.pieces, pieces, arrays, self._readers)
         return [self._held[window.tobytes()] for window in wanted]
 
     def _after(self, number: int) -> NDArray[np.int64]:
@@ -101,19 +105,27 @@ class _Window:
     """The rows of some pieces, in memory or on their way there."""
 
     def __init__(
-        self, shards: Sequence[Shard], pieces: Pieces, numbers: NDArray[np.int64], readers: ThreadPoolExecutor
+        self,
+        shards: Sequence[Shard],
+        pieces: Pieces,
+        numbers: NDArray[np.int64],
+        arrays: dict[str, NDArray],
+        readers: ThreadPoolExecutor,
     ) -> None:
+        self.arrays = arrays
         self._first = pieces.first[numbers]
         ends = np.cumsum(pieces.rows[numbers])
         self._begin = ends - pieces.rows[numbers]  # of each piece in the arrays
-        self._arrays = empty(shards[0], int(ends[-1]))
         starts = np.cumsum([0, *(shard.rows for shard in shards)])
         self._reads: list[Future[None]] = []
         for number, begin, end in zip(numbers, self._begin.tolist(), ends.tolist(), strict=True):
             shard = int(pieces.shard[number])
-            part = {name: array[begin:end] for name, array in self._arrays.items()}
-            first = int(pieces.first[number] - starts[shard])
-            self._reads.append(readers.submit(shards[shard].read, part, first))
+            part = {name: array[begin:end] for name, array in arrays.items()}
+            self._reads.append(readers.submit(shards[shard].read, part, int(pieces.first[number] - starts[shard])))
+
+    def is_read(self) -> bool:
+        """Whether all reads have ended, well or not."""
+        return all(read.done() for read in self._reads)
 
     def take(self, rows: NDArray[np.int64]) -> dict[str, NDArray]:
         """Return rows that are in this window, once they are here."""
@@ -122,4 +134,4 @@ class _Window:
             self._reads.pop()
         piece = np.searchsorted(self._first, rows, side="right") - 1
         places = self._begin[piece] + rows - self._first[piece]
-        return {name: array[places] for name, array in self._arrays.items()}
+        return {name: array[places] for name, array in self.arrays.items()}
