@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from local.cloud import Cloud
 
 # AWS's Deep Learning Containers: the laptop's own Python environment stands for them.
-DEEP_LEARNING = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/pytorch[a-z0-9-]*[:@].+")
+DEEP_LEARNING = re.compile(
+    r"(\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?|public\.ecr\.aws/deep-learning-containers)"
+    r"/pytorch[a-z0-9-]*[:@].+"
+)
 PYTHON = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 LAPTOP = ("OMP_NUM_THREADS", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")  # how much of the laptop may be used
 
@@ -35,6 +38,8 @@ class Container:
         folder: working directory inside.
         binds: path inside -> path outside, of the image's own files.
         arguments: what the program gets when nobody gives others.
+        deep_learning: it is one of AWS's Deep Learning Containers: it has this environment's packages, a Python to
+            install more into, and script mode.
     """
 
     entrypoint: list[str]
@@ -42,6 +47,7 @@ class Container:
     folder: str = "/"
     binds: dict[str, Path] = field(default_factory=dict)
     arguments: list[str] = field(default_factory=list)
+    deep_learning: bool = False
 
     def relocated(self) -> Container:
         """Return the container for a machine where ``binds`` cannot be made: its paths lead to the files themselves."""
@@ -69,7 +75,7 @@ def resolve(cloud: Cloud, uri: str) -> Container:
         image = images.find(cloud, uri)
     except images.ImageNotFound as error:
         if DEEP_LEARNING.fullmatch(uri):
-            return Container(entrypoint=[], environment=base)
+            return Container(entrypoint=[], environment=base, deep_learning=True)
         raise NoImage(
             f"the image {uri} can only run on AWS: on the laptop, Deep Learning Containers (.../pytorch*:tag) stand "
             f"for this Python environment, and images built by CodeBuild run from ECR here ({error})"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contract import names
-from local.sagemaker import containers, namespace, opt_ml
+from local.sagemaker import containers, namespace, opt_ml, python
 from local.sagemaker.machines import Host, Machines
 from local.sagemaker.objects import Objects
 from local.sagemaker.records import Record
@@ -89,7 +89,11 @@ class Member:
     def host(self, container: containers.Container, command: list[str], environment: dict[str, str]) -> Host:
         """Return what to run on it: ``environment`` is the job's own."""
         scratch = str(self.folder / "tmp")
-        folders = {"HOME": scratch, "TMPDIR": scratch, names.BASE_DIR: str(self.root)}
+        base = str(self.root) if namespace.unavailable() else opt_ml.INSIDE
+        folders = {"HOME": scratch, "TMPDIR": scratch, names.BASE_DIR: base}
+        if container.deep_learning:
+            programs = python.environment(self.folder / "python")
+            folders["PATH"] = f"{programs}{os.pathsep}{container.environment['PATH']}"
         return Host(
             name=self.name,
             address=self.address,

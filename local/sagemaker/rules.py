@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from local.sagemaker import script_mode
 from local.sagemaker.errors import NotEmulated, Refused
 from local.sagemaker.opt_ml import path_in
 
@@ -33,6 +34,7 @@ def check_training(request: dict[str, Any]) -> None:
     names = [channel["ChannelName"] for channel in request.get("InputDataConfig", [])]
     if len(set(names)) < len(names):
         raise Refused(f"Duplicate channel names are not allowed: {', '.join(names)}")
+    script_mode.check(request.get("HyperParameters", {}))
     if "CheckpointConfig" in request:
         path_in_opt_ml(
             request["CheckpointConfig"].get("LocalPath", "/opt/ml/checkpoints"), "CheckpointConfig.LocalPath"

@@ -11,7 +11,7 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from local.sagemaker import containers, opt_ml, processes, rules
+from local.sagemaker import containers, namespace, opt_ml, processes, rules, script_mode
 from local.sagemaker.faults import LAB, KilledRank, SpotInterruption
 from local.sagemaker.jobs import Ended, Event, Job, Member, describe_network, discard, failed
 from local.sagemaker.machines import Machines
@@ -102,10 +102,11 @@ class TrainingJob(Job):
             return container, [*algorithm["ContainerEntrypoint"], *algorithm.get("ContainerArguments", [])]
         if container.entrypoint:
             return container, [*container.entrypoint, *algorithm.get("ContainerArguments", ["train"])]
-        raise failed(
-            f"ClientError: the laptop cloud runs {algorithm['TrainingImage']} only with a ContainerEntrypoint: the "
-            "image's own entry script (script mode) is not emulated"
-        )
+        if not container.deep_learning:
+            raise failed(
+                f"ClientError: the image {algorithm['TrainingImage']} has no entry point, and neither has the job"
+            )
+        return container, [*script_mode.ENTRYPOINT, *algorithm.get("ContainerArguments", ["train"])]
 
     def download(self, attempt: int, instance: str, count: int) -> list[Member]:
         """Make the hosts' folders: configuration, channels and earlier checkpoints."""
@@ -124,7 +125,7 @@ class TrainingJob(Job):
 
     def train(self, container: containers.Container, command: list[str], seconds: float) -> Ended | Event:
         """Run the containers of all hosts, uploading checkpoints meanwhile."""
-        hosts = [member.host(container, command, self.environment(member)) for member in self.members]
+        hosts = [member.host(container, command, self.environment(container, member)) for member in self.members]
         syncs = [sync.start() for sync in self._syncs()]
         try:
             return self.run_containers(hosts, isolated=describe_network(self.request), seconds=seconds)
@@ -133,8 +134,8 @@ class TrainingJob(Job):
                 sync.finish()
             self.metrics.flush()
 
-    def environment(self, member: Member) -> dict[str, str]:
-        """Return the variables that the platform sets, then the request's."""
+    def environment(self, container: containers.Container, member: Member) -> dict[str, str]:
+        """Return the variables that image and platform set, then the request's."""
         region = self.record.arn.split(":")[3]
         platform = {
             "TRAINING_JOB_NAME": self.record.name,
@@ -145,8 +146,11 @@ class TrainingJob(Job):
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
         }
-        reach = {} if describe_network(self.request) else self.cloud.environment
-        return {**platform, **reach, **self.request.get("Environment", {})}
+        isolated = describe_network(self.request)
+        reach = {} if isolated else self.cloud.environment
+        own_network = isolated and not namespace.unavailable()
+        image = script_mode.environment(self.record.name, own_network=own_network) if container.deep_learning else {}
+        return {**image, **platform, **reach, **self.request.get("Environment", {})}
 
     def upload(self, end: Ended) -> None:
         """Store the model (unless the job failed) and the other output."""

@@ -199,11 +199,6 @@ class TestEnds:
         request["AlgorithmSpecification"]["TrainingImage"] = "683313688378.dkr.ecr.us-east-1.amazonaws.com/xgboost:1.7"
         assert "xgboost:1.7 can only run on AWS" in sm.train(cloud, request)["FailureReason"]
 
-    def test_script_mode_is_refused_loudly(self, cloud: Cloud, bucket: str) -> None:
-        request = sm.training(bucket, "true")
-        del request["AlgorithmSpecification"]["ContainerEntrypoint"]
-        assert "script mode" in sm.train(cloud, request)["FailureReason"]
-
 
 class TestTelemetry:
     def test_lines_are_in_cloudwatch_while_the_job_runs(self, cloud: Cloud, bucket: str) -> None:
