@@ -46,12 +46,67 @@ class Train:
     batch_size: int = setting(
         "Rows in one update, over all hosts and devices together.", default=64, minimum=1, maximum=1_048_576
     )
-    learning_rate: float = setting("Peak step size of AdamW.", default=1e-3, minimum=1e-8, maximum=10.0)
-    weight_decay: float = setting("AdamW's decoupled weight decay.", default=1e-2, minimum=0.0, maximum=1.0)
+    learning_rate: float = setting("Peak step size of the optimiser.", default=1e-3, minimum=1e-8, maximum=10.0)
+    weight_decay: float = setting(
+        "Decay of the weights: decoupled (adamw), or added to the gradient (sgd).",
+        default=1e-2, minimum=0.0, maximum=1.0,
+    )  # fmt: skip
+    optimiser: str = setting(
+        "'adamw' suits nearly everything; 'sgd' is stochastic gradient descent with momentum.",
+        default="adamw", choices=("adamw", "sgd"),
+    )  # fmt: skip
+    momentum: float = setting("Momentum of sgd; adamw has none.", default=0.0, minimum=0.0, maximum=0.999)
+    clip_norm: float = setting(
+        "Longest gradient of an update (L2 norm over all parameters); longer ones are shortened to it. 0 = off.",
+        default=0.0, minimum=0.0,
+    )  # fmt: skip
+    accumulation: int = setting(
+        "Micro-batches that each device computes one after the other in an update: divides the memory that a batch "
+        "needs, and changes no gradient.",
+        default=1, minimum=1, maximum=1024,
+    )  # fmt: skip
     seed: int = setting("Seed of every random choice; the same seed gives the same model.", default=0, minimum=0)
     precision: str = setting(
         "Arithmetic on GPUs: bf16 autocast, or full fp32.", default="fp32", choices=("fp32", "bf16")
     )
+    compile: bool = setting(
+        "Compile the network with torch.compile: slower to start (half a minute or more), faster after.", default=False
+    )
+    strategy: str = setting(
+        "'ddp': every device holds the whole model. 'fsdp': the devices divide parameters, gradients and the "
+        "optimiser's state among them, for models larger than one device.",
+        default="ddp", choices=("ddp", "fsdp"),
+    )  # fmt: skip
+    communication: str = setting(
+        "How ddp exchanges gradients: 'none' as they are; 'fp16' rounded to half precision, half the traffic; "
+        "'powersgd' compressed to powersgd_rank with error feedback, a small part of the traffic.",
+        default="none", choices=("none", "fp16", "powersgd"),
+    )  # fmt: skip
+    powersgd_rank: int = setting(
+        "Rank of the matrices that powersgd sends: higher is more exact, and more traffic.",
+        default=1, minimum=1, maximum=64,
+    )  # fmt: skip
+    shares: tuple[float, ...] = setting(
+        "Share of each batch that each host computes, in proportion to these numbers (lambda), in the order of the "
+        "hosts; [2, 1] suits a host that is twice as fast as the other. Empty: equal shares.",
+        default=(), maximum=64,
+    )  # fmt: skip
+    rebalance: bool = setting(
+        "Measure how fast each device computes and divide the batches in proportion, again and again while training; "
+        "shares, if any, are the start.",
+        default=False,
+    )  # fmt: skip
+    patience: int = setting(
+        "Training ends early after so many epochs without a better model. 0 = off.", default=0, minimum=0
+    )
+    max_loss: float = setting(
+        "A batch whose mean loss is higher stops the training, as one that is not a number always does. 0 = off.",
+        default=0.0, minimum=0.0,
+    )  # fmt: skip
+    rank_timeout_seconds: int = setting(
+        "A process that makes no step for so long hangs: the job fails and names it.",
+        default=300, minimum=2, maximum=86_400,
+    )  # fmt: skip
     checkpoint_every: int = setting("Epochs between checkpoints.", default=1, minimum=1)
     hosts: int = setting("Machines that train together.", default=1, minimum=1, maximum=64)
     instance: str = setting("Instance type that is tried first.", default="ml.g5.xlarge", pattern=INSTANCE)
@@ -61,8 +116,16 @@ class Train:
         maximum=4,
         pattern=INSTANCE,
     )
+    groups: dict[str, int] = setting(
+        "A cluster of several instance types: type = number of hosts of it. In place of instance, hosts and "
+        "fallback_instances; shares, if given, name the hosts in the order of this table.",
+        default_factory=dict, minimum=1, maximum=64,
+    )  # fmt: skip
     spot: bool = setting("Try managed spot first: cheaper, may be interrupted, resumes from checkpoints.", default=True)
-    max_minutes: int = setting("Longest time one training job may run.", default=60, minimum=1, maximum=40_320)
+    max_minutes: int = setting(
+        "Longest time one training job may run. 0 = as long as budget.max_usd_per_run pays for, at worst.",
+        default=60, minimum=0, maximum=40_320,
+    )  # fmt: skip
     spot_wait_minutes: int = setting(
         "Longest time to wait for spot capacity, on top of max_minutes.", default=30, minimum=1, maximum=40_320
     )
