@@ -2,7 +2,8 @@
 
 The server answers ``/invocations`` with one prediction a row, in order:
 
-    {"predictions": [{"label": "3", "probabilities": {"0": 0.01, "3": 0.99}}]}
+    {"predictions": [{"label": "3", "probabilities": {"0": 0.01, "3": 0.99}}]}    classification
+    {"predictions": [{"values": {"price": 3.2}}]}                                 regression
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class GoldenSample:
     content_type: str = setting("Content-Type of the request: application/json, text/csv or image/png.")
     body: str = setting("The request's body: text, or base64 for an image.")
     base64: bool = setting("Whether the body is base64.", default=False)
-    probabilities: dict[str, float] = setting("Probability of each label, as evaluated.")
+    outputs: dict[str, float] = setting("Probability of each class, or each value that is predicted, as evaluated.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,9 @@ class Golden:
     """The whole document."""
 
     run: str = setting("The run whose model answered.")
-    tolerance: float = setting("Largest difference allowed of any probability.", minimum=0.0)
+    tolerance: float = setting(
+        "Largest difference allowed of any output: [deploy] golden_tolerance, times the schema's scale.", minimum=0.0
+    )
     samples: tuple[GoldenSample, ...] = setting("The rows.")
 
     @classmethod

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from contract.errors import InvalidConfig
+from contract.metrics import METRICS
 from contract.parsing import parse, setting, to_dict
 
 FORMAT = 1
-OUTPUT = "probabilities"
+OUTPUTS = {"classification": "probabilities", "regression": "values"}
+"""What a model of each task answers: the name of its one ONNX output, float32 [n, labels]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +31,9 @@ class Feature:
     ``number`` fills a column of the tensor ``numeric`` (float32, missing is NaN),
     in the order of the features; ``category`` a column of ``category`` (int64:
     0 for missing or unknown, k for vocabulary[k - 1]); ``image`` is the tensor
-    ``image`` (uint8, height x width x channels).
+    ``image`` (uint8, height x width x channels); ``history`` the tensor ``history``
+    (float32, the newest value last, missing is NaN); ``start`` the tensor ``start``
+    (int64, seconds since 1970: contract.timeline).
 
     Preparation and the server turn raw values into these in the same way:
 
@@ -40,7 +45,7 @@ class Feature:
     """
 
     name: str = setting("The column's name; 'image' for images.")
-    kind: str = setting("What it is.", choices=("number", "category", "image"))
+    kind: str = setting("What it is.", choices=("number", "category", "image", "history", "start"))
     vocabulary: tuple[str, ...] = setting("Known values of a category, in the order of their codes.", default=())
     multiple: float | None = setting(
         "[privacy] generalise: numbers are first rounded down to a multiple of it.", default=None
@@ -57,11 +62,34 @@ class Feature:
 class Schema:
     """How rows look; schema.json of a dataset and the heart of a manifest."""
 
-    task: str = setting("What is learned.", choices=("classification",))
+    task: str = setting("What is learned.", choices=tuple(OUTPUTS))
     inputs: tuple[Tensor, ...] = setting("The model's inputs.")
     features: tuple[Feature, ...] = setting("What the inputs are made of.")
-    labels: tuple[str, ...] = setting("Class names in the order of the output's columns.")
+    labels: tuple[str, ...] = setting(
+        "Names of the output's columns, in order: classes, or the values that are predicted (price; t+1, t+2, ...)."
+    )
     target: str = setting("Column that is predicted; 'label' for images.")
+    metric: str = setting("What gate and tuner compare.", default="accuracy", choices=tuple(METRICS))
+    statistics: dict[str, float] = setting(
+        "Of the training rows' target, over all its columns (regression): mean, std, min, max.", default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        if self.task not in METRICS[self.metric].tasks:
+            fitting = ", ".join(name for name, metric in METRICS.items() if self.task in metric.tasks)
+            raise InvalidConfig("schema.metric", self.metric, f"a metric of {self.task}: {fitting}")
+        if self.task == "regression" and not {"mean", "std"} <= self.statistics.keys():
+            raise InvalidConfig("schema.statistics", self.statistics, "mean and std of the training rows' target")
+
+    @property
+    def output(self) -> str:
+        """Name of the ONNX model's output."""
+        return OUTPUTS[self.task]
+
+    @property
+    def scale(self) -> float:
+        """What a difference of answers is measured in: 1 of probabilities, the target's deviation of values."""
+        return 1.0 if self.task == "classification" else self.statistics["std"] or 1.0
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Schema:

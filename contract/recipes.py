@@ -17,6 +17,7 @@ from typing import Any
 from contract.errors import InvalidConfig, nearest
 from contract.parsing import check, parse, setting
 
+COLUMNS = frozenset({".csv", ".parquet"})
 TYPES: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
 
 
@@ -42,6 +43,14 @@ class Throughput:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Search:
+    """One candidate of an automatic search."""
+
+    options: dict[str, Any] = setting("Options of the recipe that stay as they are.", default_factory=dict)
+    ranges: dict[str, Any] = setting("What is varied, as [tune.ranges] of project.toml has it.", default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """The public face of a recipe file."""
 
@@ -49,11 +58,21 @@ class Recipe:
     summary: str = setting("What it learns, in a line.")
     accepts: tuple[str, ...] = setting("File name endings it can read.")
     needs_target: bool = setting("Whether prepare.target must name a column.")
-    metric: str = setting("What the gate compares.")
-    higher_is_better: bool = setting("Which way the metric is good.")
+    reader: str = setting("Format of the dataset; recipes of one reader can learn from the same upload.")
+    default_for: tuple[str, ...] = setting("File name endings that it is taken for when no recipe is named.")
+    metric: dict[str, str] = setting("What gate and tuner compare, by task that it learns.")
+    baseline: dict[str, str] = setting("What it must beat when nothing is in service, in words, by task.")
+    when: str = setting("When to choose it.")
+    examples: str = setting("Folder of examples/ that shows it; empty when none does.")
     throughput: Throughput = setting("Measured speed for first estimates.")
     options: dict[str, Option] = setting("Settings of its own, under [recipe].", default_factory=dict)
     defaults: dict[str, dict[str, Any]] = setting("Its defaults, section by section.", default_factory=dict)
+    searches: dict[str, Search] = setting("What automatic search may try with it.", default_factory=dict)
+
+    @property
+    def reads_columns(self) -> bool:
+        """Whether its uploads are tables, so that settings may name columns."""
+        return not COLUMNS.isdisjoint(self.accepts)
 
 
 @functools.cache
@@ -64,16 +83,16 @@ def load_recipes() -> Mapping[str, Recipe]:
 
 
 def choose_recipe(table: Mapping[str, Any], suffix: str) -> tuple[Recipe, dict[str, Any]]:
-    """Return the recipe that ``[recipe]`` names, or the only one that reads ``suffix``, with its checked options.
+    """Return the recipe that ``[recipe]`` names, or the one that is taken for ``suffix``, with its checked options.
 
     Raises:
         InvalidConfig: for an unknown recipe or option, a wrong value, or when
-            no recipe is named and not exactly one reads such a file.
+            no recipe is named and none is taken for such a file.
     """
     recipes, given = load_recipes(), dict(table)
     name = given.pop("name", None)
     if name is None:
-        name = _only_reader(recipes, suffix)
+        name = _default_for(recipes, suffix)
     if not isinstance(name, str) or name not in recipes:
         raise InvalidConfig("recipe.name", name, "one of " + ", ".join(recipes), nearest(str(name), recipes))
     recipe = recipes[name]
@@ -88,9 +107,10 @@ def choose_recipe(table: Mapping[str, Any], suffix: str) -> tuple[Recipe, dict[s
     return recipe, options
 
 
-def _only_reader(recipes: Mapping[str, Recipe], suffix: str) -> str:
+def _default_for(recipes: Mapping[str, Recipe], suffix: str) -> str:
+    for recipe in recipes.values():
+        if suffix.lower() in recipe.default_for:
+            return recipe.name
     readers = [recipe.name for recipe in recipes.values() if suffix.lower() in recipe.accepts]
-    if len(readers) == 1:
-        return readers[0]
     can = f"{', '.join(readers)} can all read {suffix}" if readers else f"no recipe reads {suffix!r} files"
     raise InvalidConfig("recipe.name", None, "one of " + ", ".join(recipes), f"Name one in project.toml: {can}.")

@@ -17,6 +17,7 @@ from contract.parsing import parse, setting, to_dict
 MAX_REASONS = 20
 MAX_FEATURES = 100
 MAX_LABELS = 100
+MAX_PAIRS = 200
 
 
 class _Document:
@@ -41,7 +42,12 @@ class DatasetReport(_Document):
     rows: dict[str, int] = setting("Rows of train, validation, test.", default_factory=dict)
     rejected_rows: int = setting("Rows set aside in quarantine.", default=0)
     duplicate_rows: int = setting("Rows that occur more than once (kept).", default=0)
+    task: str = setting("What is learned: classification or regression; empty when rejected.", default="")
+    metric: str = setting("What gate and tuner compare; empty when rejected.", default="")
     labels: dict[str, int] = setting("Rows of each class, the 100 most frequent.", default_factory=dict)
+    statistics: dict[str, float] = setting(
+        "Of the training rows' target (regression): mean, std, min, max.", default_factory=dict
+    )
     features: tuple[Feature, ...] = setting("What rows are described by; at most 100.", default=())
     features_total: int = setting("How many features there are.", default=0)
     anonymised: dict[str, str] = setting("What was done to each column marked by [privacy].", default_factory=dict)
@@ -58,7 +64,7 @@ class Form:
     metrics: dict[str, float] = setting("On the held-out rows.")
     latency_ms: dict[str, float] = setting("p50 and p99 of one row, one thread.")
     bytes: int = setting("Size of the file.")
-    parity: float = setting("Largest difference from the trained model's outputs.")
+    parity: float = setting("Largest difference from the trained model's outputs, in the schema's scale.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,17 +82,26 @@ class EvaluationReport(_Document):
     """What evaluation measured, and the verdict."""
 
     run: str = setting("The run.")
+    task: str = setting("What was learned: classification or regression.", default="classification")
     metric: str = setting("What the gate compares.")
     higher_is_better: bool = setting("Which way it is good.")
     rows: int = setting("Held-out rows.")
     metrics: dict[str, float] = setting("Of the chosen form on the held-out rows.")
-    baseline: dict[str, float] = setting("The metric of always answering the most frequent class.")
+    baseline: dict[str, float] = setting("Metrics of the recipe's baseline.")
+    baseline_name: str = setting("What the baseline does, in words.", default="")
     forms: tuple[Form, ...] = setting("Every form that was measured.")
     chosen: str = setting("The form that would be served.")
     champion: Champion | None = setting("The version in service, if any.", default=None)
-    labels: tuple[str, ...] = setting("Class names, at most 100.")
+    labels: tuple[str, ...] = setting("Classes, or names of the values that are predicted; at most 100.")
     confusion: tuple[tuple[int, ...], ...] = setting(
-        "Rows by true class (first) and predicted class; at most 100 x 100."
+        "Rows by true class (first) and predicted class; at most 100 x 100. Empty for regression.", default=()
+    )
+    pairs: tuple[tuple[float, ...], ...] = setting(
+        "True and predicted value of held-out rows, spread evenly, at most 200 (regression).", default=()
+    )
+    error_quantiles: dict[str, float] = setting(
+        "Absolute error that a share of the held-out values stays below: p50, p90, p99, max (regression).",
+        default_factory=dict,
     )
     model_sha256: str = setting("Of the archive that would be served.")
     verdict: Verdict = setting("The release decision.")

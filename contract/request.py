@@ -36,8 +36,6 @@ class RecipeChoice:
     """Which recipe, and its own options."""
 
     name: str = setting("The recipe.")
-    metric: str = setting("What the gate compares.")
-    higher_is_better: bool = setting("Which way the metric is good.")
     options: dict[str, Any] = setting("Settings that only this recipe has.", default_factory=dict)
 
 
@@ -103,9 +101,7 @@ def build_request(
         project=project,
         prefix=keys.run_prefix(tenant, project, run),
         upload=upload,
-        recipe=RecipeChoice(
-            name=recipe.name, metric=recipe.metric, higher_is_better=recipe.higher_is_better, options=options
-        ),
+        recipe=RecipeChoice(name=recipe.name, options=options),
         **sections,
     )
     _check_together(request, recipe)
@@ -173,7 +169,7 @@ def _check_columns(request: RunRequest, recipe: Recipe) -> None:
         "privacy.hash": privacy.hash,
         "privacy.generalise": tuple(privacy.generalise),
     }
-    if not recipe.needs_target:
+    if not recipe.reads_columns:
         for path, columns in {"prepare.target": (prepare.target,) * bool(prepare.target), **lists}.items():
             if columns:
                 raise InvalidConfig(path, columns[0], "nothing", f"Recipe {recipe.name!r} reads no columns.")

@@ -44,20 +44,20 @@ def read(uri: str) -> Golden:
 
 
 def check(endpoint: str, sample: GoldenSample, tolerance: float) -> float:
-    """Ask one sample; return the largest difference of a probability.
+    """Ask one sample; return the largest difference of an output.
 
     Raises:
         GoldenSamplesDiffer: when it is more than ``tolerance``, or the answer has other labels.
     """
     got = ask(endpoint, sample)
-    if got.keys() != sample.probabilities.keys():
-        raise GoldenSamplesDiffer(f"{sample.name}: expected labels {sorted(sample.probabilities)}, got {sorted(got)}")
-    differences = {label: _difference(got[label], value) for label, value in sample.probabilities.items()}
+    if got.keys() != sample.outputs.keys():
+        raise GoldenSamplesDiffer(f"{sample.name}: expected labels {sorted(sample.outputs)}, got {sorted(got)}")
+    differences = {label: _difference(got[label], value) for label, value in sample.outputs.items()}
     worst = max(differences, key=lambda label: differences[label])
     if differences[worst] > tolerance:
         raise GoldenSamplesDiffer(
-            f"{sample.name}: expected probability {sample.probabilities[worst]:.6f} of {worst!r}, got {got[worst]:.6f};"
-            f" the difference is more than {tolerance:g}. Expected {_short(sample.probabilities)}, got {_short(got)}"
+            f"{sample.name}: expected {sample.outputs[worst]:.7g} of {worst!r}, got {got[worst]:.7g};"
+            f" the difference is more than {tolerance:g}. Expected {_short(sample.outputs)}, got {_short(got)}"
         )
     return differences[worst]
 
@@ -66,18 +66,19 @@ def _difference(got: float, expected: float) -> float:
     return abs(got - expected) if math.isfinite(got) else math.inf
 
 
-def _short(probabilities: Mapping[str, float]) -> str:
-    """Return the three most probable labels."""
-    best = sorted(probabilities.items(), key=lambda item: -item[1])[:3]
-    return ", ".join(f"{label}: {value:.4f}" for label, value in best)
+def _short(outputs: Mapping[str, float]) -> str:
+    """Return the three largest outputs: of classes, the most probable ones."""
+    best = sorted(outputs.items(), key=lambda item: -item[1])[:3]
+    return ", ".join(f"{label}: {value:.5g}" for label, value in best)
 
 
 def ask(endpoint: str, sample: GoldenSample) -> dict[str, float]:
-    """Return the endpoint's probabilities for a sample."""
+    """Return the endpoint's outputs for a sample: probabilities, or values."""
     body = base64.b64decode(sample.body) if sample.base64 else sample.body.encode()
     answer = client("sagemaker-runtime").invoke_endpoint(
         EndpointName=endpoint, ContentType=sample.content_type, Accept="application/json", Body=body
     )
     document = json.loads(answer["Body"].read())
     (prediction,) = document["predictions"]
-    return {str(label): float(value) for label, value in prediction["probabilities"].items()}
+    outputs = prediction["values"] if "values" in prediction else prediction["probabilities"]
+    return {str(label): float(value) for label, value in outputs.items()}

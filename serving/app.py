@@ -130,6 +130,6 @@ def predict(model: Model, call: Call) -> Response:
         raise UnsupportedContentType(
             f"Content-Type {show(call.content_type)} is not read by this model: {supported} are"
         )
-    probabilities = model.probabilities(decoder(call.body))
-    event("predicted", level=logging.DEBUG, rows=len(probabilities), content_type=call.content_type)
-    return Response(body=ENCODERS[call.accept](probabilities, model.manifest), content_type=call.accept)
+    answers = model.answers(decoder(call.body))
+    event("predicted", level=logging.DEBUG, rows=len(answers), content_type=call.content_type)
+    return Response(body=ENCODERS[call.accept](answers, model.manifest), content_type=call.accept)

@@ -11,7 +11,7 @@ import onnxruntime
 
 from contract.errors import InvalidModel
 from contract.keys import MODEL_ONNX
-from contract.manifest import OUTPUT, ModelManifest, Tensor
+from contract.manifest import ModelManifest, Tensor
 from serving.archive import read_manifest
 from serving.inputs import Arrays, InputReader, reader_for
 
@@ -39,8 +39,8 @@ class Model:
         self._check_signature()
         self._first_inference()
 
-    def probabilities(self, arrays: Mapping[str, npt.NDArray]) -> npt.NDArray[np.float32]:
-        """Return float32 [rows, labels].
+    def answers(self, arrays: Mapping[str, npt.NDArray]) -> npt.NDArray[np.float32]:
+        """Return probabilities or values, float32 [rows, labels].
 
         Args:
             arrays: the model's inputs by name, with equal first dimension.
@@ -48,14 +48,14 @@ class Model:
         Raises:
             ArithmeticError: when the model answers a number that is not finite.
         """
-        rows = len(next(iter(arrays.values())))
+        rows, output = len(next(iter(arrays.values()))), self.manifest.schema.output
         parts = [
-            self._session.run([OUTPUT], {name: array[start : start + CHUNK] for name, array in arrays.items()})[0]
+            self._session.run([output], {name: array[start : start + CHUNK] for name, array in arrays.items()})[0]
             for start in range(0, rows, CHUNK)
         ]
         result = parts[0] if len(parts) == 1 else np.concatenate(parts)
         if not np.isfinite(result).all():
-            raise ArithmeticError("the model answered a probability that is not finite")
+            raise ArithmeticError("the model answered a number that is not finite")
         return result
 
     def _check_signature(self) -> None:
@@ -66,13 +66,14 @@ class Model:
         for name, tensor in wanted.items():
             _check_input(found[name], tensor)
         outputs = [node.name for node in self._session.get_outputs()]
-        if outputs != [OUTPUT]:
-            raise InvalidModel(f"{MODEL_ONNX} answers {outputs}; expected one output, {OUTPUT!r}")
+        expected = self.manifest.schema.output
+        if outputs != [expected]:
+            raise InvalidModel(f"{MODEL_ONNX} answers {outputs}; expected one output, {expected!r}")
 
     def _first_inference(self) -> None:
         """Predict one row of which nothing is known: it proves that the model runs, and warms it."""
         try:
-            answer = self.probabilities(blank(self.manifest.schema.inputs))
+            answer = self.answers(blank(self.manifest.schema.inputs))
         except Exception as error:  # whatever ONNX Runtime raises, the model cannot serve
             raise InvalidModel(f"{MODEL_ONNX} fails on its first row: {error}") from error
         if answer.shape != (1, len(self.labels)) or answer.dtype != np.float32:

@@ -13,32 +13,44 @@ import orjson
 from contract.manifest import ModelManifest
 from serving.errors import NotAcceptable, show
 
-Probabilities = npt.NDArray[np.float32]
+Answers = npt.NDArray[np.float32]  # [rows, labels]: probabilities, or values
 
 
-def to_json(probabilities: Probabilities, manifest: ModelManifest) -> bytes:
-    """Return ``{"predictions": [{"label", "probabilities": {label: p}}], "model": {"run", "recipe", "form"}}``."""
+def to_json(answers: Answers, manifest: ModelManifest) -> bytes:
+    """Return ``{"predictions": [...], "model": {"run", "recipe", "form"}}``.
+
+    A prediction is ``{"label", "probabilities": {label: p}}``, or ``{"values": {label: value}}``.
+    """
     labels = manifest.schema.labels
-    predictions = [
-        {"label": labels[best], "probabilities": dict(zip(labels, row, strict=True))}
-        for best, row in zip(probabilities.argmax(axis=1), probabilities.tolist(), strict=True)
-    ]
+    rows = [dict(zip(labels, row, strict=True)) for row in answers.tolist()]
+    if manifest.schema.task == "regression":
+        predictions = [{"values": row} for row in rows]
+    else:
+        best = answers.argmax(axis=1)
+        predictions = [{"label": labels[i], "probabilities": row} for i, row in zip(best, rows, strict=True)]
     model = {"run": manifest.run, "recipe": manifest.recipe, "form": manifest.form}
     return orjson.dumps({"predictions": predictions, "model": model})
 
 
-def to_csv(probabilities: Probabilities, manifest: ModelManifest) -> bytes:
-    """Return a header, ``label`` and ``probability:<label>`` for each label, then one line a prediction."""
+def to_csv(answers: Answers, manifest: ModelManifest) -> bytes:
+    """Return a header, then one line a prediction.
+
+    The columns are ``label`` and ``probability:<label>`` for each label; of values, their names.
+    """
     labels = manifest.schema.labels
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(["label", *(f"probability:{label}" for label in labels)])
-    for best, row in zip(probabilities.argmax(axis=1), probabilities.tolist(), strict=True):
-        writer.writerow([labels[best], *row])
+    if manifest.schema.task == "regression":
+        writer.writerow(labels)
+        writer.writerows(answers.tolist())
+    else:
+        writer.writerow(["label", *(f"probability:{label}" for label in labels)])
+        for best, row in zip(answers.argmax(axis=1), answers.tolist(), strict=True):
+            writer.writerow([labels[best], *row])
     return text.getvalue().encode()
 
 
-ENCODERS: dict[str, Callable[[Probabilities, ModelManifest], bytes]] = {
+ENCODERS: dict[str, Callable[[Answers, ModelManifest], bytes]] = {
     "application/json": to_json,
     "text/csv": to_csv,
 }

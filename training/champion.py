@@ -2,7 +2,7 @@
 
 The champion may have been learned from other columns, vocabularies, classes or image
 sizes. It is asked the rows as they were uploaded (training.originals) and reads them by
-its own schema, as its server would; its classes become ours by name.
+its own schema, as its server would; its classes, or the values that it predicts, become ours by name.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class CannotRead(Exception):
 def predict(
     package: Path, folder: Path, originals: Iterable[bytes], *, schema: Schema, recipe: Recipe, hashed: Collection[str]
 ) -> NDArray[np.float32]:
-    """Return the champion's probabilities of our classes, and then of those that only it knows.
+    """Return the champion's answers: a column for each of our labels, and then for each class that only it knows.
 
     Args:
         package: its model.tar.gz.
@@ -41,23 +41,38 @@ def predict(
         hashed: the columns that are hashed in these rows.
 
     Raises:
-        CannotRead: when these rows lack what it needs, or share no class with it.
+        CannotRead: when these rows lack what it needs, or it answers another question.
         InvalidModel: when the archive is damaged.
     """
     manifest = archive.unpack(package, folder)
     theirs = manifest.schema
     reader = _reader(manifest, recipe)
     _check_hashed(theirs, hashed)
-    unknown = [label for label in theirs.labels if label not in schema.labels]
-    if len(unknown) == len(theirs.labels):
-        raise CannotRead("the champion knows none of these classes")
+    unknown = _unknown(theirs, schema)
     session = optimise.open_session((folder / keys.MODEL_ONNX).read_bytes())
     parts = [optimise.predict(session, inputs, theirs) for inputs in _inputs(originals, reader, theirs)]
-    probabilities = np.concatenate(parts)
+    answers = np.concatenate(parts)
     columns = [*schema.labels, *unknown]
-    ours = np.zeros((len(probabilities), len(columns)), np.float32)
-    ours[:, [columns.index(label) for label in theirs.labels]] = probabilities
+    ours = np.zeros((len(answers), len(columns)), np.float32)
+    ours[:, [columns.index(label) for label in theirs.labels]] = answers
     return ours
+
+
+def _unknown(theirs: Schema, ours: Schema) -> list[str]:
+    """Return the classes that only the champion knows.
+
+    Raises:
+        CannotRead: when its answers cannot be held against ours.
+    """
+    if theirs.task != ours.task:
+        raise CannotRead(f"the champion learned {theirs.task}, this model {ours.task}")
+    if ours.task == "regression" and set(theirs.labels) != set(ours.labels):
+        one, other = (", ".join(map(repr, schema.labels)) for schema in (theirs, ours))
+        raise CannotRead(f"the champion predicts {one}, this model {other}")
+    unknown = [label for label in theirs.labels if label not in ours.labels]
+    if len(unknown) == len(theirs.labels):
+        raise CannotRead("the champion knows none of these classes")
+    return unknown
 
 
 def _reader(manifest: ModelManifest, recipe: Recipe) -> Recipe:
@@ -66,8 +81,8 @@ def _reader(manifest: ModelManifest, recipe: Recipe) -> Recipe:
         theirs = recipes.load(manifest.recipe)
     except InvalidConfig as error:
         raise CannotRead(f"the champion was learned with a recipe that is gone: {error}") from error
-    if theirs.accepts != recipe.accepts:
-        raise CannotRead(f"the champion reads {', '.join(theirs.accepts)}, these rows are {', '.join(recipe.accepts)}")
+    if theirs.reader != recipe.reader:
+        raise CannotRead(f"the champion reads {theirs.reader}, these rows are {recipe.reader}")
     return theirs
 
 

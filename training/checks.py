@@ -46,24 +46,46 @@ def check_classes(count: int, target: str) -> None:
         )
 
 
-def check_rows(labels: Labels, schema: Schema) -> None:
-    """Refuse rows that are too few, of one class, or of a class that cannot be learned.
+def check_rows(rows: Mapping[str, int], labels: Labels, schema: Schema) -> None:
+    """Refuse rows that are too few, whose target is always the same, or of a class that cannot be learned.
+
+    Args:
+        rows: how many each split has.
+        labels: how many each split has of each class (classification).
+        schema: how they look.
 
     Raises:
         Rejected: with every such reason.
+    """
+    reasons = _classes(labels, schema) if schema.task == "classification" else _values(schema)
+    reasons = [*_small_splits(rows), *reasons]
+    if reasons:
+        raise Rejected(*reasons)
+
+
+def _values(schema: Schema) -> list[str]:
+    """Return why these values cannot be learned."""
+    lowest, highest = schema.statistics["min"], schema.statistics["max"]
+    if lowest == highest:
+        return [f"every training row has the same value, {lowest:g}, in {schema.target!r}: nothing is to be learned"]
+    return []
+
+
+def _classes(labels: Labels, schema: Schema) -> list[str]:
+    """Return why these classes cannot be learned.
+
+    Raises:
+        Rejected: when nothing else needs to be said.
     """
     of_class: Counter[int] = sum(labels.values(), Counter())
     if len(of_class) < 2:
         only = f" ({schema.labels[next(iter(of_class))]!r})" if of_class else ""
         raise Rejected(f"there is only one class{only} in {schema.target!r}; at least two are needed to tell apart")
     check_classes(len(schema.labels), schema.target)
-    reasons = [*_small_splits(labels), *_small_classes(of_class, labels, schema)]
-    if reasons:
-        raise Rejected(*reasons)
+    return _small_classes(of_class, labels, schema)
 
 
-def _small_splits(labels: Labels) -> list[str]:
-    rows = {name: counts.total() for name, counts in labels.items()}
+def _small_splits(rows: Mapping[str, int]) -> list[str]:
     return [
         f"{name} got {rows[name]} of {sum(rows.values())} rows, at least {least} are needed: add rows"
         for name, least in MIN_ROWS.items()

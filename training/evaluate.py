@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -25,8 +26,9 @@ from contract import keys, names
 from contract.errors import TrainingFailed
 from contract.gate import decide
 from contract.golden import Golden, GoldenSample
-from contract.manifest import ModelManifest
-from contract.reports import MAX_LABELS, Champion, EvaluationReport, Form
+from contract.manifest import ModelManifest, Schema
+from contract.metrics import METRICS
+from contract.reports import MAX_LABELS, MAX_PAIRS, Champion, EvaluationReport, Form
 from contract.request import RunRequest
 from training import archive, champion, metrics, optimise, originals, recipes
 from training.container import Container
@@ -44,12 +46,16 @@ class Inputs:
     manifest: ModelManifest
     rows: Mapping[str, NDArray]  # held out
     originals: Path  # folder of those rows as they were uploaded
-    train_labels: NDArray[np.int64]
+    train: Split
 
     @property
-    def labels(self) -> NDArray[np.int64]:
-        """The held-out rows' true classes."""
+    def labels(self) -> NDArray:
+        """The held-out rows' true classes or values."""
         return self.rows[LABEL]
+
+    def metrics(self, answers: NDArray[np.floating]) -> dict[str, float]:
+        """Return the metrics of answers to the held-out rows."""
+        return self.recipe.metrics(answers, self.rows, self.manifest.schema)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +64,7 @@ class Challenger:
 
     form: Form
     onnx: bytes
-    probabilities: NDArray[np.float32]  # of the held-out rows
+    answers: NDArray[np.float32]  # to the held-out rows
 
 
 def evaluate(inputs: Inputs, rival: Path | None, out: Path) -> EvaluationReport:
@@ -87,12 +93,13 @@ def measure(inputs: Inputs) -> Challenger:
     request, schema = inputs.request, inputs.manifest.schema
     network = inputs.recipe.network(schema, inputs.recipe.parse_options(inputs.manifest.options))
     network.load_state_dict(load_file(inputs.model / keys.MODEL_WEIGHTS))
-    onnx = optimise.export(network, schema, {name: array[:2] for name, array in inputs.rows.items()})
+    model = optimise.Answers(network, inputs.recipe, schema)
+    onnx = optimise.export(model, schema, {name: array[:2] for name, array in inputs.rows.items()})
     session = optimise.open_session(onnx)
-    probabilities = optimise.predict(session, inputs.rows, schema)
+    answers = optimise.predict(session, inputs.rows, schema)
     # Held-out rows may lack what requests may have: the row of which nothing is known counts as well.
     asked = (inputs.rows, optimise.blank(schema))
-    parity = float(np.max([optimise.difference(session, network, rows, schema) for rows in asked]))  # keeps a NaN
+    parity = float(np.max([optimise.difference(session, model, rows, schema) for rows in asked]))  # keeps a NaN
     if not parity <= request.optimise.parity_tolerance:
         raise TrainingFailed(
             f"{optimise.FLOAT32} differs from the trained model by {parity:.3g}; "
@@ -100,12 +107,12 @@ def measure(inputs: Inputs) -> Challenger:
         )
     form = Form(
         name=optimise.FLOAT32,
-        metrics=inputs.recipe.metrics(probabilities, inputs.labels),
+        metrics=inputs.metrics(answers),
         latency_ms=optimise.latency(session, inputs.rows, schema, requests=request.evaluate.latency_requests),
         bytes=len(onnx),
         parity=parity,
     )
-    return Challenger(form=form, onnx=onnx, probabilities=probabilities)
+    return Challenger(form=form, onnx=onnx, answers=answers)
 
 
 def measure_champion(inputs: Inputs, package: Path | None) -> Champion | None:
@@ -115,7 +122,7 @@ def measure_champion(inputs: Inputs, package: Path | None) -> Champion | None:
     arn, version = os.environ[names.CHAMPION_PACKAGE], int(os.environ[names.CHAMPION_VERSION])
     with tempfile.TemporaryDirectory() as folder:
         try:
-            probabilities = champion.predict(
+            answers = champion.predict(
                 package,
                 Path(folder),
                 originals.read(inputs.originals),
@@ -125,7 +132,7 @@ def measure_champion(inputs: Inputs, package: Path | None) -> Champion | None:
             )
         except champion.CannotRead as error:
             return Champion(package_arn=arn, version=version, metrics={}, note=str(error))
-    return Champion(package_arn=arn, version=version, metrics=inputs.recipe.metrics(probabilities, inputs.labels))
+    return Champion(package_arn=arn, version=version, metrics=inputs.metrics(answers))
 
 
 def golden_samples(inputs: Inputs, onnx: bytes) -> Golden:
@@ -142,10 +149,10 @@ def golden_samples(inputs: Inputs, onnx: bytes) -> Golden:
                 name=f"row {int(arrays[ROW][0])}",
                 content_type="application/json",
                 body=json.dumps({"instances": [instance]}),
-                probabilities=dict(zip(schema.labels, answer, strict=True)),
+                outputs=dict(zip(schema.labels, answer, strict=True)),
             )
         )
-    return Golden(run=inputs.request.run, tolerance=deploy.golden_tolerance, samples=tuple(samples))
+    return Golden(run=inputs.request.run, tolerance=deploy.golden_tolerance * schema.scale, samples=tuple(samples))
 
 
 def _archive_files(inputs: Inputs, challenger: Challenger) -> dict[str, bytes]:
@@ -165,15 +172,12 @@ def _archive_files(inputs: Inputs, challenger: Challenger) -> dict[str, bytes]:
 
 def _report(inputs: Inputs, challenger: Challenger, rival: Champion | None, sha256: str) -> EvaluationReport:
     recipe, schema, request = inputs.recipe, inputs.manifest.schema, inputs.request
-    metric = request.recipe.metric
-    guess = recipe.baseline(inputs.train_labels, inputs.labels, classes=len(schema.labels))
-    baseline = recipe.metrics(guess, inputs.labels)
-    shown = min(len(schema.labels), MAX_LABELS)
-    confusion = metrics.confusion(challenger.probabilities, inputs.labels)[:shown, :shown]
+    metric, higher_is_better = schema.metric, METRICS[schema.metric].higher_is_better
+    baseline = inputs.metrics(recipe.baseline(inputs.train, inputs.rows, schema))
     verdict = decide(
         request.gate,
         metric=metric,
-        higher_is_better=request.recipe.higher_is_better,
+        higher_is_better=higher_is_better,
         challenger=challenger.form.metrics[metric],
         baseline=baseline[metric],
         champion=rival.metrics.get(metric) if rival else None,
@@ -184,19 +188,36 @@ def _report(inputs: Inputs, challenger: Challenger, rival: Champion | None, sha2
         )
     return EvaluationReport(
         run=request.run,
+        task=schema.task,
         metric=metric,
-        higher_is_better=request.recipe.higher_is_better,
+        higher_is_better=higher_is_better,
         rows=len(inputs.labels),
         metrics=challenger.form.metrics,
         baseline=baseline,
+        baseline_name=recipe.describe_baseline(schema.task),
         forms=(challenger.form,),
         chosen=challenger.form.name,
         champion=rival,
-        labels=schema.labels[:shown],
-        confusion=tuple(tuple(row) for row in confusion.tolist()),
+        labels=schema.labels[:MAX_LABELS],
+        **_mistakes(challenger.answers, inputs.labels, schema),
         model_sha256=sha256,
         verdict=verdict,
     )
+
+
+def _mistakes(answers: NDArray[np.float32], labels: NDArray, schema: Schema) -> dict[str, Any]:
+    """Return what the report shows of where the answers are wrong."""
+    if schema.task == "classification":
+        shown = min(len(schema.labels), MAX_LABELS)
+        return {"confusion": tuple(map(tuple, metrics.confusion(answers, labels)[:shown, :shown].tolist()))}
+    errors = np.abs(answers.astype(np.float64) - labels).reshape(-1)
+    both = np.stack([labels.reshape(-1), answers.reshape(-1)], axis=1).astype(np.float64)
+    places = np.linspace(0, len(both) - 1, min(len(both), MAX_PAIRS)).astype(int)
+    quantiles = {f"p{share}": float(np.percentile(errors, share)) for share in (50, 90, 99)}
+    return {
+        "pairs": tuple(map(tuple, both[places].tolist())),
+        "error_quantiles": {**quantiles, "max": float(errors.max())},
+    }
 
 
 def read_inputs(container: Container, scratch: Path) -> Inputs:
@@ -219,7 +240,7 @@ def read_inputs(container: Container, scratch: Path) -> Inputs:
         manifest=manifest,
         rows=Split(dataset / "test").everything(),
         originals=dataset / Path(keys.DATASET_ORIGINALS).name,
-        train_labels=Split(dataset / "train").labels,
+        train=Split(dataset / "train"),
     )
 
 

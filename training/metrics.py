@@ -24,6 +24,20 @@ def classification(probabilities: NDArray[np.floating], labels: NDArray[np.int64
     }
 
 
+def regression(values: NDArray[np.floating], labels: NDArray[np.floating]) -> dict[str, float]:
+    """Return RMSE, MAE and R2 over all values; R2 of rows whose truth is constant is 1 when all is right, else 0.
+
+    Args:
+        values: predicted, [n, columns].
+        labels: true, [n, columns].
+    """
+    truth = labels.astype(np.float64)
+    errors = values.astype(np.float64) - truth
+    squares, spread = float((errors**2).sum()), float(((truth - truth.mean(axis=0)) ** 2).sum())
+    r2 = 1 - squares / spread if spread else float(squares == 0)
+    return {"rmse": float(np.sqrt((errors**2).mean())), "mae": float(np.abs(errors).mean()), "r2": r2}
+
+
 def confusion(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return how many rows of each true class (first) were predicted as each class, int64 [classes, classes]."""
     classes = probabilities.shape[1]

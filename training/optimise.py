@@ -22,32 +22,40 @@ from torch import nn
 
 from contract import keys
 from contract.errors import InvalidModel
-from contract.manifest import OUTPUT, Schema
+from contract.manifest import Schema
 from training.data import Arrays
+from training.recipes import Recipe
 
 FLOAT32 = "onnx-float32"
 OPSET = 18
 BATCH = 1024
 
 
-class Probabilities(nn.Module):
-    """A network whose output is probabilities, float32 [n, labels]."""
+class Answers(nn.Module):
+    """A trained network that answers as it will be served: probabilities or values, float32 [n, labels].
 
-    def __init__(self, network: nn.Module) -> None:
+    Args:
+        network: the network, on the CPU.
+        recipe: what turns its outputs into answers.
+        schema: what it was learned from.
+    """
+
+    def __init__(self, network: nn.Module, recipe: Recipe, schema: Schema) -> None:
         super().__init__()
-        self.network = network
+        self.network, self._recipe, self._schema = network, recipe, schema
+        self.eval()
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         """Predict."""
-        return torch.softmax(self.network(*inputs), dim=-1)
+        return self._recipe.answer(self.network(*inputs), self._schema)
 
 
-def export(network: nn.Module, schema: Schema, example: Arrays) -> bytes:
-    """Return the network as an ONNX model: the schema's inputs, one output, any number of rows.
+def export(model: Answers, schema: Schema, example: Arrays) -> bytes:
+    """Return the model as ONNX: the schema's inputs, one output, any number of rows.
 
     Args:
-        network: the trained network, on the CPU.
-        schema: names its inputs.
+        model: what answers.
+        schema: names its inputs and its output.
         example: some rows of them.
     """
     names = [tensor.name for tensor in schema.inputs]
@@ -55,14 +63,14 @@ def export(network: nn.Module, schema: Schema, example: Arrays) -> bytes:
         file = Path(folder, keys.MODEL_ONNX)
         warnings.simplefilter("ignore", DeprecationWarning)  # that the other exporter is the default now
         torch.onnx.export(
-            Probabilities(network).eval(),
+            model,
             tuple(torch.from_numpy(example[name]) for name in names),
             file,
             dynamo=False,
             opset_version=OPSET,
             input_names=names,
-            output_names=[OUTPUT],
-            dynamic_axes={name: {0: "batch"} for name in [*names, OUTPUT]},
+            output_names=[schema.output],
+            dynamic_axes={name: {0: "batch"} for name in [*names, schema.output]},
         )
         return file.read_bytes()
 
@@ -82,20 +90,20 @@ def open_session(model: bytes) -> onnxruntime.InferenceSession:
 
 
 def predict(session: onnxruntime.InferenceSession, arrays: Arrays, schema: Schema) -> NDArray[np.float32]:
-    """Return the probabilities of all rows, float32 [n, labels]."""
+    """Return the answers to all rows, float32 [n, labels]."""
     names = [tensor.name for tensor in schema.inputs]
     rows = len(arrays[names[0]])
     parts = [
-        session.run([OUTPUT], {name: arrays[name][first : first + BATCH] for name in names})[0]
+        session.run([schema.output], {name: arrays[name][first : first + BATCH] for name in names})[0]
         for first in range(0, rows, BATCH)
     ]
     return np.concatenate(parts)
 
 
-def predict_with_torch(network: nn.Module, arrays: Arrays, schema: Schema) -> NDArray[np.float32]:
-    """Return the trained network's own probabilities, float32 [n, labels]."""
+def predict_with_torch(model: Answers, arrays: Arrays, schema: Schema) -> NDArray[np.float32]:
+    """Return the trained network's own answers, float32 [n, labels]."""
     names = [tensor.name for tensor in schema.inputs]
-    model, rows = Probabilities(network).eval(), len(arrays[names[0]])
+    rows = len(arrays[names[0]])
     with torch.no_grad():
         parts = [
             model(*(torch.from_numpy(arrays[name][first : first + BATCH]) for name in names))
@@ -104,9 +112,13 @@ def predict_with_torch(network: nn.Module, arrays: Arrays, schema: Schema) -> ND
     return torch.cat(parts).numpy()
 
 
-def difference(session: onnxruntime.InferenceSession, network: nn.Module, arrays: Arrays, schema: Schema) -> float:
-    """Return the largest difference between the two's probabilities of any row; NaN when either answers one."""
-    return float(np.abs(predict(session, arrays, schema) - predict_with_torch(network, arrays, schema)).max())
+def difference(session: onnxruntime.InferenceSession, model: Answers, arrays: Arrays, schema: Schema) -> float:
+    """Return the largest difference between the two's answers to any row, in the schema's scale.
+
+    It is NaN when either answers one.
+    """
+    apart = np.abs(predict(session, arrays, schema) - predict_with_torch(model, arrays, schema)).max()
+    return float(apart) / schema.scale
 
 
 def blank(schema: Schema) -> dict[str, NDArray]:
@@ -126,7 +138,7 @@ def latency(
     for number in range(requests + 10):
         row: dict[str, Any] = {name: arrays[name][number % rows : number % rows + 1] for name in names}
         started = time.perf_counter()
-        session.run([OUTPUT], row)
+        session.run([schema.output], row)
         seconds.append(time.perf_counter() - started)
     p50, p99 = np.percentile(np.array(seconds[10:]) * 1000, [50, 99])
     return {"p50": round(float(p50), 4), "p99": round(float(p99), 4)}

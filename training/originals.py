@@ -16,9 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
-
-from training.data import memory_map
+from safetensors.numpy import load_file, save_file
 
 CONTENT, ENDS = "content", "ends"
 
@@ -59,7 +57,7 @@ class Writer:
 def read(folder: Path) -> Iterator[bytes]:
     """Yield all originals in a folder, in order."""
     for path in sorted(folder.glob("*.safetensors")):
-        arrays = memory_map(path)
+        arrays = load_file(path)
         start = 0
         for end in arrays[ENDS].tolist():
             yield arrays[CONTENT][start:end].tobytes()

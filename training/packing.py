@@ -23,7 +23,7 @@ class Packer:
     """
 
     def __init__(self, folder: Path, *, shard_bytes: int) -> None:
-        self.labels: dict[str, Counter[int]] = {name: Counter() for name in keys.SPLITS}  # rows by class code
+        self.labels: dict[str, Counter[int]] = {name: Counter() for name in keys.SPLITS}  # rows by class, if any
         self._content: list[NDArray[np.uint64]] = []  # 8 bytes a row of their digests
         self._writers = {name: Writer(folder / name, shard_bytes=shard_bytes) for name in keys.SPLITS}
         self._originals = originals.Writer(folder / Path(keys.DATASET_ORIGINALS).name, shard_bytes=shard_bytes)
@@ -34,7 +34,8 @@ class Packer:
             mine = {key: array[chunk.split == number] for key, array in chunk.arrays.items()}
             if len(mine[LABEL]):
                 self._writers[name].add(mine)
-                self.labels[name].update(mine[LABEL].tolist())
+                if mine[LABEL].dtype == np.int64:
+                    self.labels[name].update(mine[LABEL].tolist())
         self._originals.add(chunk.originals)
         self._content.append(np.frombuffer(b"".join(digest[:8] for digest in chunk.content), np.uint64))
 

@@ -73,7 +73,7 @@ def _accept(request: RunRequest, upload: Path, salt: bytes, out: Path, quarantin
     packer.close()
     schema = source.schema()
     check_quarantine(quarantine, good=sum(packer.rows.values()), allowed=request.prepare.max_rejected_fraction)
-    check_rows(packer.labels, schema)
+    check_rows(packer.rows, packer.labels, schema)
     (out / keys.DATASET_SCHEMA).write_text(json.dumps(to_dict(schema)))
     return DatasetReport(
         run=request.run,
@@ -82,7 +82,10 @@ def _accept(request: RunRequest, upload: Path, salt: bytes, out: Path, quarantin
         rows=packer.rows,
         rejected_rows=quarantine.rows,
         duplicate_rows=packer.duplicates,
-        labels=_label_counts(packer.labels, schema),
+        task=schema.task,
+        metric=schema.metric,
+        labels=_label_counts(packer.labels, schema) if schema.task == "classification" else {},
+        statistics=schema.statistics,
         features=tuple(_briefly(feature) for feature in schema.features[:MAX_FEATURES]),
         features_total=len(schema.features),
         anonymised=source.anonymised,

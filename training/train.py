@@ -115,7 +115,8 @@ class Trainer:
         self._set_learning_rate()
         with self._autocast():
             outputs = self.parallel(*inputs)
-        loss = (self.recipe.loss(outputs, labels, self.schema) * torch.from_numpy(weights).to(self.cluster.device)).sum()
+        losses = self.recipe.loss(outputs, labels, self.schema)
+        loss = (losses * torch.from_numpy(weights).to(self.cluster.device)).sum()
         self.optimiser.zero_grad(set_to_none=True)
         (loss * self.cluster.size / len(rows)).backward()
         total, stopping = self.cluster.sum(loss.item(), float(self.cluster.stopping))

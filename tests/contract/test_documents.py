@@ -71,7 +71,9 @@ def test_a_manifest_survives_json() -> None:
     ("change", "path"),
     [
         ({"format": 2}, "manifest.format"),
-        ({"schema": {**to_dict(SCHEMA), "task": "regression"}}, "manifest.schema.task"),
+        ({"schema": {**to_dict(SCHEMA), "task": "clustering"}}, "manifest.schema.task"),
+        ({"schema": {**to_dict(SCHEMA), "task": "regression"}}, "schema.metric"),
+        ({"schema": {**to_dict(SCHEMA), "task": "regression", "metric": "rmse"}}, "schema.statistics"),
         ({"schema": {**to_dict(SCHEMA), "labels": "ja"}}, "manifest.schema.labels"),
         (
             {"schema": {**to_dict(SCHEMA), "inputs": [{"name": "x", "dtype": "float16", "shape": [-1]}]}},

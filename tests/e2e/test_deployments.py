@@ -150,7 +150,7 @@ def test_a_version_that_answers_otherwise_than_evaluated_is_never_served(app: Ap
     answer = app.predict(project, body)
     golden = keys.run_prefix("acme", project, first["run"]) + keys.GOLDEN
     document = json.loads(app.read(golden))
-    document["samples"][0]["probabilities"] = dict.fromkeys(document["samples"][0]["probabilities"], 0.123)
+    document["samples"][0]["outputs"] = dict.fromkeys(document["samples"][0]["outputs"], 0.123)
     app.s3.put_object(Bucket=app.artifacts, Key=golden, Body=json.dumps(document).encode())
     execution = app.deploy(project, champion["package_arn"])
     assert execution["status"] == "FAILED"

@@ -197,7 +197,7 @@ def test_an_unexpected_error_is_500_and_logged_without_the_payload(
     def broken(arrays: object) -> None:
         raise RuntimeError(f"device lost while reading {arrays}")
 
-    monkeypatch.setattr(credit.app.model, "probabilities", broken)
+    monkeypatch.setattr(credit.app.model, "answers", broken)
     with caplog.at_level(logging.INFO, logger="serving"):
         response = credit.instances({**ROW, "age": 987654})
     assert response.status_code == 500

@@ -71,7 +71,7 @@ def serve(folder: Path, files: Mapping[str, bytes | str], settings: Mapping[str,
         ),
         rows=Split(prepared / "dataset" / "test").everything(),
         originals=prepared / keys.DATASET_ORIGINALS,
-        train_labels=Split(prepared / "dataset" / "train").labels,
+        train=Split(prepared / "dataset" / "train"),
     )
     (folder / "out").mkdir()
     evaluate(inputs, None, folder / "out")
@@ -103,7 +103,7 @@ def test_golden_samples_are_answered_as_evaluated(kind: str, request: pytest.Fix
     assert len(served.golden.samples) == 8
     for sample in served.golden.samples:
         response = served.client.invoke(sample.body, sample.content_type)
-        assert response.json()["predictions"][0]["probabilities"] == pytest.approx(sample.probabilities, abs=1e-6)
+        assert response.json()["predictions"][0]["probabilities"] == pytest.approx(sample.outputs, abs=1e-6)
 
 
 def test_raw_rows_of_the_upload_predict_as_prepared(penguins: Served) -> None:

@@ -118,8 +118,8 @@ def test_golden_images_are_requests_with_the_answers_of_the_served_form(
     for sample in golden.samples:
         (instance,) = json.loads(sample.body)["instances"]
         (answer,) = session.run(None, {"image": decode(instance)[None, :, :, None]})
-        assert list(sample.probabilities) == ["left", "right"]
-        np.testing.assert_allclose(answer[0], list(sample.probabilities.values()), atol=1e-6)
+        assert list(sample.outputs) == ["left", "right"]
+        np.testing.assert_allclose(answer[0], list(sample.outputs.values()), atol=1e-6)
 
 
 def test_golden_rows_of_a_table_are_its_columns_by_name(
@@ -188,7 +188,7 @@ def test_a_champion_that_cannot_read_the_rows_is_noted_and_the_baseline_decides(
     report, _ = evaluate(job, champion=True)
     assert report.champion
     assert report.champion.metrics == {}
-    assert "reads .zip" in report.champion.note
+    assert "reads images" in report.champion.note
     assert report.verdict.promote
     assert "baseline" in report.verdict.reasons[0]
     assert report.verdict.reasons[-1] == f"not compared with version 3: {report.champion.note}"

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
 
 from contract.errors import InvalidConfig
 from contract.manifest import Feature, Schema, Tensor
@@ -45,7 +47,10 @@ def held_out_accuracy(out: Path, base: Path) -> float:
 
     network = recipe.network(manifest.schema, recipe.parse_options(manifest.options))
     network.load_state_dict(load_file(base / "model/weights.safetensors"))
-    return recipe.metrics(optimise.predict_with_torch(network, rows, manifest.schema), rows[LABEL])["accuracy"]
+    answers = optimise.Answers(network, recipe, manifest.schema)
+    return recipe.metrics(optimise.predict_with_torch(answers, rows, manifest.schema), rows, manifest.schema)[
+        "accuracy"
+    ]
 
 
 def test_scanned_digits_are_learned_by_default(tmp_path: Path) -> None:
@@ -86,7 +91,7 @@ def test_the_image_network_takes_any_size(side: int, channels: int) -> None:
 def test_missing_numbers_become_the_mean_and_are_told() -> None:
     statistics = [{"mean": 10.0, "std": 2.0, "missing": 0.5}, {"mean": 5.0, "std": 0.0, "missing": 0.0}]
     given = torch.tensor([[12.0, 5.0], [float("nan"), 7.0], [1e9, float("nan")]])
-    expected = [[1.0, 0.0, 0.0], [0.0, 2.0, 1.0], [layers.CLIP, 0.0, 0.0]]
+    expected = [[1.0, 0.0, 0.0], [0.0, 2.0, 1.0], [scaling.CLIP, 0.0, 0.0]]
     torch.testing.assert_close(layers.Standardise(statistics)(given), torch.tensor(expected))
 
 
@@ -115,7 +120,14 @@ def test_metrics_are_those_of_the_textbook() -> None:
     assert metrics.confusion(probabilities, labels).tolist() == [[1, 0, 0], [1, 2, 0], [0, 0, 0]]
 
 
-def test_the_baseline_answers_the_most_frequent_class() -> None:
-    train, test = np.array([0, 1, 1, 2]), np.array([0, 1, 1, 2, 1])
-    recipe = recipes.load("tabular")
-    assert recipe.metrics(recipe.baseline(train, test, classes=3), test)["accuracy"] == 0.6
+def split(folder: Path, labels: NDArray) -> Split:
+    """Return a split of rows that have labels and nothing else."""
+    folder.mkdir()
+    save_file({LABEL: labels}, folder / "00000.safetensors")
+    return Split(folder)
+
+
+def test_the_baseline_of_classes_answers_the_most_frequent_one(tmp_path: Path) -> None:
+    train, test = split(tmp_path / "train", np.array([0, 1, 1, 2])), {LABEL: np.array([0, 1, 1, 2, 1])}
+    recipe, schema = recipes.load("tabular"), images(8, 1)
+    assert recipe.metrics(recipe.baseline(train, test, schema), test, schema)["accuracy"] == 0.6

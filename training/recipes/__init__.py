@@ -2,7 +2,7 @@
 
 A recipe's file defines a subclass of :class:`Recipe` and ``RECIPE``, one instance
 of it. Reading uploads must work without torch, because preparation also runs in
-Lambda: only ``network`` and ``loss`` may import it, inside the function.
+Lambda: only ``network``, ``loss`` and ``answer`` may import it, inside the function.
 
 ``python -m training.recipes`` writes ``contract/recipes.json``, from which the
 other rooms know the recipes.
@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 from contract.errors import InvalidConfig, nearest
 from contract.manifest import Schema
 from contract.parsing import parse
-from contract.recipes import Throughput
+from contract.recipes import Search, Throughput
 from contract.request import RunRequest
-from training import metrics
+from training.data import Split
 from training.rejection import Quarantine
 from training.split import Splitter
+from training.tasks import TASKS
 
 if TYPE_CHECKING:
     import torch
@@ -74,16 +75,21 @@ class Source(Protocol):
 
 
 class Recipe(ABC):
-    """One way to learn. The defaults of these methods are those of classification."""
+    """One way to learn. The defaults of these methods are those of the dataset's task (training.tasks)."""
 
     name: str
-    summary: str
+    summary: str  # what it learns, in a line
+    when: str  # when to choose it, for people
+    examples = ""  # folder of examples/ that shows it
+    reader: str  # format of the dataset: "table", "images", ...; recipes of one reader understand the same originals
     accepts: tuple[str, ...]
+    default_for: tuple[str, ...] = ()  # file name endings that it is taken for when no recipe is named
     needs_target = False
-    metric = "accuracy"
-    higher_is_better = True
+    metric: Mapping[str, str] = {"classification": "accuracy"}  # what is compared, by task that it learns
+    baseline_name = ""  # what its baseline does, in words; empty for the task's
     options: type  # a frozen dataclass of contract.parsing.setting fields
     defaults: Mapping[str, Mapping[str, Any]]
+    searches: Mapping[str, Search] = {}  # what automatic search may try with it
     throughput: Throughput  # as benchmarks/throughput.py measured it
 
     @abstractmethod
@@ -99,7 +105,8 @@ class Recipe(ABC):
         """Return the untrained network.
 
         It takes the schema's inputs in order, n rows each, as they are in a shard,
-        and returns logits, float32 [n, labels]. Normalisation and imputation are part of it.
+        and returns float32 [n, labels]: logits, or values whose mean over the training rows is 0 and whose deviation is
+        1 (schema.statistics). Normalisation and imputation are part of it.
         """
 
     @abstractmethod
@@ -114,20 +121,28 @@ class Recipe(ABC):
             ValueError: for originals that lack what the schema needs; the message says what.
         """
 
-    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Return the loss of each row, float32 [n]."""
-        from torch.nn import functional
+    def loss(self, outputs: torch.Tensor, labels: torch.Tensor, schema: Schema) -> torch.Tensor:
+        """Return the loss of each row, float32 [n], of the network's outputs [n, labels]."""
+        return TASKS[schema.task].loss(outputs, labels, schema)
 
-        return functional.cross_entropy(logits.float(), labels, reduction="none")
+    def answer(self, outputs: torch.Tensor, schema: Schema) -> torch.Tensor:
+        """Return what the served model answers, float32 [n, labels]: probabilities, or values in the target's units."""
+        return TASKS[schema.task].answer(outputs, schema)
 
-    def metrics(self, probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> dict[str, float]:
-        """Return the metrics of predictions [n, classes]; ``self.metric`` is one of them."""
-        return metrics.classification(probabilities, labels)
+    def metrics(self, answers: NDArray[np.floating], rows: Mapping[str, NDArray], schema: Schema) -> dict[str, float]:
+        """Return the metrics of answers [n, labels] to rows; ``schema.metric`` is one of them.
 
-    def baseline(self, train: NDArray[np.int64], labels: NDArray[np.int64], *, classes: int) -> NDArray[np.floating]:
-        """Return what answering every row of ``labels`` with the training rows' class shares predicts."""
-        shares = np.bincount(train, minlength=classes) / len(train)
-        return np.tile(shares, (len(labels), 1))
+        ``rows`` are the arrays of those rows as they are in a shard, ``label`` among them.
+        """
+        return TASKS[schema.task].metrics(answers, rows, schema)
+
+    def baseline(self, train: Split, rows: Mapping[str, NDArray], schema: Schema) -> NDArray[np.floating]:
+        """Return what the baseline, which learned from ``train`` as little as its name says, answers to ``rows``."""
+        return TASKS[schema.task].baseline(train, rows, schema)
+
+    def describe_baseline(self, task: str) -> str:
+        """Return what the baseline does, in words."""
+        return self.baseline_name or TASKS[task].baseline_name
 
     def parse_options(self, options: Mapping[str, Any]) -> Any:
         """Return this recipe's options, checked."""

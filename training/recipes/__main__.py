@@ -27,11 +27,16 @@ def _recipe(recipe: Recipe) -> dict[str, Any]:
         "summary": recipe.summary,
         "accepts": list(recipe.accepts),
         "needs_target": recipe.needs_target,
-        "metric": recipe.metric,
-        "higher_is_better": recipe.higher_is_better,
+        "reader": recipe.reader,
+        "default_for": list(recipe.default_for),
+        "metric": dict(recipe.metric),
+        "baseline": {task: recipe.describe_baseline(task) for task in recipe.metric},
+        "when": recipe.when,
+        "examples": recipe.examples,
         "throughput": to_dict(recipe.throughput),
         "options": _options(recipe.options),
         "defaults": {section: dict(table) for section, table in recipe.defaults.items()},
+        "searches": {name: to_dict(search) for name, search in recipe.searches.items()},
     }
 
 

@@ -56,7 +56,10 @@ class Image(Recipe):
     """The recipe."""
 
     summary = "Classifies images with a small convolutional network."
-    accepts = (".zip",)
+    when = "Pictures that belong to one class each, and at least a few dozen of each class."
+    examples = "digits"
+    reader = "images"
+    accepts = default_for = (".zip",)
     options = Options
     defaults = {"train": {"epochs": 15, "batch_size": 32, "learning_rate": 0.003, "weight_decay": 0.01}}
     throughput = Throughput(

@@ -45,7 +45,10 @@ class Tabular(Recipe):
     """The recipe."""
 
     summary = "Classifies the rows of a table with a small network; numbers, categories, missing values."
-    accepts = (".csv", ".parquet")
+    when = "Rows of numbers and categories, and a column to predict from the others."
+    examples = "penguins"
+    reader = "table"
+    accepts = default_for = (".csv", ".parquet")
     needs_target = True
     options = Options
     defaults = {"train": {"epochs": 20, "batch_size": 64, "learning_rate": 0.003, "weight_decay": 0.01}}
