@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
-SMALLEST, ROUNDING = 1e-30, 1e-12  # deviations that tell nothing, as they are and relative to the mean
-CLIP = 10.0  # standard deviations; one absurd value must not decide alone
+from training.scaling import CLIP, deviation
 
 
 class Pixels(nn.Module):
@@ -55,7 +54,7 @@ class Standardise(nn.Module):
         gaps = [place for place, column in enumerate(statistics) if column["missing"] > 0]
         self.width, self.tells_gaps = len(statistics) + len(gaps), bool(gaps)
         self.register_buffer("mean", torch.tensor([column["mean"] for column in statistics]))
-        self.register_buffer("std", torch.tensor([_scale(column) for column in statistics]))
+        self.register_buffer("std", torch.tensor([deviation(column) for column in statistics]))
         self.register_buffer("gaps", torch.tensor(gaps, dtype=torch.int64))
 
     def forward(self, numeric: torch.Tensor) -> torch.Tensor:
@@ -66,11 +65,6 @@ class Standardise(nn.Module):
         if not self.tells_gaps:
             return scaled
         return torch.cat([scaled, missing.index_select(1, self.gaps).float()], dim=1)
-
-
-def _scale(column: Mapping[str, float]) -> float:
-    """Return a column's deviation; 1 where it is nothing but rounding, or too small for float32."""
-    return column["std"] if column["std"] > max(SMALLEST, ROUNDING * abs(column["mean"])) else 1.0
 
 
 class Embed(nn.Module):
