@@ -21,7 +21,8 @@ def content(
 
     Texts are cut to the schema's lengths.
     """
-    purpose = f"Classification into {_few(evaluation.labels)} by recipe {request.recipe.name!r}."
+    kind = "Regression of" if evaluation.task == "regression" else "Classification into"
+    purpose = f"{kind} {_few(evaluation.labels)} by recipe {request.recipe.name!r}."
     return {
         "model_overview": {
             "model_creator": f"{request.tenant}/{request.project}, run {request.run}",
@@ -66,9 +67,10 @@ def _evaluation(evaluation: EvaluationReport) -> dict[str, Any]:
     groups = [_metrics("held-out rows", evaluation.metrics), _metrics("baseline", evaluation.baseline)]
     if evaluation.champion and evaluation.champion.metrics:
         groups.append(_metrics(f"champion, version {evaluation.champion.version}", evaluation.champion.metrics))
+    baseline = [f"the baseline is {evaluation.baseline_name}"] if evaluation.baseline_name else []
     return {
         "name": f"{evaluation.chosen} on {evaluation.rows} held-out rows",
-        "evaluation_observation": "; ".join(evaluation.verdict.reasons)[:2096],
+        "evaluation_observation": "; ".join([*evaluation.verdict.reasons, *baseline])[:2096],
         "metric_groups": groups,
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +30,7 @@ CONTENT_TYPES = {
 }
 BODY_LIMIT = 4 * 1024 * 1024  # of a serverless endpoint; a real-time one takes 6 MiB
 SHOWN = 20
+LARGE = 1e6  # from here on values are shown whole, not as powers of ten
 
 
 def predict(
@@ -39,14 +41,17 @@ def predict(
     """Ask the model in service about the rows of a file."""
     answer = ask(context.account, *split_project(project), file)
     context.out.document(answer)
-    rows = [_row(number, each) for number, each in enumerate(answer["predictions"], start=1)]
-    context.out.show(render.table(("row", "label", "probability", "next"), rows[:SHOWN]))
+    heads, rows = _table(answer["predictions"])
+    context.out.show(render.table(heads, rows[:SHOWN]))
     if len(rows) > SHOWN:
         context.out.show(f"... and {len(rows) - SHOWN} more; --json has them all")
 
 
 def ask(account: Account, tenant: str, project: str, file: Path) -> dict[str, Any]:
-    """Return the endpoint's answer, ``{"predictions": [{"label", "probabilities"}]}``, with version and endpoint."""
+    """Return the endpoint's answer, with version and endpoint.
+
+    A prediction is ``{"label", "probabilities"}``, or ``{"values"}`` of a model that predicts values.
+    """
     content_type, body = CONTENT_TYPES.get(file.suffix.lower()), _read(file)
     if content_type is None:
         raise BadArgument(
@@ -97,6 +102,20 @@ def _reason(answer: str) -> str:
         return f"{error.get('path') or 'the request'}: {error['message']}"
     except (ValueError, LookupError, TypeError, AttributeError):
         return f"the request: {answer}"
+
+
+def _table(predictions: Sequence[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    """Return heads and rows: labels with their probabilities, or values by name."""
+    if "values" not in predictions[0]:
+        heads = ("row", "label", "probability", "next")
+        return heads, [_row(number, each) for number, each in enumerate(predictions, start=1)]
+    names = tuple(predictions[0]["values"])
+    rows = [(number, *map(_value, each["values"].values())) for number, each in enumerate(predictions, start=1)]
+    return ("row", *names), rows
+
+
+def _value(value: float) -> str:
+    return f"{value:,.6g}" if abs(value) < LARGE else f"{value:,.0f}"
 
 
 def _row(number: int, prediction: dict[str, Any]) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Plots: lines over epochs, horizontal bars, the confusion matrix."""
+"""Plots: lines over epochs, horizontal bars, the confusion matrix, predicted against true values."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def _legend(lines: Sequence[Line]) -> Markup:
     return el("span", keys, class_="legend")
 
 
-def _axes(x: _Scale, y: _Scale, x_label: str, y_label: str) -> Markup:
+def _axes(x: _Scale, y: _Scale, x_label: str, y_label: str, *, whole: bool = True) -> Markup:
     bottom, parts = HEIGHT - BOTTOM, []
     for value in words.ticks(y.low, y.high):
         parts.append(el("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(value), y2=y(value), class_="grid"))
         parts.append(el("text", f"{value:g}", x=LEFT - 7, y=y(value) + 4, text_anchor="end"))
     for value in words.ticks(x.low, x.high, 8):
-        if value == int(value):
+        if not whole or value == int(value):
             parts.append(el("text", f"{value:g}", x=x(value), y=bottom + 17, text_anchor="middle"))
     parts.append(el("line", x1=LEFT, x2=WIDTH - RIGHT, y1=bottom, y2=bottom, class_="axis"))
     middle = (TOP + bottom) / 2
@@ -80,6 +80,30 @@ def _series(index: int, line: Line, x: _Scale, y: _Scale, x_label: str) -> Marku
         dot = el("circle", cx=x(a), cy=y(b), r=2.6, class_="dot")
         marks.append(el("g", dot, el("circle", cx=x(a), cy=y(b), r=9, class_="hit", data_tip=tip)))
     return el("g", el("polyline", points=path, class_="line"), marks, class_=f"s{index}")
+
+
+def scatter(points: Sequence[tuple[float, ...]], *, title: str) -> Markup:
+    """Return a figure of (true, predicted) values on equal axes, with the line on which both are equal."""
+    points = [point for point in points if all(map(math.isfinite, point))]
+    if not points:
+        return join()
+    low, high = (bound(value for point in points for value in point) for bound in (min, max))
+    margin = (high - low) * 0.05 or abs(high) * 0.05 or 1.0
+    x = _Scale(low=low - margin, high=high + margin, start=LEFT, end=WIDTH - RIGHT)
+    y = _Scale(low=low - margin, high=high + margin, start=HEIGHT - BOTTOM, end=TOP)
+    ideal = el("line", x1=x(low), y1=y(low), x2=x(high), y2=y(high), class_="axis")
+    dots = [_point(true, predicted, x, y) for true, predicted in points]
+    axes = _axes(x, y, "true value", "predicted value", whole=False)
+    unit = el("span", f"{words.plural(len(points), 'held-out value')}; on the line both are equal", class_="unit")
+    return el(
+        "figure", el("figcaption", title, unit), svg(WIDTH, HEIGHT, title, axes, ideal, el("g", dots, class_="s0"))
+    )
+
+
+def _point(true: float, predicted: float, x: _Scale, y: _Scale) -> Markup:
+    tip = f"true {words.metric(true)}, predicted {words.metric(predicted)}"
+    place = {"cx": x(true), "cy": y(predicted)}
+    return el("g", el("circle", **place, r=2.6, class_="dot"), el("circle", **place, r=6, class_="hit", data_tip=tip))
 
 
 @dataclass(frozen=True, kw_only=True)

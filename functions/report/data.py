@@ -32,6 +32,8 @@ def _totals(report: DatasetReport) -> Markup:
     return facts(
         [
             ("Accepted", "yes" if report.accepted else "no"),
+            ("Learned as", f"{report.task}, compared by {report.metric}" if report.task else ""),
+            ("Target", _target(report)),
             ("Rejected rows", words.count(report.rejected_rows)),
             ("Rows that occur more than once (kept)", words.count(report.duplicate_rows)),
             ("Size", words.size(report.bytes) if report.bytes else ""),
@@ -41,11 +43,19 @@ def _totals(report: DatasetReport) -> Markup:
     )
 
 
+def _target(report: DatasetReport) -> str:
+    """Return what the values to predict are like."""
+    if not report.statistics:
+        return ""
+    found = {name: words.metric(value) for name, value in report.statistics.items()}
+    return f"mean {found['mean']}, std {found['std']}, from {found['min']} to {found['max']}"
+
+
 def _set_aside(report: DatasetReport) -> Markup | None:
     if not report.reasons or not report.accepted:  # why it was rejected stands at the top
         return None
     items = el("ul", [el("li", reason) for reason in report.reasons], class_="reasons")
-    return folded("Rows that were set aside (all are in quarantine)", items, open_=len(report.reasons) <= 5)
+    return folded("Notes, and rows that were set aside (all are in quarantine)", items, open_=len(report.reasons) <= 5)
 
 
 def _splits(report: DatasetReport) -> Markup:

@@ -8,7 +8,7 @@ from contract.metrics import COMMON
 from contract.reports import EvaluationReport
 from contract.run import Run
 from functions.report import words
-from functions.report.charts import Line, confusion, line_chart
+from functions.report.charts import Line, confusion, line_chart, scatter
 from functions.report.markup import Markup, el, join
 from functions.report.tables import code, section, table
 
@@ -42,8 +42,26 @@ def _line(run: Run, key: str, name: str) -> Line:
 
 
 def errors(evaluation: EvaluationReport | None) -> Markup:
+    """Return where the model errs: classes that it confuses, or how far its values are off."""
+    if evaluation is None:
+        return join()
+    return _values(evaluation) if evaluation.task == "regression" else _classes(evaluation)
+
+
+def _values(evaluation: EvaluationReport) -> Markup:
+    """Return predicted against true values, and the sizes of the errors."""
+    shares = {"p50": "half of the values", "p90": "9 of 10", "p99": "99 of 100", "max": "all of them"}
+    rows = [(shares.get(name, name), words.metric(value)) for name, value in evaluation.error_quantiles.items()]
+    caption = el("figcaption", "Size of the error", el("span", "held-out rows", class_="unit"))
+    sizes = el("figure", caption, table(("of the values", "error is at most"), rows, numbers=(1,)))
+    right = el("div", sizes, _metrics(evaluation))
+    plot = scatter(evaluation.pairs, title="Predicted against true values")
+    return section("Where it errs", el("div", plot, right, class_="figures"))
+
+
+def _classes(evaluation: EvaluationReport) -> Markup:
     """Return the confusion matrix and the pairs that are confused most."""
-    if evaluation is None or not evaluation.confusion:
+    if not evaluation.confusion:
         return join()
     labels, matrix = evaluation.labels, evaluation.confusion
     pairs = [
@@ -62,9 +80,13 @@ def errors(evaluation: EvaluationReport | None) -> Markup:
 
 
 def _metrics(evaluation: EvaluationReport) -> Markup:
-    rows = [(name.replace("_", " "), words.metric(value)) for name, value in evaluation.metrics.items()]
+    rows = [
+        (name.replace("_", " "), words.metric(value), words.metric(evaluation.baseline.get(name)))
+        for name, value in evaluation.metrics.items()
+    ]
     caption = el("figcaption", "All test metrics", el("span", evaluation.chosen, class_="unit"))
-    return el("figure", caption, table(("metric", "value"), rows, numbers=(1,)))
+    note = el("p", f"Baseline: {evaluation.baseline_name}.", class_="note") if evaluation.baseline_name else None
+    return el("figure", caption, table(("metric", "value", "baseline"), rows, numbers=(1, 2)), note)
 
 
 def forms(evaluation: EvaluationReport | None) -> Markup:
@@ -83,7 +105,10 @@ def forms(evaluation: EvaluationReport | None) -> Markup:
         for form in evaluation.forms
     ]
     heads = ("form", f"test {evaluation.metric}", "p50", "p99", "size", "parity")
-    note = "Latency of one row on one thread. Parity is the largest difference from the trained model's outputs."
+    note = (
+        "Latency of one row on one thread. Parity is the largest difference from the trained model's answers; "
+        "of values, in standard deviations of the target."
+    )
     return section(
         "Forms",
         table(heads, rows, numbers=(1, 2, 3, 4, 5)),

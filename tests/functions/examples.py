@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -75,6 +76,24 @@ def evaluation(run: str = "digits-1f3a9c2b7d", *, promote: bool = True, champion
         confusion=tuple(tuple(35 if i == j else (1 if (i + j) % 9 == 0 else 0) for j in range(10)) for i in range(10)),
         model_sha256="ab" * 32,
         verdict=Verdict(promote=promote, reasons=("accuracy 0.9861 beats the champion's 0.9722",)),
+    )
+
+
+def regression(run: str = "diabetes-1f3a9c2b7d") -> EvaluationReport:
+    """Return the report of a model that predicts values."""
+    return dataclasses.replace(
+        evaluation(run, champion=False),
+        task="regression",
+        metric="rmse",
+        higher_is_better=False,
+        metrics={"rmse": 53.2, "mae": 43.1, "r2": 0.48},
+        baseline={"rmse": 77.1, "mae": 65.4, "r2": -0.01},
+        baseline_name="always answering with the training rows' mean",
+        labels=("progression",),
+        confusion=(),
+        pairs=tuple((float(i), 150 + (i - 150) * 0.6) for i in range(25, 346, 4)),
+        error_quantiles={"p50": 35.5, "p90": 88.0, "p99": 120.0, "max": 131.25},
+        verdict=Verdict(promote=True, reasons=("rmse 53.2000 beats the baseline's 77.1000",)),
     )
 
 

@@ -108,6 +108,34 @@ def test_every_plot_has_labelled_axes_and_tooltips() -> None:
     assert any(tip and tip.startswith("Evaluate: 2 min 56 s, ") for tip in tips)
 
 
+def test_a_model_of_values_shows_predicted_against_true_and_how_far_it_is_off() -> None:
+    dataset = dataclasses.replace(
+        examples.dataset(),
+        task="regression",
+        metric="rmse",
+        labels={},
+        statistics={"mean": 152.1, "std": 77.0, "min": 25.0, "max": 346.0},
+    )
+    run = dataclasses.replace(examples.run(), dataset=dataset.to_dict(), evaluation=examples.regression().to_dict())
+    parsed = page(run)
+    assert {"Verdict", "Where it errs", "Forms", "Dataset"} <= set(parsed.headings())
+    for phrase in (
+        "true value",
+        "predicted value",
+        "9 of 10",
+        "131.2",
+        "77.1",
+        "lower is better",
+        "always answering with the training rows' mean",
+        "regression, compared by rmse",
+        "from 25",
+    ):
+        assert phrase in parsed.text, phrase
+    assert "predicted class" not in parsed.text
+    tips = [attributes["data-tip"] for _, attributes in parsed.tags if "data-tip" in attributes]
+    assert "true 25, predicted 75" in tips
+
+
 def test_a_failed_runs_page_shows_the_traceback() -> None:
     parsed = page(examples.failed())
     assert parsed.headings()[0] == "What went wrong"
