@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING
 
 from local.sagemaker import api
 from local.sagemaker.training_api import TrainingJobs
+from local.sagemaker.tuning_api import TuningJobs
+
+from . import sagemaker_tuning_jobs
 
 if TYPE_CHECKING:
     from local.cloud import Cloud
@@ -31,3 +34,4 @@ def install(cloud: Cloud) -> None:
         ListTrainingJobs=jobs.list_jobs,
         StopTrainingJob=jobs.stop_job,
     )
+    sagemaker_tuning_jobs.answer_with(TuningJobs(cloud, jobs))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from local.sagemaker.errors import Refused
@@ -20,6 +21,7 @@ def page(
     status: str,
     summary: Callable[[Record], dict[str, Any]],
     order: str = "Descending",
+    sorts: Mapping[str, Callable[[Record], Any]] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Return one page.
 
@@ -28,12 +30,12 @@ def page(
         status: the field that StatusEquals compares; '' where there is none.
         summary: a record as the list shows it.
         order: the operation's default SortOrder.
+        sorts: SortBy -> what to sort by, where an operation has more than Name, Status and CreationTime.
     """
     chosen = [record for record in records if _wanted(record, request, status)]
     by = request.get("SortBy", "CreationTime")
-    chosen.sort(
-        key=lambda record: _sort_key(record, by, status), reverse=request.get("SortOrder", order) != "Ascending"
-    )
+    sort = sorts.get(by, lambda record: _sort_key(record, by, status))
+    chosen.sort(key=sort, reverse=request.get("SortOrder", order) != "Ascending")
     start = _start(request.get("NextToken"), len(chosen))
     end = start + request.get("MaxResults", PAGE)
     shown: dict[str, Any] = {key: [summary(record) for record in chosen[start:end]]}

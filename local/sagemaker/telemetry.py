@@ -62,16 +62,19 @@ class Metrics:
         self._pending: list[dict[str, Any]] = []
         self._last: dict[str, tuple[float, datetime]] = {}
 
-    def read(self, line: str) -> None:
-        """Take the values that ``line`` tells."""
+    def read(self, line: str) -> list[tuple[str, float]]:
+        """Take the values that ``line`` tells; return them with their names."""
+        found = []
         for name, expression in self._expressions:
             match = expression.search(line)
             value = _number(match.group(1)) if match and match.groups() else None
             if value is not None:
                 moment = now()
+                found.append((name, value))
                 with self._lock:
                     self._last[name] = (value, moment)
                     self._pending.append({"MetricName": name, "Value": value, "Timestamp": moment})
+        return found
 
     def final(self) -> list[dict[str, Any]]:
         """Return the last value of each metric, as FinalMetricDataList."""

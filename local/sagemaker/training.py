@@ -166,7 +166,8 @@ class TrainingJob(Job):
     def on_line(self, host: str, line: str) -> None:
         """Take a line: log, metrics, and the faults that wait for it."""
         super().on_line(host, line)
-        self.metrics.read(line)
+        for name, value in self.metrics.read(line):
+            self.on_metric(name, value)
         spot = self.request.get("EnableManagedSpotTraining")
         if spot and (taken := LAB.take_at_line(SpotInterruption, self.record.name, line)):
             self.spot_returns = taken.comes_back
@@ -174,6 +175,9 @@ class TrainingJob(Job):
         killed = LAB.take_at_line(KilledRank, self.record.name, line)
         if killed and self.machines:
             threading.Thread(target=_strike, args=(killed, self.machines), daemon=True, name="killed-rank").start()
+
+    def on_metric(self, name: str, value: float) -> None:
+        """Take a metric's value, as soon as a container prints it."""
 
     def on_stopping(self) -> None:
         """StopTrainingJob was called."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from local.sagemaker import rules
@@ -12,6 +13,8 @@ from local.sagemaker.objects import Location
 from local.sagemaker.records import Record, arn_of
 from local.sagemaker.training import TrainingJob
 
+MakeJob = Callable[..., TrainingJob]  # of cloud, record, output
+
 
 class TrainingJobs(Jobs):
     """CreateTrainingJob, DescribeTrainingJob, ListTrainingJobs, StopTrainingJob."""
@@ -19,6 +22,10 @@ class TrainingJobs(Jobs):
     def create(self, backend: Any, request: dict[str, Any]) -> dict[str, Any]:
         """Check the request, record the job and start it."""
         rules.check_training(request)
+        return {"TrainingJobArn": self.launch(backend, request).arn}
+
+    def launch(self, backend: Any, request: dict[str, Any], *, make: MakeJob = TrainingJob, **fields: Any) -> Record:
+        """Record a checked job and start it; ``fields`` are for Describe, ``make`` says what kind of job it is."""
         name = request["TrainingJobName"]
         if name in backend.training_jobs:
             raise InUse("Training job names must be unique within an AWS account and region, and a job with this "
@@ -34,10 +41,11 @@ class TrainingJobs(Jobs):
             EnableInterContainerTrafficEncryption=request.get("EnableInterContainerTrafficEncryption", False),
             EnableManagedSpotTraining=request.get("EnableManagedSpotTraining", False),
             ModelArtifacts={"S3ModelArtifacts": str(output / "model.tar.gz")},
+            **fields,
         )
         backend.training_jobs[name] = record
-        self.start(TrainingJob(self.cloud, record, output))
-        return {"TrainingJobArn": record.arn}
+        self.start(make(self.cloud, record, output))
+        return record
 
     def describe(self, backend: Any, request: dict[str, Any]) -> dict[str, Any]:
         """Return the job's description; ValidationException when there is none, as AWS says it."""
