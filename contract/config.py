@@ -8,6 +8,7 @@ generated from these classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from contract.parsing import setting
 
@@ -146,6 +147,46 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tune:
+    """Whether settings are searched for, which, and how."""
+
+    jobs: int = setting(
+        "Training jobs of the search; the best one's model is the model. 0 = no search (recipe 'auto': 12).",
+        default=0, minimum=0, maximum=750,
+    )  # fmt: skip
+    parallel: int = setting(
+        "Jobs at the same time. Fewer learn more from each other (bayesian); more are done sooner.",
+        default=1, minimum=1, maximum=100,
+    )  # fmt: skip
+    strategy: str = setting(
+        "'bayesian' learns from the jobs before; 'random' does not; 'grid' tries every combination of choices; "
+        "'hyperband' starts many jobs and stops the weak ones early.",
+        default="bayesian", choices=("bayesian", "random", "grid", "hyperband"),
+    )  # fmt: skip
+    early_stopping: bool = setting("Stop jobs that are unlikely to beat the best so far.", default=False)
+    warm_start: bool = setting("Begin with what the project's last search learned.", default=False)
+    max_minutes: int = setting(
+        "Longest time of the whole search; the best job by then wins. 0 = no limit but each job's.",
+        default=0, minimum=0, maximum=43_200,
+    )  # fmt: skip
+    ranges: dict[str, Any] = setting(
+        "What is searched: a setting of [train] or options.NAME of the recipe = { min, max, scale } or { choices }. "
+        "Empty: what the recipe suggests.",
+        default_factory=dict,
+    )  # fmt: skip
+
+    @property
+    def machines(self) -> dict[str, int]:
+        """The cluster: instance type = number of hosts of it."""
+        return self.groups or {self.instance: self.hosts}
+
+    @property
+    def host_count(self) -> int:
+        """Machines that train together."""
+        return sum(self.machines.values())
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluate:
     """How the challenger is measured."""
 
@@ -225,6 +266,7 @@ class Budget:
 SECTIONS: dict[str, type] = {
     "prepare": Prepare,
     "train": Train,
+    "tune": Tune,
     "evaluate": Evaluate,
     "gate": Gate,
     "optimise": Optimise,

@@ -17,6 +17,8 @@ from typing import Any
 from contract.errors import InvalidConfig, nearest
 from contract.parsing import check, parse, setting
 
+AUTO = "auto"
+"""The name in [recipe] that stands for a search among all recipes that fit."""
 COLUMNS = frozenset({".csv", ".parquet"})
 TYPES: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
 
@@ -66,6 +68,7 @@ class Recipe:
     examples: str = setting("Folder of examples/ that shows it; empty when none does.")
     throughput: Throughput = setting("Measured speed for first estimates.")
     options: dict[str, Option] = setting("Settings of its own, under [recipe].", default_factory=dict)
+    read_options: tuple[str, ...] = setting("Options that uploads are read with, once for a dataset.", default=())
     defaults: dict[str, dict[str, Any]] = setting("Its defaults, section by section.", default_factory=dict)
     searches: dict[str, Search] = setting("What automatic search may try with it.", default_factory=dict)
 
@@ -85,21 +88,26 @@ def load_recipes() -> Mapping[str, Recipe]:
 def choose_recipe(table: Mapping[str, Any], suffix: str) -> tuple[Recipe, dict[str, Any]]:
     """Return the recipe that ``[recipe]`` names, or the one that is taken for ``suffix``, with its checked options.
 
+    ``auto`` is that one too: it reads the upload for all recipes of its kind.
+
     Raises:
         InvalidConfig: for an unknown recipe or option, a wrong value, or when
             no recipe is named and none is taken for such a file.
     """
     recipes, given = load_recipes(), dict(table)
     name = given.pop("name", None)
-    if name is None:
+    if name is None or name == AUTO:
         name = _default_for(recipes, suffix)
     if not isinstance(name, str) or name not in recipes:
-        raise InvalidConfig("recipe.name", name, "one of " + ", ".join(recipes), nearest(str(name), recipes))
+        raise InvalidConfig(
+            "recipe.name", name, "one of " + ", ".join([*recipes, AUTO]), nearest(str(name), [*recipes, AUTO])
+        )
     recipe = recipes[name]
+    settable = recipe.read_options if table.get("name") == AUTO else tuple(recipe.options)
     for key in given:
-        if key not in recipe.options:
-            allowed = "one of " + ", ".join(["name", *recipe.options])
-            raise InvalidConfig("recipe", key, allowed, nearest(key, recipe.options))
+        if key not in settable:
+            allowed = "one of " + ", ".join(["name", *settable])
+            raise InvalidConfig("recipe", key, allowed, nearest(key, settable))
     options = {
         key: check(given.get(key, option.default), TYPES[option.type], vars(option), f"recipe.{key}")
         for key, option in recipe.options.items()

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from contract import keys, names
-from contract.config import SECTIONS, Budget, Deploy, Evaluate, Gate, Optimise, Prepare, Privacy, Train
+from contract import candidates, keys, names, tuning
+from contract.config import SECTIONS, Budget, Deploy, Evaluate, Gate, Optimise, Prepare, Privacy, Train, Tune
 from contract.errors import InvalidConfig, nearest
 from contract.parsing import parse, setting, to_dict
-from contract.recipes import Recipe, choose_recipe
+from contract.recipes import AUTO, Recipe, choose_recipe
+from contract.tuning import Candidate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +36,9 @@ class Upload:
 class RecipeChoice:
     """Which recipe, and its own options."""
 
-    name: str = setting("The recipe.")
+    name: str = setting("The recipe; with auto the one that reads the upload, and after tuning the best.")
     options: dict[str, Any] = setting("Settings that only this recipe has.", default_factory=dict)
+    auto: bool = setting("Whether all recipes that fit are tried.", default=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +53,14 @@ class RunRequest:
     recipe: RecipeChoice = setting("What to learn and how.")
     prepare: Prepare = setting("How the upload becomes a dataset.")
     train: Train = setting("How the model learns.")
+    tune: Tune = setting("How settings are searched for.")
     evaluate: Evaluate = setting("How it is measured.")
     gate: Gate = setting("When it may take the champion's place.")
     optimise: Optimise = setting("How it is made smaller.")
     deploy: Deploy = setting("Where it is served.")
     privacy: Privacy = setting("What happens to personal data.")
     budget: Budget = setting("What the run may cost.")
+    candidates: tuple[Candidate, ...] = setting("What the search tries; empty when nothing is tuned.", default=())
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RunRequest:
@@ -93,15 +97,29 @@ def build_request(
     tenant = names.check_name("tenant", console.get("tenant"))
     project = names.check_name("project", console.get("project"))
     table = {**_recipe_table(project_toml.get("recipe")), **_recipe_table(console.get("recipe"))}
-    recipe, options = choose_recipe(table, suffix or PurePosixPath(upload.key).suffix)
+    suffix = suffix or PurePosixPath(upload.key).suffix
+    recipe, options = choose_recipe(table, suffix)
+    auto = table.get("name") == AUTO
     sections = {name: _section(name, recipe, project_toml, console) for name in SECTIONS}
+    if auto and not sections["tune"].jobs:
+        sections["tune"] = dataclasses.replace(sections["tune"], jobs=tuning.AUTO_JOBS)
+    asked = candidates.Asked(
+        recipe=recipe,
+        suffix=suffix.lower(),
+        options=options,
+        tune=sections["tune"],
+        train=sections["train"],
+        set_options={name: value for name, value in table.items() if name != "name"},
+        set_train={**project_toml.get("train", {}), **console.get("train", {})},
+    )
     request = RunRequest(
         run=run,
         tenant=tenant,
         project=project,
         prefix=keys.run_prefix(tenant, project, run),
         upload=upload,
-        recipe=RecipeChoice(name=recipe.name, options=options),
+        recipe=RecipeChoice(name=recipe.name, options=options, auto=auto),
+        candidates=_candidates(asked, auto),
         **sections,
     )
     _check_together(request, recipe)
@@ -118,6 +136,18 @@ def check_project(project_toml: Mapping[str, Any], suffix: str) -> None:
     build_request(
         run="check", console={"tenant": "check", "project": "check"}, project_toml=project_toml, upload=upload
     )
+
+
+def _candidates(asked: candidates.Asked, auto: bool) -> tuple[Candidate, ...]:
+    if not asked.tune.jobs:
+        tuning.parse_ranges(asked.tune.ranges, asked.recipe)  # a mistake is told even while the search is off
+        return ()
+    found = candidates.of_reader(asked) if auto else (candidates.of_recipe(asked),)
+    tuning.check_search(asked.tune, found, auto=auto)
+    if asked.train.groups:
+        fix = "A search takes its machines from a list of types: train.instance and train.fallback_instances."
+        raise InvalidConfig("train.groups", asked.train.groups, "nothing while tune.jobs > 0", fix)
+    return found
 
 
 def _recipe_table(value: object) -> dict[str, Any]:

@@ -89,6 +89,7 @@ class Recipe(ABC):
     baseline_name = ""  # what its baseline does, in words; empty for the task's
     options: type  # a frozen dataclass of contract.parsing.setting fields
     defaults: Mapping[str, Mapping[str, Any]]
+    read_options: tuple[str, ...] = ()  # options that ``read`` depends on: the same for all jobs of a search
     searches: Mapping[str, Search] = {}  # what automatic search may try with it
     throughput: Throughput  # as benchmarks/throughput.py measured it
 

@@ -35,6 +35,7 @@ def _recipe(recipe: Recipe) -> dict[str, Any]:
         "examples": recipe.examples,
         "throughput": to_dict(recipe.throughput),
         "options": _options(recipe.options),
+        "read_options": list(recipe.read_options),
         "defaults": {section: dict(table) for section, table in recipe.defaults.items()},
         "searches": {name: to_dict(search) for name, search in recipe.searches.items()},
     }

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from contract.manifest import Feature, Schema, Tensor
 from contract.parsing import setting
-from contract.recipes import Throughput
+from contract.recipes import Search, Throughput
 from training import pixels, zips
 from training.data import LABEL, ROW
 from training.recipes import Chunk, Preparation, Recipe
@@ -61,6 +61,17 @@ class Image(Recipe):
     reader = "images"
     accepts = default_for = (".zip",)
     options = Options
+    read_options = ("image_size", "colours")
+    searches = {
+        "cnn": Search(
+            ranges={
+                "learning_rate": {"min": 5e-4, "max": 2e-2, "scale": "log"},
+                "batch_size": {"choices": [16, 32, 64, 128]},
+                "weight_decay": {"min": 1e-4, "max": 1e-1, "scale": "log"},
+                "options.width": {"choices": [16, 32, 64]},
+            }
+        )
+    }
     defaults = {"train": {"epochs": 15, "batch_size": 32, "learning_rate": 0.003, "weight_decay": 0.01}}
     throughput = Throughput(
         samples_per_second=9500.0, machine="2 x86_64 cores, 1 thread a process", measured="2026-11-21"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from contract.manifest import Schema
 from contract.parsing import setting
-from contract.recipes import Throughput
+from contract.recipes import Search, Throughput
 from contract.values import round_down
 from training.columns import to_numbers
 from training.recipes import Preparation, Recipe
@@ -51,6 +51,18 @@ class Tabular(Recipe):
     accepts = default_for = (".csv", ".parquet")
     needs_target = True
     options = Options
+    read_options = ("max_vocabulary",)
+    searches = {
+        "mlp": Search(
+            ranges={
+                "learning_rate": {"min": 3e-4, "max": 3e-2, "scale": "log"},
+                "batch_size": {"choices": [32, 64, 128, 256]},
+                "weight_decay": {"min": 1e-4, "max": 1e-1, "scale": "log"},
+                "options.hidden": {"min": 32, "max": 256, "scale": "log"},
+                "options.layers": {"min": 1, "max": 3},
+            }
+        )
+    }
     defaults = {"train": {"epochs": 20, "batch_size": 64, "learning_rate": 0.003, "weight_decay": 0.01}}
     throughput = Throughput(
         samples_per_second=56100.0, machine="2 x86_64 cores, 1 thread a process", measured="2026-11-21"
