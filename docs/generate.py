@@ -1,6 +1,6 @@
 """Write the reference pages that come from code.
 
-    python -m docs.generate            # all of docs/reference
+    python -m docs.generate            # all of docs/reference, and docs/recipes.md
     python -m docs.generate --check    # exit 1 and name the pages that are stale
 
 A page is a function that returns Markdown, listed in PAGES.
@@ -17,9 +17,10 @@ from typing import Any, TypeVar, get_type_hints
 from cli.reference import command_line
 from contract import ledger, names
 from contract.config import SECTIONS
+from contract.metrics import METRICS
 from contract.parsing import describe
 from contract.prices import load_prices
-from contract.recipes import TYPES, load_recipes
+from contract.recipes import TYPES, Recipe, load_recipes
 from contract.run import Outcome
 from infra import deployment, pipeline
 from infra.asl import targets
@@ -59,9 +60,9 @@ def project_toml() -> str:
         "# project.toml",
         "",
         "One file configures a project: `s3://<data bucket>/<tenant>/<project>/project.toml`. Every setting has a",
-        "default; a recipe may override it ([recipes](recipes.md)), project.toml overrides the recipe, the execution's",
-        "input overrides both. A mistake is refused before any money is spent, with the path, the value, what is",
-        "allowed and the nearest valid name. `tandem new` writes a commented file to start from.",
+        "default; a recipe may override it ([recipes](../recipes.md)), project.toml overrides the recipe, the",
+        "execution's input overrides both. A mistake is refused before any money is spent, with the path, the value,",
+        "what is allowed and the nearest valid name. `tandem new` writes a commented file to start from.",
         "",
         "```toml",
         'recipe = "image"      # or a table: [recipe] name = "image", and the recipe\'s own options',
@@ -82,24 +83,65 @@ def project_toml() -> str:
 
 
 def recipes() -> str:
-    """Every recipe: what it reads, learns and compares, its options and defaults."""
-    lines = ["# Recipes", "", "A recipe says what to learn and how. It is one file in `training/recipes/`."]
-    for recipe in load_recipes().values():
-        better = "higher" if recipe.higher_is_better else "lower"
-        lines += ["", f"## {recipe.name}", "", recipe.summary, ""]
-        lines += [f"- reads: {', '.join(recipe.accepts)}", f"- compares: {recipe.metric} ({better} is better)"]
-        lines += [f"- needs `prepare.target`: {'yes' if recipe.needs_target else 'no'}"]
-        speed = recipe.throughput
-        lines += [f"- first estimate of speed: {speed.samples_per_second:g} rows a second and host, measured on {speed.machine}, {speed.measured}"]  # fmt: skip  # noqa: E501
-        if recipe.options:
-            lines += ["", "| option under [recipe] | default | accepts | meaning |", "|---|---|---|---|"]
-        for name, option in recipe.options.items():
-            accepts = describe(TYPES[option.type], vars(option))
-            lines.append(f"| `{name}` | `{_toml(option.default)}` | {_cell(accepts)} | {_cell(option.doc)} |")
-        changed = [f"{section}.{key} = {_toml(value)}" for section, table in recipe.defaults.items() for key, value in table.items()]  # fmt: skip  # noqa: E501
-        if changed:
-            lines += ["", "Its own defaults: " + ", ".join(f"`{text}`" for text in changed) + "."]
+    """Every recipe: what it learns, when to choose it, what it accepts, compares and must beat, options, defaults."""
+    found = load_recipes()
+    lines = [
+        "# Recipes",
+        "",
+        'A recipe says what to learn and how. Name it in project.toml, with its options:',
+        "",
+        "```toml",
+        "[recipe]",
+        'name = "tabular"',
+        "hidden = 64",
+        "```",
+        "",
+        "| recipe | learns | uploads | shown by |",
+        "|---|---|---|---|",
+    ]
+    for recipe in found.values():
+        links = f"[{recipe.examples}](../examples/{recipe.examples}/README.md)" if recipe.examples else ""
+        accepts = ", ".join(recipe.accepts)
+        lines.append(f"| [{recipe.name}](#{recipe.name}) | {_cell(recipe.summary)} | {accepts} | {links} |")
+    for ending, name in sorted((ending, recipe.name) for recipe in found.values() for ending in recipe.default_for):
+        lines += ["", f"An upload that ends with `{ending}` is learned by `{name}` where no recipe is named."]
+    for recipe in found.values():
+        lines += _recipe(recipe)
     return "\n".join(lines) + "\n"
+
+
+def _recipe(recipe: Recipe) -> list[str]:
+    target = "must name the column to predict" if recipe.needs_target else "names no column here"
+    if recipe.reads_columns and not recipe.needs_target:
+        target = "may name the column to predict"
+    speed = recipe.throughput
+    lines = ["", f"## {recipe.name}", "", recipe.summary, "", f"**When to choose it.** {recipe.when}", ""]
+    lines += [f"- Uploads: {', '.join(recipe.accepts)}; `prepare.target` {target}."]
+    for task, metric in recipe.metric.items():
+        better = "higher" if METRICS[metric].higher_is_better else "lower"
+        lines += [
+            f"- {task.capitalize()} is compared by `{metric}`: {METRICS[metric].doc} ({better} is better).",
+            f"  Baseline: {recipe.baseline[task]}.",
+        ]
+    if recipe.examples:
+        lines += [f"- Example: [{recipe.examples}](../examples/{recipe.examples}/README.md)."]
+    lines += [
+        f"- First estimate of its speed: {speed.samples_per_second:,.0f} rows a second and host, measured on "
+        f"{speed.machine}, {speed.measured}."
+    ]
+    if recipe.options:
+        lines += ["", "| option under [recipe] | default | accepts | meaning |", "|---|---|---|---|"]
+    for name, option in recipe.options.items():
+        accepts = describe(TYPES[option.type], vars(option))
+        lines.append(f"| `{name}` | `{_toml(option.default)}` | {_cell(accepts)} | {_cell(option.doc)} |")
+    settings = [
+        f"`{section}.{key} = {_toml(value)}`"
+        for section, table in recipe.defaults.items()
+        for key, value in table.items()
+    ]
+    if settings:
+        lines += ["", "Its own defaults: " + ", ".join(settings) + "."]
+    return lines
 
 
 def names_page() -> str:
@@ -165,7 +207,7 @@ def _named(parts: type[T]) -> T:
 
 PAGES: dict[str, Callable[[], str]] = {
     "project-toml.md": project_toml,
-    "recipes.md": recipes,
+    "../recipes.md": recipes,
     "names.md": names_page,
     "states.md": states,
     "command-line.md": command_line,
