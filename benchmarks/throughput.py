@@ -14,6 +14,7 @@ import csv
 import datetime
 import io
 import json
+import math
 import os
 import platform
 import random
@@ -60,7 +61,21 @@ def table_csv() -> bytes:
     return text.getvalue().encode()
 
 
+def series_csv() -> bytes:
+    """Return ROWS hours of four series: a day, a week, noise."""
+    source, text = random.Random(0), io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["time", "road", "flow"])
+    start = datetime.datetime(2026, 1, 5)
+    for hour in range(ROWS):
+        flow = 100 + 80 * math.sin(hour * math.pi / 12) * (0.5 if hour // 24 % 7 > 4 else 1.0)
+        time = f"{start + datetime.timedelta(hours=hour):%Y-%m-%dT%H:%M}"
+        writer.writerows([time, road, f"{flow + source.gauss(0, 5):.2f}"] for road in "abcd")
+    return text.getvalue().encode()
+
+
 UPLOADS: dict[str, tuple[str, Callable[[], bytes], dict[str, object]]] = {
+    "forecast": ("series.csv", series_csv, {"recipe": {"name": "forecast", "series": "road"}, "prepare": {"target": "flow"}}),
     "image": ("images.zip", image_zip, {}),
     "tabular": ("rows.csv", table_csv, {"prepare": {"target": "target"}}),
 }

@@ -72,7 +72,8 @@ def _accept(request: RunRequest, upload: Path, salt: bytes, out: Path, quarantin
         packer.add(chunk)
     packer.close()
     schema = source.schema()
-    check_quarantine(quarantine, good=sum(packer.rows.values()), allowed=request.prepare.max_rejected_fraction)
+    good = sum(packer.rows.values()) if quarantine.good is None else quarantine.good
+    check_quarantine(quarantine, good=good, allowed=request.prepare.max_rejected_fraction)
     check_rows(packer.rows, packer.labels, schema)
     (out / keys.DATASET_SCHEMA).write_text(json.dumps(to_dict(schema)))
     return DatasetReport(

@@ -33,6 +33,7 @@ class Quarantine:
 
     def __init__(self, folder: Path) -> None:
         self.rows = 0
+        self.good: int | None = None  # rows that were not set aside, where the dataset's rows are made of several
         self.reasons: list[str] = []  # the first ones only: the report is bounded
         self._folder = folder
 

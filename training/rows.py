@@ -103,5 +103,5 @@ class Rows:
             if not problem:
                 cells, problem = self._privacy.apply([cells[place] for place in order] if order else cells)
             if not problem and not cells[self._places[self._target]]:
-                problem = f"has no value in the target column {self._target!r}"
+                problem = f"has no value in the column {self._target!r}"
             yield Line(file=file.name, row=row.number, number=number, cells=cells, raw=row.raw), problem

@@ -134,7 +134,7 @@ def test_bad_rows_go_to_quarantine_with_reasons_and_originals(tmp_path: Path) ->
     assert "5 values for 4 columns" in kept[402]["reason"]
     assert "'abc' in column 'income' is no number" in kept[403]["reason"]
     assert "'1e999'" in kept[404]["reason"]
-    assert "no value in the target column 'risk'" in kept[405]["reason"]
+    assert "no value in the column 'risk'" in kept[405]["reason"]
     assert "cannot be read" in kept[406]["reason"]
     assert kept[403]["raw"] == "abc,50,north,low"
     assert kept[406]["raw"].startswith('a"b')

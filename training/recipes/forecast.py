@@ -67,7 +67,7 @@ class Forecast(Recipe):
     metric = {"regression": "mase"}
     baseline_name = "repeating the last season"
     options = Options
-    defaults = {"train": {"epochs": 12, "batch_size": 128, "learning_rate": 0.002, "weight_decay": 0.01}}
+    defaults = {"train": {"epochs": 12, "batch_size": 128, "learning_rate": 0.005, "weight_decay": 0.01}}
     searches = {
         "forecast": Search(
             ranges={
@@ -111,6 +111,11 @@ class Forecast(Recipe):
         known = ~labels.isnan()
         errors = functional.smooth_l1_loss(outputs, wanted.where(known, outputs), beta=0.1, reduction="none")
         return errors.sum(dim=1) / known.sum(dim=1)
+
+    def answer(self, outputs: torch.Tensor, schema: Schema) -> torch.Tensor:
+        """Return the forecast in the target's units; of what was never below 0, it is not below 0 either."""
+        values = super().answer(outputs, schema)
+        return values.clamp(min=0.0) if schema.statistics["min"] >= 0 else values
 
     def metrics(self, answers: NDArray[np.floating], rows: Mapping[str, NDArray], schema: Schema) -> dict[str, float]:
         """Return mase, smape, mae and rmse."""
