@@ -89,3 +89,6 @@ MODEL_ONNX = "model.onnx"
 MODEL_WEIGHTS = "weights.safetensors"
 MODEL_MANIFEST = "manifest.json"
 MODEL_METRICS = "metrics.jsonl"  # one line an epoch, as training measured it
+MODEL_SAVED = "saved_model"  # a folder; this and the next only of recipes that Keras trains
+MODEL_TFLITE = "model.tflite"
+MODEL_REFERENCE = "reference.safetensors"  # from training to Evaluate: rows, and what the trained network answers

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from contract.errors import InvalidConfig, nearest
+from contract.frameworks import FRAMEWORKS
 from contract.parsing import check, parse, setting
 
 AUTO = "auto"
@@ -62,6 +63,7 @@ class Recipe:
     needs_target: bool = setting("Whether prepare.target must name a column.")
     reader: str = setting("Format of the dataset; recipes of one reader can learn from the same upload.")
     default_for: tuple[str, ...] = setting("File name endings that it is taken for when no recipe is named.")
+    framework: str = setting("What it is written in.", default="torch", choices=tuple(FRAMEWORKS))
     metric: dict[str, str] = setting("What gate and tuner compare, by task that it learns.")
     baseline: dict[str, str] = setting("What it must beat when nothing is in service, in words, by task.")
     when: str = setting("When to choose it.")

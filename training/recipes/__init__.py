@@ -85,6 +85,7 @@ class Recipe(ABC):
     accepts: tuple[str, ...]
     default_for: tuple[str, ...] = ()  # file name endings that it is taken for when no recipe is named
     needs_target = False
+    framework = "torch"  # a key of contract.frameworks
     metric: Mapping[str, str] = {"classification": "accuracy"}  # what is compared, by task that it learns
     baseline_name = ""  # what its baseline does, in words; empty for the task's
     options: type  # a frozen dataclass of contract.parsing.setting fields

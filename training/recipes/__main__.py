@@ -29,6 +29,7 @@ def _recipe(recipe: Recipe) -> dict[str, Any]:
         "needs_target": recipe.needs_target,
         "reader": recipe.reader,
         "default_for": list(recipe.default_for),
+        "framework": recipe.framework,
         "metric": dict(recipe.metric),
         "baseline": {task: recipe.describe_baseline(task) for task in recipe.metric},
         "when": recipe.when,

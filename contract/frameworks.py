@@ -1,0 +1,49 @@
+"""The frameworks that recipes are written in, and what each cannot do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from contract.config import Train
+from contract.errors import InvalidConfig
+from contract.parsing import to_dict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Framework:
+    """One way to compute.
+
+    Attributes:
+        title: its name for people.
+        program: module that trains on one host.
+        unsupported: settings of [train] that must stay at their defaults.
+    """
+
+    title: str
+    program: str
+    unsupported: tuple[str, ...] = ()
+
+
+FRAMEWORKS: Mapping[str, Framework] = {
+    "torch": Framework(title="PyTorch", program="training.train"),
+    "tensorflow": Framework(
+        title="TensorFlow",
+        program="training.keras.train",
+        unsupported=("accumulation", "compile", "strategy", "communication", "shares", "rebalance", "groups"),
+    ),
+}
+
+
+def check(train: Train, framework: str) -> None:
+    """Refuse settings that a framework cannot follow.
+
+    Raises:
+        InvalidConfig: for the first of them.
+    """
+    chosen, defaults = FRAMEWORKS[framework], Train()
+    for name in chosen.unsupported:
+        value, default = to_dict(getattr(train, name)), to_dict(getattr(defaults, name))
+        if value != default:
+            why = f"{chosen.title} recipes cannot do otherwise: leave it out, or take a PyTorch recipe."
+            raise InvalidConfig(f"train.{name}", value, repr(default), why)
