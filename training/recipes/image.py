@@ -1,4 +1,4 @@
-"""Classifies images with a small convolutional network.
+"""Classifies images with a convolutional network, from a small one to ResNet-18.
 
 An upload is a zip of class folders (``cat/1.png``, ``dog/2.jpg``): the folder right
 above a file names its class. Any size, grey or colour.
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 IMAGE = "image"
 SMALLEST, LARGEST = 8, 64  # what image_size = 0 chooses from
 CHUNK_BYTES = 8 * 2**20
+RANGES: dict[str, dict[str, Any]] = {
+    "learning_rate": {"min": 5e-4, "max": 2e-2, "scale": "log"},
+    "batch_size": {"choices": [16, 32, 64, 128]},
+    "weight_decay": {"min": 1e-4, "max": 1e-1, "scale": "log"},
+}
 DAMAGED = (*pixels.BROKEN, zipfile.BadZipFile, NotImplementedError)
 
 
@@ -47,15 +52,21 @@ class Options:
         "What the network sees; auto is grey where every image is grey.",
         default="auto", choices=("auto", "grey", "rgb"),
     )  # fmt: skip
+    network: str = setting(
+        "small: two blocks of convolution and pooling, and a hidden layer of 128; deep: as many blocks as the image's "
+        "size allows; resnet18: for thousands of images, wants a GPU.",
+        default="deep", choices=("small", "deep", "resnet18"),
+    )  # fmt: skip
     width: int = setting(
-        "Filters of the first block; each further block has twice as many.", default=32, minimum=4, maximum=512
-    )
+        "Filters of the first block; further ones have more. 0 is the network's own: 32, or 64 of resnet18.",
+        default=0, minimum=0, maximum=512,
+    )  # fmt: skip
 
 
 class Image(Recipe):
     """The recipe."""
 
-    summary = "Classifies images with a small convolutional network."
+    summary = "Classifies images with a convolutional network, from a small one to ResNet-18."
     when = "Pictures that belong to one class each, and at least a few dozen of each class."
     examples = "digits"
     reader = "images"
@@ -63,14 +74,9 @@ class Image(Recipe):
     options = Options
     read_options = ("image_size", "colours")
     searches = {
-        "cnn": Search(
-            ranges={
-                "learning_rate": {"min": 5e-4, "max": 2e-2, "scale": "log"},
-                "batch_size": {"choices": [16, 32, 64, 128]},
-                "weight_decay": {"min": 1e-4, "max": 1e-1, "scale": "log"},
-                "options.width": {"choices": [16, 32, 64]},
-            }
-        )
+        "deep": Search(options={"network": "deep"}, ranges=RANGES | {"options.width": {"choices": [16, 32, 64]}}),
+        "small": Search(options={"network": "small"}, ranges=RANGES | {"options.width": {"choices": [16, 32, 64]}}),
+        "resnet18": Search(options={"network": "resnet18"}, ranges=RANGES),
     }
     defaults = {"train": {"epochs": 15, "batch_size": 32, "learning_rate": 0.003, "weight_decay": 0.01}}
     throughput = Throughput(
@@ -82,19 +88,16 @@ class Image(Recipe):
         return ImageFolders(files, work, self.parse_options(work.request.recipe.options))
 
     def network(self, schema: Schema, options: Options) -> nn.Module:
-        """Return convolutions that halve the image until 2 or 3 pixels are left, then a linear layer."""
+        """Return the chosen one of training.vision, normalised pixels first."""
         from torch import nn
 
-        from training import layers
+        from training import layers, vision
 
         _, side, _, channels = schema.inputs[0].shape
         statistics = schema.features[0].statistics
-        blocks: list[nn.Module] = [layers.Pixels(mean=statistics["mean"], std=statistics["std"])]
-        width = options.width
-        while side > 3:
-            blocks += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
-            channels, width, side = width, min(2 * width, 8 * options.width), side // 2
-        return nn.Sequential(*blocks, nn.Flatten(), nn.Linear(channels * side * side, len(schema.labels)))
+        make, width = vision.NETWORKS[options.network]
+        network = make(side=side, channels=channels, classes=len(schema.labels), width=options.width or width)
+        return nn.Sequential(layers.Pixels(mean=statistics["mean"], std=statistics["std"]), *network)
 
     def instance(self, arrays: Mapping[str, NDArray], schema: Schema) -> Any:
         """Return ``{"image": "<base64 PNG>"}``."""
