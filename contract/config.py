@@ -145,6 +145,16 @@ class Train:
         default="on", choices=("on", "off"),
     )  # fmt: skip
 
+    @property
+    def machines(self) -> dict[str, int]:
+        """The cluster: instance type = number of hosts of it."""
+        return self.groups or {self.instance: self.hosts}
+
+    @property
+    def host_count(self) -> int:
+        """Machines that train together."""
+        return sum(self.machines.values())
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tune:
@@ -174,16 +184,6 @@ class Tune:
         "Empty: what the recipe suggests.",
         default_factory=dict,
     )  # fmt: skip
-
-    @property
-    def machines(self) -> dict[str, int]:
-        """The cluster: instance type = number of hosts of it."""
-        return self.groups or {self.instance: self.hosts}
-
-    @property
-    def host_count(self) -> int:
-        """Machines that train together."""
-        return sum(self.machines.values())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,9 @@
 
 One safetensors file each, its JSON state in the header: written under another
 name and then renamed, so it is whole or not there, on disk and in S3 (SageMaker
-copies file by file). No pickle.
+copies file by file). Tensors are whole in it, however the ranks divided them, so
+another strategy or number of ranks can go on from it. No pickle, and no state of random
+generators: every update seeds its own.
 """
 
 from __future__ import annotations
@@ -16,53 +18,62 @@ from safetensors.torch import load, save
 from torch import nn
 
 from training.progress import PROGRESS, Progress, checkpoint_path, drop_old, read_progress, write_atomically
+from training.strategy import Parallel, as_divided, plain
 
-MODEL, BEST, OPTIMISER, RNG = "model.", "best.", "optimiser.", "rng."
+MODEL, BEST, OPTIMISER, MEMORY = "model.", "best.", "optimiser.", "memory."
+
+Tensors = dict[str, torch.Tensor]
 
 
-def save_checkpoint(
-    folder: Path, progress: Progress, model: nn.Module, best: dict[str, torch.Tensor], optimiser: torch.optim.Optimizer
-) -> Path:
-    """Write a checkpoint and drop the old ones."""
-    folder.mkdir(parents=True, exist_ok=True)
+def collect(model: nn.Module, best: Tensors, optimiser: torch.optim.Optimizer, parallel: Parallel) -> Tensors:
+    """Return all tensors of a checkpoint, whole; all ranks must call it."""
     tensors = {MODEL + name: value for name, value in model.state_dict().items()}
     tensors |= {BEST + name: value for name, value in best.items()}
     for number, values in optimiser.state_dict()["state"].items():
-        tensors |= {f"{OPTIMISER}{number}.{name}": value for name, value in values.items()}
-    tensors[RNG + "cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors[RNG + "cuda"] = torch.cuda.get_rng_state()
+        tensors |= {f"{OPTIMISER}{number}.{name}": value for name, value in values.items() if value is not None}
+    tensors |= {MEMORY + name: value for name, value in parallel.memory().items()}
+    return whole(tensors)
+
+
+def whole(tensors: Tensors) -> Tensors:
+    """Return tensors on the CPU, one after the other made whole; all ranks must call it."""
+    return {name: plain(value.detach()).cpu() for name, value in tensors.items()}
+
+
+def save_checkpoint(folder: Path, progress: Progress, tensors: Tensors) -> Path:
+    """Write a checkpoint and drop the old ones."""
+    folder.mkdir(parents=True, exist_ok=True)
     path = checkpoint_path(folder, progress)
-    write_atomically(path, _pack(tensors, progress))
+    contiguous = {name: value.contiguous() for name, value in tensors.items()}
+    write_atomically(path, save(contiguous, metadata={PROGRESS: json.dumps(asdict(progress))}))
     drop_old(folder)
     return path
 
 
-def _pack(tensors: dict[str, torch.Tensor], progress: Progress) -> bytes:
-    contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    return save(contiguous, metadata={PROGRESS: json.dumps(asdict(progress))})
-
-
-def unpack(content: bytes) -> tuple[Progress, dict[str, torch.Tensor]]:
+def unpack(content: bytes) -> tuple[Progress, Tensors]:
     """Return a checkpoint's progress and tensors."""
     return read_progress(content), load(content)
 
 
-def restore(
-    tensors: dict[str, torch.Tensor], model: nn.Module, optimiser: torch.optim.Optimizer
-) -> dict[str, torch.Tensor]:
-    """Put a checkpoint's tensors back; return the best weights so far."""
-    model.load_state_dict(_below(tensors, MODEL))
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, value in _below(tensors, OPTIMISER).items():
+def restore(tensors: Tensors, model: nn.Module, optimiser: torch.optim.Optimizer) -> Tensors:
+    """Put a checkpoint's tensors back; return the best weights so far. All ranks must call it."""
+    like = model.state_dict()
+    model.load_state_dict(_as_in(like, below(tensors, MODEL)))
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    state: dict[int, Tensors] = {}
+    for name, value in below(tensors, OPTIMISER).items():
         number, key = name.split(".", 1)
-        state.setdefault(int(number), {})[key] = value
+        parameter = parameters[int(number)]
+        state.setdefault(int(number), {})[key] = as_divided(value, parameter) if value.dim() else value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    torch.set_rng_state(tensors[RNG + "cpu"])
-    if torch.cuda.is_available() and RNG + "cuda" in tensors:
-        torch.cuda.set_rng_state(tensors[RNG + "cuda"])
-    return _below(tensors, BEST)
+    return _as_in(like, below(tensors, BEST))
 
 
-def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+def _as_in(like: Tensors, tensors: Tensors) -> Tensors:
+    """Divide tensors as those of the same names are."""
+    return {name: as_divided(value, like[name]) for name, value in tensors.items()}
+
+
+def below(tensors: Tensors, prefix: str) -> Tensors:
+    """Return the tensors whose name begins with ``prefix``, by the rest of it."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from types import FrameType
@@ -15,8 +16,9 @@ import torch.distributed as dist
 
 from contract.errors import TrainingFailed
 from training.container import gpus
+from training.watchdog import Doing
 
-TIMEOUT = timedelta(minutes=10)  # a rank that is silent for so long is lost
+TIMEOUT = timedelta(minutes=10)  # to meet: hosts start minutes apart; a silent rank is the watchdog's
 
 
 class Cluster:
@@ -26,6 +28,10 @@ class Cluster:
         rank: its number; 0 writes files.
         size: how many there are.
         device: where it computes.
+        host_of_rank: the number of the host that each rank is on; known once joined.
+        stopping: whether this rank was asked to stop.
+        doing: what it does now, for the watchdog.
+        since: when it began that (time.monotonic).
     """
 
     def __init__(self) -> None:
@@ -33,7 +39,14 @@ class Cluster:
         self.size = int(os.environ.get("WORLD_SIZE", 1))
         local = int(os.environ.get("LOCAL_RANK", 0))
         self.device = torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
+        self.host_of_rank = [0]
         self.stopping = False
+        self.doing, self.since = Doing(number=0, phase="starting", epoch=0, step=0), time.monotonic()
+
+    def does(self, phase: str, *, epoch: int, step: int) -> None:
+        """Note what this rank begins to do; every rank says the same things in the same order."""
+        self.doing = Doing(number=self.doing.number + 1, phase=phase, epoch=epoch, step=step)
+        self.since = time.monotonic()
 
     def check_gpus(self, instance: str) -> None:
         """Refuse to compute on the CPU of a machine that is paid for its GPUs.
@@ -60,6 +73,8 @@ class Cluster:
             torch.cuda.set_device(self.device)
         if self.size > 1:
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo", timeout=TIMEOUT)
+            host = int(os.environ.get("GROUP_RANK", self.rank))  # torchrun's; without it each process is a host
+            self.host_of_rank = [int(number) for number in self.sum(*self.in_place(host))]
         try:
             yield
         finally:
@@ -69,21 +84,35 @@ class Cluster:
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.stopping = True
 
+    def in_place(self, value: float) -> list[float]:
+        """Return a number for each rank: this rank's own, and 0 for the others; their sum has those of all."""
+        return [value if rank == self.rank else 0.0 for rank in range(self.size)]
+
     def sum(self, *values: float) -> list[float]:
         """Return the sums over all ranks (float64)."""
-        if self.size == 1:
-            return list(values)
-        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
-        dist.all_reduce(tensor)
-        return list(tensor.tolist())
+        return self.sum_later(torch.tensor(values, dtype=torch.float64, device=self.device))()
 
-    def gather(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return the rows [n, ...] of all ranks, by rank, [size x n, ...]; n is the same everywhere."""
+    def sum_later(self, values: torch.Tensor) -> Callable[[], list[float]]:
+        """Begin to sum over all ranks; the sums are had by a call, and other work may be done before."""
         if self.size == 1:
-            return rows
-        parts = [torch.empty_like(rows) for _ in range(self.size)]
-        dist.all_gather(parts, rows.contiguous())
-        return torch.cat(parts)
+            return lambda: list(values.tolist())
+        pending = dist.all_reduce(values, async_op=True)
+
+        def wait() -> list[float]:
+            pending.wait()
+            return list(values.tolist())
+
+        return wait
+
+    def gather(self, rows: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
+        """Return the first ``counts[rank]`` rows [n, ...] of every rank, by rank, [sum(counts), ...]."""
+        if self.size == 1:
+            return rows[: counts[0]]
+        padded = rows.new_zeros((max(counts), *rows.shape[1:]))
+        padded[: counts[self.rank]] = rows[: counts[self.rank]]
+        parts = [torch.empty_like(padded) for _ in range(self.size)]
+        dist.all_gather(parts, padded)
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
     def share(self, content: bytes) -> bytes:
         """Return rank 0's ``content`` on every rank."""

@@ -9,6 +9,16 @@ from typing import Any
 
 from contract.config import Train
 from contract.parsing import from_strings, setting
+from contract.training import check_training
+from contract.tuning import join_options
+
+DECISIVE = (
+    "recipe", "options", "epochs", "batch_size", "learning_rate", "weight_decay", "optimiser", "momentum",
+    "clip_norm", "seed", "precision", "communication", "powersgd_rank", "patience", "shuffle_mb",
+)  # fmt: skip
+
+FOREIGN = ("sagemaker_", "_tuning_")
+"""Hyperparameters of the toolkit, and of SageMaker's tuning, begin so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,17 +30,19 @@ class TrainConfig(Train):
 
     @classmethod
     def from_hyperparameters(cls, strings: Mapping[str, str]) -> TrainConfig:
-        """Parse hyperparameters.json; the toolkit's own ``sagemaker_*`` entries are not ours.
+        """Parse hyperparameters.json: of a training job, or of one that a tuning job made (``options.<name>``).
 
         Raises:
             InvalidConfig: for an unknown name or a value that cannot be meant.
         """
-        own = {name: value for name, value in strings.items() if not name.startswith("sagemaker_")}
-        return from_strings(cls, own, "hyperparameters")
+        own = {name: value for name, value in strings.items() if not name.startswith(FOREIGN)}
+        config = from_strings(cls, join_options(own), "hyperparameters")
+        check_training(config)
+        return config
 
     def learning(self) -> dict[str, Any]:
-        """Return the settings that decide the trained weights; a checkpoint of others cannot be resumed."""
-        decisive = (
-            "recipe", "options", "epochs", "batch_size", "learning_rate", "weight_decay", "seed", "precision", "shuffle_mb"
-        )  # fmt: skip
-        return {name: value for name, value in dataclasses.asdict(self).items() if name in decisive}
+        """Return the settings that decide the trained weights; a checkpoint of others cannot be resumed.
+
+        Those that only say how ranks divide the work are not among them.
+        """
+        return {name: value for name, value in dataclasses.asdict(self).items() if name in DECISIVE}

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from contract import names
@@ -18,17 +19,31 @@ STOPPED = 143  # 128 + SIGTERM: stopped from outside, after a checkpoint
 
 @dataclass(frozen=True, kw_only=True)
 class Hosts:
-    """The machines of this job, as resourceconfig.json tells."""
+    """The machines of this job, as resourceconfig.json tells; ``types`` is each host's instance type."""
 
     current: str
     all: tuple[str, ...]
     interface: str = ""
     instance: str = ""
+    types: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rank(self) -> int:
         """This host's place among the sorted hosts; 0 leads."""
         return self.all.index(self.current)
+
+    def in_order(self, numbers: Sequence[float], types: Sequence[str]) -> tuple[float, ...]:
+        """Return a number for each host in the order of their ranks.
+
+        Args:
+            numbers: as settings name the hosts: type by type where there are ``types``, else by rank.
+            types: instance types of a cluster of several, in the order of the settings.
+        """
+        if len(numbers) != len(self.all) or not types:
+            return tuple(numbers)
+        listed = sorted(self.all, key=lambda host: types.index(self.types[host]))
+        of_host = dict(zip(listed, numbers, strict=True))
+        return tuple(of_host[host] for host in self.all)
 
     @property
     def leader(self) -> str:
@@ -68,7 +83,7 @@ class Container:
     @property
     def checkpoints(self) -> Path:
         """SageMaker copies this folder to and from S3 while the job runs."""
-        return self.base / "checkpoints"
+        return self.base / "checkpoints" / os.environ.get(names.CHECKPOINT_FOLDER, "")
 
     @property
     def failure(self) -> Path:
@@ -94,6 +109,9 @@ class Container:
             all=tuple(sorted(data["hosts"], key=_natural)),
             interface=data.get("network_interface_name", ""),
             instance=data.get("current_instance_type", ""),
+            types={
+                host: group["instance_type"] for group in data.get("instance_groups", []) for host in group["hosts"]
+            },
         )
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from contract.errors import TrainingFailed
+
 KEPT = 2  # the newest, and one more in case the newest was cut short on its way to S3
 PROGRESS = "progress"  # of a checkpoint's header: the progress, as JSON
 
@@ -19,7 +21,8 @@ class Progress:
     """How far training is.
 
     The first ``step`` updates of ``epoch`` are done (both count from 0); the sums
-    are over them. ``best`` is the history's line of the weights kept as best.
+    are over them. ``best`` is the history's line of the weights kept as best;
+    ``shares`` are the ranks' lambdas where they were measured.
     """
 
     learning: dict[str, Any]
@@ -30,6 +33,7 @@ class Progress:
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, float] = field(default_factory=dict)
+    shares: list[float] = field(default_factory=list)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -52,8 +56,12 @@ def newest(folder: Path) -> bytes:
 
     One that was cut short is reported and passed over: the one before it is
     exact too, only older.
+
+    Raises:
+        TrainingFailed: when there are some and all of them are damaged.
     """
-    for path in reversed(checkpoints(folder)):
+    paths = checkpoints(folder)
+    for path in reversed(paths):
         try:
             with safe_open(path, "numpy") as file:
                 file.keys()
@@ -61,13 +69,24 @@ def newest(folder: Path) -> bytes:
             print(f"checkpoint {path.name} is damaged ({error}); trying the one before", flush=True)
             continue
         return path.read_bytes()
+    if paths:
+        names = ", ".join(path.name for path in paths)
+        raise TrainingFailed(f"every checkpoint in {folder} is damaged ({names}): delete them, to begin anew")
     return b""
 
 
 def read_progress(content: bytes) -> Progress:
-    """Return the progress in a checkpoint's header (https://github.com/huggingface/safetensors#format)."""
+    """Return the progress in a checkpoint's header (https://github.com/huggingface/safetensors#format).
+
+    Raises:
+        TrainingFailed: when it is a file of another kind, or of another version.
+    """
     length = int.from_bytes(content[:8], "little")
-    return Progress(**json.loads(json.loads(content[8 : 8 + length])["__metadata__"][PROGRESS]))
+    metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    try:
+        return Progress(**json.loads(metadata[PROGRESS]))
+    except (KeyError, TypeError) as error:
+        raise TrainingFailed(f"the checkpoint is not one that this program wrote ({error!r}): delete it") from error
 
 
 def drop_old(folder: Path) -> None:

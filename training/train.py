@@ -5,7 +5,7 @@
 
 The result does not depend on the number of ranks, as far as floating-point
 sums allow: an epoch is one order of all rows (training.order), a batch is a slice of it that
-the ranks divide among them, and its gradient is the sum over all its rows divided
+the ranks divide among them (training.shares), and its gradient is the sum over all its rows divided
 by their number. What is kept are the weights of the best epoch by the recipe's
 metric on the validation rows (the lower loss, then the later epoch, where equal).
 """
@@ -28,13 +28,12 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import nn
 from torch.distributed.elastic.multiprocessing.errors import record
-from torch.nn.parallel import DistributedDataParallel
 
 from contract import keys, metrics
-from contract.errors import TrainingFailed
+from contract.errors import InvalidConfig, TrainingFailed
 from contract.manifest import FORMAT, ModelManifest, Schema
-from training import recipes
-from training.checkpoint import restore, save_checkpoint, unpack
+from training import failures, recipes, strategy
+from training.checkpoint import MEMORY, below, collect, restore, save_checkpoint, unpack, whole
 from training.cluster import Cluster
 from training.config import TrainConfig
 from training.container import STOPPED, Container
@@ -42,8 +41,11 @@ from training.data import LABEL, Split, read_schema
 from training.lazy import LazyArrays
 from training.progress import Progress, newest, write_atomically
 from training.recipes import Recipe
+from training.shares import Rebalancer, Shares
 from training.stream import open_split
+from training.watchdog import Watchdog
 
+SEEDS, MASK = 1_000_003, 2**63 - 1  # spread the seeds of updates and ranks over what torch takes
 WARM_UP = 0.1  # share of all updates in which the learning rate rises
 EVALUATION_BATCH = 1024
 EVALUATION_MB = 64  # of validation rows that a stream holds
@@ -67,27 +69,28 @@ class Trainer:
             for name, mb in (("train", config.shuffle_mb), ("validation", EVALUATION_MB))
         )
         self.validation_arrays = LazyArrays(self.validation_rows)
+        self._check_ranks()
         torch.manual_seed(config.seed)
         # Where CUDA has only an inexact kernel (max pooling backwards), that is used, with a warning.
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.backends.cudnn.allow_tf32 = False  # fp32 says what it is; PyTorch would round convolutions to TF32
         options = self.recipe.parse_options(config.options)
-        self.model = self.recipe.network(self.schema, options).to(cluster.device)
-        self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-        )
+        self.model = self.recipe.network(self.schema, options)
+        self.parallel = strategy.Parallel(self.model, config, cluster)
+        self.optimiser = strategy.optimiser(self.model, config)
         self.best = _copy(self.model)
+        self.balance = Rebalancer(
+            Shares.of_hosts(container.hosts().in_order(config.shares, list(config.groups)), cluster.host_of_rank)
+        )
         self.progress = Progress(learning=config.learning(), fingerprint=self._fingerprint())
         self._resume()
-        self.parallel: nn.Module = (
-            DistributedDataParallel(self.model, forward_sync_buffers=False) if cluster.size > 1 else self.model
-        )
+        self._counts_before: list[int] = []  # rows of each rank in the update before
         self.steps = math.ceil(len(self.train_rows) / config.batch_size)
 
     def run(self) -> bool:
         """Train to the end; return False when stopped before it, after a checkpoint."""
         progress, config = self.progress, self.config
-        while progress.epoch < config.epochs:
+        while not self._is_over():
             order = self.train_rows.order(seed=config.seed, epoch=progress.epoch)
             for step in range(progress.step, self.steps):
                 started = time.perf_counter()
@@ -104,39 +107,47 @@ class Trainer:
     def update(self, rows: NDArray[np.int64]) -> tuple[float, bool]:
         """Learn from one global batch; return the sum of its losses and whether any rank shall stop.
 
-        Every rank takes an equal share, padded with rows of weight 0. DDP
-        averages gradients over ranks, hence the factor ``size``.
+        Each rank adds up the gradients of its share's micro-batches. What they tell each other of the loss travels
+        while the last gradients are computed. Ranks are averaged, hence the factor ``size``.
 
         Raises:
-            TrainingFailed: when the loss is not a number.
+            TrainingFailed: when the loss, or the gradient to be clipped, is not a number, or the loss above its limit.
         """
-        mine, weights = share(rows, self.cluster.rank, self.cluster.size)
-        inputs, labels = self._batch(self.train_rows, mine)
-        self._set_learning_rate()
-        with self._autocast():
-            outputs = self.parallel(*inputs)
-        losses = self.recipe.loss(outputs, labels, self.schema)
-        loss = (losses * torch.from_numpy(weights).to(self.cluster.device)).sum()
-        self.optimiser.zero_grad(set_to_none=True)
-        (loss * self.cluster.size / len(rows)).backward()
-        total, stopping = self.cluster.sum(loss.item(), float(self.cluster.stopping))
-        if not math.isfinite(total):
-            raise TrainingFailed(
-                f"the loss is {total} in epoch {self.progress.epoch + 1}, "
-                f"step {self.progress.step + 1} of {self.steps}; "
-                f"try a train.learning_rate below {self.config.learning_rate:g}"
-            )
+        cluster, parallel, counts = self.cluster, self.parallel, self.balance.shares.counts(len(rows))
+        parts = self.balance.shares.micro_batches(rows, cluster.rank, self.config.accumulation)
+        seconds_before = parallel.watch.seconds()
+        parallel.watch.start()
+        self._begin_update()
+        lost = torch.zeros((), dtype=torch.float64, device=cluster.device)
+        for number, (part, weight) in enumerate(parts, start=1):
+            self._does("loading rows")
+            inputs, labels = self._batch(self.train_rows, part)
+            self._does("computing")
+            last = number == len(parts)
+            with parallel.exchanging(last):
+                with self._autocast():
+                    outputs = parallel(*inputs)
+                loss = self.recipe.loss(outputs, labels, self.schema).sum() * weight
+                lost += loss.detach()
+                if last:
+                    told = cluster.sum_later(self._telling(lost, seconds_before))
+                    self._does("exchanging gradients")
+                (loss * cluster.size / len(rows)).backward()
+        total, stopping, *seconds = told()
+        failures.check_loss(total / len(rows), self._where(), split=self.train_rows, rows=rows, config=self.config)
+        if self.config.clip_norm and not math.isfinite(norm := parallel.clip(self.config.clip_norm)):
+            raise TrainingFailed(f"the gradient's norm is {norm} in {self._where()}; {failures.remedy(self.config)}")
         self.optimiser.step()
+        self._rebalance(seconds, counts)
         return total, stopping > 0
 
     def finish_epoch(self) -> None:
         """Validate, log, keep the best weights, write a checkpoint."""
-        progress = self.progress
+        progress, config = self.progress, self.config
         loss, value = self.validate()
         if not math.isfinite(loss):
             raise TrainingFailed(
-                f"the validation loss is {loss} after epoch {progress.epoch + 1}; "
-                f"try a train.learning_rate below {self.config.learning_rate:g}"
+                f"the validation loss is {loss} after epoch {progress.epoch + 1}; {failures.remedy(config)}"
             )
         line = {
             "epoch": progress.epoch + 1,
@@ -152,34 +163,40 @@ class Trainer:
         progress.epoch, progress.step, progress.loss_sum, progress.seconds = progress.epoch + 1, 0, 0.0, 0.0
         if self.cluster.leads:
             print(metrics.line(line), flush=True)
-        if progress.epoch % self.config.checkpoint_every == 0 or progress.epoch == self.config.epochs:
+            if config.shares or config.rebalance:
+                print("lambda=" + ",".join(f"{weight:.4f}" for weight in self.balance.shares.weights), flush=True)
+        if progress.epoch % config.checkpoint_every == 0 or self._is_over():
             self._checkpoint()
 
     def validate(self) -> tuple[float, float]:
         """Return the mean loss and the schema's metric over the validation rows; all ranks share the work."""
-        total, answers = 0.0, []
+        cluster, total, answers = self.cluster, 0.0, []
         self.model.eval()
         with torch.no_grad():
             for rows in _batches(len(self.validation_rows), EVALUATION_BATCH):
-                mine, weights = share(rows, self.cluster.rank, self.cluster.size)
-                inputs, labels = self._batch(self.validation_rows, mine)
+                self._does("validating")
+                part, weight = self.balance.shares.part(rows, cluster.rank)
+                inputs, labels = self._batch(self.validation_rows, part)
                 with self._autocast():
                     outputs = self.model(*inputs)
-                total += float((self.recipe.loss(outputs, labels, self.schema).cpu() * torch.from_numpy(weights)).sum())
-                gathered = self.cluster.gather(self.recipe.answer(outputs, self.schema))
-                answers.append(gathered.cpu().numpy()[: len(rows)])
+                total += float(self.recipe.loss(outputs, labels, self.schema).sum()) * weight
+                answer = self.recipe.answer(outputs, self.schema)
+                answers.append(cluster.gather(answer, self.balance.shares.counts(len(rows))).cpu().numpy())
         self.model.train()
         values = self.recipe.metrics(np.concatenate(answers), self.validation_arrays, self.schema)
-        return self.cluster.sum(total)[0] / len(self.validation_rows), values[self.schema.metric]
+        return cluster.sum(total)[0] / len(self.validation_rows), values[self.schema.metric]
 
     def write_model(self) -> None:
-        """Write what becomes model.tar.gz: the best weights, the manifest, the history."""
-        folder = self.container.model
+        """Write what becomes model.tar.gz: the best weights, the manifest, the history. All ranks must call it."""
+        self._does("writing the model")
+        folder, best = self.container.model, whole(self.best)
+        if not self.cluster.leads:
+            return
         folder.mkdir(parents=True, exist_ok=True)
         history = "".join(json.dumps(line) + "\n" for line in self.progress.history)
         write_atomically(folder / keys.MODEL_METRICS, history.encode())
         write_atomically(folder / keys.MODEL_MANIFEST, json.dumps(self._manifest().to_dict()).encode())
-        write_atomically(folder / keys.MODEL_WEIGHTS, save({k: v.cpu().contiguous() for k, v in self.best.items()}))
+        write_atomically(folder / keys.MODEL_WEIGHTS, save({k: v.contiguous() for k, v in best.items()}))
 
     def _manifest(self) -> ModelManifest:
         return ModelManifest(
@@ -211,15 +228,33 @@ class Trainer:
             return
         progress, tensors = unpack(content)
         if (progress.learning, progress.fingerprint) != (self.progress.learning, self.progress.fingerprint):
-            raise TrainingFailed(f"the checkpoint in {self.container.checkpoints} is of other settings or other data")
+            differs = (
+                failures.differences(progress.learning, self.progress.learning) or "the rows or the network differ"
+            )
+            folder = self.container.checkpoints
+            raise TrainingFailed(f"the checkpoint in {folder} is of other settings or other data: {differs}")
         self.best = restore(tensors, self.model, self.optimiser)
         self.progress = progress
+        if len(progress.shares) == self.cluster.size:
+            self.balance = Rebalancer(Shares.of(progress.shares))
+        remembered = self.parallel.remember(below(tensors, MEMORY))
         if self.cluster.leads:
             print(f"resuming from epoch {progress.epoch + 1}, step {progress.step + 1}", flush=True)
+            if not remembered:
+                print("powersgd starts afresh: what it remembers is of another number of ranks", flush=True)
 
     def _checkpoint(self) -> None:
+        self._does("writing a checkpoint")
+        self.progress.shares = list(self.balance.shares.weights) if self.config.rebalance else []
+        tensors = collect(self.model, self.best, self.optimiser, self.parallel)
         if self.cluster.leads:
-            save_checkpoint(self.container.checkpoints, self.progress, self.model, self.best, self.optimiser)
+            save_checkpoint(self.container.checkpoints, self.progress, tensors)
+
+    def _is_over(self) -> bool:
+        """Whether all epochs are done, or the last ``patience`` of them brought nothing better."""
+        progress, patience = self.progress, self.config.patience
+        without = progress.epoch - int(progress.best["epoch"]) if progress.best else 0
+        return progress.epoch >= self.config.epochs or 0 < patience <= without
 
     def _is_best(self, line: dict[str, float]) -> bool:
         if not self.progress.best:
@@ -235,26 +270,48 @@ class Trainer:
         arrays = {name: torch.from_numpy(array).to(self.cluster.device) for name, array in split.take(rows).items()}
         return [arrays[tensor.name] for tensor in self.schema.inputs], arrays[LABEL]
 
-    def _set_learning_rate(self) -> None:
-        """Rise linearly over the first tenth of all updates, then fall along a cosine to 0."""
-        done = (self.progress.epoch * self.steps + self.progress.step + 1) / (self.config.epochs * self.steps + 1)
+    def _begin_update(self) -> None:
+        """Set the learning rate: up over the first tenth of all updates, then down along a cosine to 0; and the seed.
+
+        Each update seeds what is random in it, so that a resumed run draws what the uninterrupted one does.
+        """
+        progress = self.progress
+        number = progress.epoch * self.steps + progress.step
+        done = (number + 1) / (self.config.epochs * self.steps + 1)
         factor = done / WARM_UP if done < WARM_UP else (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))) / 2
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.learning_rate * factor
+        torch.manual_seed(((self.config.seed + 1) * SEEDS + number) * SEEDS + self.cluster.rank & MASK)
+        self.optimiser.zero_grad(set_to_none=True)
+
+    def _telling(self, lost: torch.Tensor, seconds: float) -> torch.Tensor:
+        """Return what is summed over the ranks: loss, wishes to stop, seconds that each needed for the last update."""
+        others = [float(self.cluster.stopping), *self.cluster.in_place(seconds)]
+        return torch.cat([lost[None], torch.tensor(others, dtype=torch.float64, device=lost.device)])
+
+    def _rebalance(self, seconds: list[float], counts: list[int]) -> None:
+        if self.config.rebalance and self._counts_before:
+            self.balance.note(seconds, self._counts_before)
+        self._counts_before = counts
+
+    def _check_ranks(self) -> None:
+        size, rows = self.cluster.size, len(self.train_rows)
+        if self.config.batch_size < size:
+            allowed = f"at least {size}, a row for each of the ranks"
+            raise InvalidConfig("train.batch_size", self.config.batch_size, allowed)
+        if rows < size:
+            raise InvalidConfig("train.hosts", size, f"at most {rows} ranks, the number of training rows")
+
+    def _does(self, phase: str) -> None:
+        self.cluster.does(phase, epoch=self.progress.epoch + 1, step=self.progress.step + 1)
+
+    def _where(self) -> str:
+        return f"epoch {self.progress.epoch + 1}, step {self.progress.step + 1} of {self.steps}"
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.cluster.device.type == "cuda" and self.config.precision == "bf16":
             return torch.autocast("cuda", torch.bfloat16)
         return nullcontext()
-
-
-def share(rows: NDArray[np.int64], rank: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return one rank's part of a batch and its weights: equal parts, padded with rows of weight 0."""
-    each = math.ceil(len(rows) / size)
-    mine = rows[rank * each : (rank + 1) * each]
-    padding = np.full(each - len(mine), rows[0])
-    weights = np.concatenate([np.ones(len(mine)), np.zeros(len(padding))]).astype(np.float32)
-    return np.concatenate([mine, padding]).astype(np.int64), weights
 
 
 def _batches(rows: int, size: int) -> Iterator[NDArray[np.int64]]:
@@ -271,11 +328,16 @@ def main() -> None:
     """Train; exits with 143 when stopped by SIGTERM."""
     container, cluster = Container.here(), Cluster()
     config = TrainConfig.from_hyperparameters(container.hyperparameters())
-    cluster.check_gpus(container.hosts().instance)
-    with cluster.joined():
+    hosts = container.hosts()
+    cluster.check_gpus(hosts.instance)
+    with (
+        cluster.joined(),
+        Watchdog(cluster, host=hosts.current, seconds=config.rank_timeout_seconds),
+        failures.explained(config, cluster.size),
+    ):
         trainer = Trainer(config, container, cluster)
         finished = trainer.run()
-        if finished and cluster.leads:
+        if finished:
             trainer.write_model()
     if not finished:
         print("stopped by SIGTERM; the checkpoint is written", flush=True)
