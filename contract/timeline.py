@@ -1,7 +1,7 @@
 """Times of a series and the steps between them: the same in preparation and in the server.
 
 A time is ISO 8601 (``2026-01-31``, ``2026-01-31T08:00``, ``2026-01-31 08:00:00+01:00``, ``2026-01`` for a month),
-in whole seconds. One with an offset is taken to UTC; one without is taken as it stands.
+in whole seconds, of the years 1000 to 2999. One with an offset is taken to UTC; one without is taken as it stands.
 Inside, a time is the number of seconds since 1970.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 TIME = re.compile(
-    r"\d{4}-\d{2}(?:-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.0{1,9})?)?(?:Z|[+-]\d{2}(?::?\d{2})?)?)?)?", re.ASCII
+    r"[12]\d{3}-\d{2}(?:-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.0{1,9})?)?(?:Z|[+-]\d{2}(?::?\d{2})?)?)?)?", re.ASCII
 )
 MONTH = len("2026-01")
 DAY = 86_400

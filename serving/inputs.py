@@ -1,4 +1,4 @@
-"""Which formats a model reads: one reader for images, one for tables."""
+"""Which formats a model reads: one reader for images, one for tables, one for series."""
 
 from __future__ import annotations
 
@@ -35,6 +35,10 @@ def reader_for(schema: Schema) -> InputReader:
         from serving.image_inputs import ImageReader
 
         return ImageReader(schema)
+    if any(feature.kind == "history" for feature in schema.features):
+        from serving.series_inputs import SeriesReader
+
+        return SeriesReader(schema)
     if schema.features:
         from serving.table_inputs import TableReader
 

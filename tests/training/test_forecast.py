@@ -170,7 +170,7 @@ FLAT = [5.0] * 504
         (csv(*rows(FLAT)), {}, "'flow' never changes among the training times"),
         (csv(*rows(FLAT, "A"), *rows(FLAT, "B")), {"series": "road"}, "no series has two different values"),
         (csv(*rows(flow(), "A"), *rows(flow(), "B"), *rows(flow(), "C")), {}, "name the column .* in recipe.series"),
-        (csv(*rows(flow()), "9999-01-01T00:00,,1"), {}, "to 9999-01-01T00:00, .* steps of one hour"),
+        (csv(*rows(flow()), "2999-01-01T00:00,,1"), {}, "to 2999-01-01T00:00, .* steps of one hour"),
         (csv(*rows(flow())), {"series": "raod"}, "recipe.series names 'raod', .* Did you mean 'road'"),
         (csv(*rows(flow())), {"time": "when"}, "recipe.time names 'when'"),
         ("a,flow\n" + "1,2\n" * 50, {}, "no column holds times"),
