@@ -13,6 +13,7 @@ import threading
 import uuid
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moto.codebuild.exceptions import InvalidInputException, ResourceNotFoundException
@@ -127,6 +128,7 @@ class Build:
             Objects(self.cloud.client("s3")).download(Location(bucket=bucket, key=key), archive)
             with zipfile.ZipFile(archive) as packed:
                 packed.extractall(self.folder / "source")
+                _restore_modes(packed, self.folder / "source")
         except (MissingInput, zipfile.BadZipFile) as error:
             raise Failed("CLIENT_ERROR", f"cannot get the source s3://{bucket}/{key}: {error}") from error
 
@@ -230,3 +232,10 @@ def _either(variables: dict[str, str], known: tuple[str, ...]) -> str:
         if variables.get(name):
             return variables[name]
     raise Failed("COMMAND_EXECUTION_ERROR", f"the project has no environment variable {' or '.join(known)}")
+
+
+def _restore_modes(packed: zipfile.ZipFile, folder: Path) -> None:
+    """Make executable again what was so when it was packed; Python leaves that out."""
+    for member in packed.infolist():
+        if (member.external_attr >> 16) & 0o111 and not member.is_dir():
+            (folder / member.filename).chmod(0o755)

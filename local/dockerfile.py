@@ -30,6 +30,7 @@ BASE = "python:*-slim*"
 PIP = (["pip", "install"], ["pip3", "install"], ["python", "-m", "pip", "install"], ["python3", "-m", "pip", "install"])
 PIP_FLAGS = {"--no-cache-dir", "--no-deps", "--upgrade", "-U", "--quiet", "-q", "--no-compile", "--require-hashes"}
 VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+BASE_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"}  # of FROM python
 
 
 class BuildFailed(Exception):
@@ -66,7 +67,8 @@ class _Building:
 
     def expand(self, text: str) -> str:
         """Replace ``$NAME`` by ENV's values."""
-        return VARIABLE.sub(lambda match: self.environment.get(match[1] or match[2], ""), text)
+        known = {**BASE_ENVIRONMENT, **self.environment}
+        return VARIABLE.sub(lambda match: known.get(match[1] or match[2], ""), text)
 
 
 def build(*, dockerfile: Path, context: Path, store: Path, say: Callable[[str], None]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local import images
+from local import dockerfile, images
 from local.sagemaker import namespace
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ DEEP_LEARNING = re.compile(
     r"/pytorch[a-z0-9-]*[:@].+"
 )
 PYTHON = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+PROGRAMS = str(Path(sys.executable).parent)  # what stands for /usr/local/bin of a Python image
+PYTHON_FOLDER = "/usr/local/bin"
 LAPTOP = ("OMP_NUM_THREADS", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")  # how much of the laptop may be used
 
 
@@ -38,8 +40,7 @@ class Container:
         folder: working directory inside.
         binds: path inside -> path outside, of the image's own files.
         arguments: what the program gets when nobody gives others.
-        deep_learning: it is one of AWS's Deep Learning Containers: it has this environment's packages, a Python to
-            install more into, and script mode.
+        deep_learning: it is one of AWS's Deep Learning Containers, which have script mode.
     """
 
     entrypoint: list[str]
@@ -70,7 +71,8 @@ class Container:
 
 def resolve(cloud: Cloud, uri: str) -> Container:
     """Return how to start the image ``uri``; raises NoImage."""
-    base = {"PATH": _path(), **PYTHON, **{name: os.environ[name] for name in LAPTOP if name in os.environ}}
+    laptop = {name: os.environ[name] for name in LAPTOP if name in os.environ}
+    base = {"PATH": _path(dockerfile.BASE_ENVIRONMENT["PATH"]), **PYTHON, **laptop}
     try:
         image = images.find(cloud, uri)
     except images.ImageNotFound as error:
@@ -83,13 +85,16 @@ def resolve(cloud: Cloud, uri: str) -> Container:
     container = Container(
         entrypoint=image.entrypoint,
         arguments=image.arguments,
-        environment={**base, **image.environment},
+        environment={**base, **image.environment, "PATH": _path(image.environment.get("PATH", base["PATH"]))},
         folder=image.folder,
         binds=image.binds,
     )
     return container.relocated() if namespace.unavailable() else container
 
 
-def _path() -> str:
-    """Return PATH with this environment's ``python3`` first."""
-    return os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"])
+def _path(path: str) -> str:
+    """Return an image's PATH with this environment's programs where the image has Python's own."""
+    folders = path.split(os.pathsep)
+    own = [folder for folder in folders if folder != PROGRAMS]
+    place = own.index(PYTHON_FOLDER) if PYTHON_FOLDER in own else len(own)
+    return os.pathsep.join([*own[:place], PROGRAMS, *own[place:]])

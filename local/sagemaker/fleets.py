@@ -156,7 +156,7 @@ class Fleet:
             container = containers.resolve(self.cloud, variant.image)
         except containers.NoImage as error:
             raise NoFleet(f"The image for production variant {variant.name} cannot be started: {error}") from error
-        if not container.entrypoint:
+        if container.deep_learning:
             raise NoFleet(
                 f"The image {variant.image} for production variant {variant.name} has no server that the laptop cloud "
                 "can run: serving with a Deep Learning Container is not emulated"

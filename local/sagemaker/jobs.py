@@ -90,10 +90,9 @@ class Member:
         """Return what to run on it: ``environment`` is the job's own."""
         scratch = str(self.folder / "tmp")
         base = str(self.root) if namespace.unavailable() else opt_ml.INSIDE
-        folders = {"HOME": scratch, "TMPDIR": scratch, names.BASE_DIR: base}
-        if container.deep_learning:
-            programs = python.environment(self.folder / "python")
-            folders["PATH"] = f"{programs}{os.pathsep}{container.environment['PATH']}"
+        programs = python.environment(self.folder / "python", script_mode=container.deep_learning)
+        path = container.environment["PATH"].replace(containers.PROGRAMS, str(programs))
+        folders = {"HOME": scratch, "TMPDIR": scratch, "PATH": path, names.BASE_DIR: base}
         return Host(
             name=self.name,
             address=self.address,

@@ -10,11 +10,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from local.sagemaker import namespace
 from local.sagemaker.errors import Refused
 
 INSIDE = "/opt/ml"
 GROUP = "homogeneousCluster"
 FAILURE_LIMIT = 1024  # characters of output/failure that reach FailureReason
+SUBMIT_DIRECTORY = "sagemaker_submit_directory"
 INTERFACE = "lo"  # AWS: eth0. Programs hand it to NCCL and gloo, so it must exist.
 
 
@@ -45,12 +47,21 @@ def write_training(root: Path, request: dict[str, Any], resources: dict[str, Any
     for folder in ("input/config", "input/data", "model", "output/data", "checkpoints", "code"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     config = root / "input" / "config"
-    write_json(config / "hyperparameters.json", request.get("HyperParameters", {}))
+    write_json(config / "hyperparameters.json", _hyperparameters(root, request))
     write_json(config / "resourceconfig.json", resources)
     write_json(config / "inputdataconfig.json", _input_data(request))
     if "CheckpointConfig" in request:
         write_json(config / "checkpointconfig.json", request["CheckpointConfig"])
     write_json(config / "metric-definition-regex.json", request["AlgorithmSpecification"].get("MetricDefinitions", []))
+
+
+def _hyperparameters(root: Path, request: dict[str, Any]) -> dict[str, str]:
+    """Return the hyperparameters; the toolkit finds the sources below ``root`` where there is no /opt/ml."""
+    values: dict[str, str] = request.get("HyperParameters", {})
+    source = values.get(SUBMIT_DIRECTORY, "").strip('"')
+    if source.startswith(f"{INSIDE}/") and namespace.unavailable():
+        return {**values, SUBMIT_DIRECTORY: json.dumps(str(path_in(root, source, SUBMIT_DIRECTORY)))}
+    return values
 
 
 def _input_data(request: dict[str, Any]) -> dict[str, dict[str, str]]:

@@ -15,14 +15,22 @@ IMAGE = Path(__file__).with_name("image")
 """Modules that AWS's images have and this environment may lack."""
 
 
-def environment(folder: Path) -> Path:
-    """Make ``folder`` a container's Python; return its folder of programs, which belongs first on PATH."""
+def environment(folder: Path, *, script_mode: bool) -> Path:
+    """Make ``folder`` a container's Python.
+
+    Args:
+        script_mode: whether ``train`` is the toolkit's; else it is for the image to bring.
+
+    Returns its folder of programs.
+    """
     venv.EnvBuilder(symlinks=True).create(folder)
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     packages = folder / "lib" / version / "site-packages"
     (packages / "image.pth").write_text(f"{sysconfig.get_path('purelib')}\n{IMAGE}\n")
     programs = folder / "bin"
     _copy_programs(Path(sysconfig.get_path("scripts")), programs)
+    if not script_mode:
+        (programs / "train").unlink(missing_ok=True)
     return programs
 
 

@@ -100,13 +100,8 @@ class TrainingJob(Job):
             raise failed(f"ClientError: Cannot pull algorithm container: {error}") from error
         if "ContainerEntrypoint" in algorithm:
             return container, [*algorithm["ContainerEntrypoint"], *algorithm.get("ContainerArguments", [])]
-        if container.entrypoint:
-            return container, [*container.entrypoint, *algorithm.get("ContainerArguments", ["train"])]
-        if not container.deep_learning:
-            raise failed(
-                f"ClientError: the image {algorithm['TrainingImage']} has no entry point, and neither has the job"
-            )
-        return container, [*script_mode.ENTRYPOINT, *algorithm.get("ContainerArguments", ["train"])]
+        entrypoint = script_mode.ENTRYPOINT if container.deep_learning else container.entrypoint
+        return container, [*entrypoint, *algorithm.get("ContainerArguments", ["train"])]
 
     def download(self, attempt: int, instance: str, count: int) -> list[Member]:
         """Make the hosts' folders: configuration, channels and earlier checkpoints."""

@@ -82,13 +82,14 @@ def train(cloud: Cloud, request: dict[str, Any]) -> Any:
     return trained(cloud, request["TrainingJobName"])
 
 
-def trained(cloud: Cloud, name: str) -> Any:
+def trained(cloud: Cloud, name: str, seconds: float = 30) -> Any:
     """Return the description of a training job that has ended."""
     client = cloud.client("sagemaker")
     return wait(
         lambda: client.describe_training_job(TrainingJobName=name),
         "TrainingJobStatus",
         while_in=("InProgress", "Stopping"),
+        seconds=seconds,
     )
 
 
