@@ -11,7 +11,7 @@ from local.sagemaker.records import Record, arn_of
 from local.sagemaker.training_api import TrainingJobs
 from local.sagemaker.tuning import TuningJob
 from local.sagemaker.tuning_record import Trained, TuningRecord
-from local.sagemaker.tuning_request import OBJECTIVE, definitions, most_jobs, objective
+from local.sagemaker.tuning_request import most_jobs, with_objective
 
 if TYPE_CHECKING:
     from local.cloud import Cloud
@@ -32,14 +32,13 @@ class TuningJobs:
     def create(self, backend: Any, request: dict[str, Any]) -> dict[str, Any]:
         """Check the request, record the job and start it."""
         tuning_rules.check(request)
+        request = with_objective(request)
         name = request["HyperParameterTuningJobName"]
         jobs = backend.hyper_parameter_tuning_jobs
         if name.lower() in map(str.lower, jobs):  # AWS: "The name is not case sensitive"
             raise InUse(f"A hyperparameter tuning job with the name, {name}, already exists. Choose a different name.")
         parents = self._parents(backend, request)
-        record = TuningRecord(
-            name=name, arn=arn_of(backend, "hyper-parameter-tuning-job", name), request=_with_objective(request)
-        )
+        record = TuningRecord(name=name, arn=arn_of(backend, "hyper-parameter-tuning-job", name), request=request)
         record.update(HyperParameterTuningJobName=name, HyperParameterTuningJobArn=record.arn)
         job = TuningJob(self.cloud, backend, record, self.trainings, parents)
         jobs[name] = record
@@ -128,21 +127,6 @@ def _find(backend: Any, request: dict[str, Any]) -> TuningRecord:
         raise NotFound(f"Amazon SageMaker can't find a tuning job with the name {name}.")
     found: TuningRecord = record
     return found
-
-
-def _with_objective(request: dict[str, Any]) -> dict[str, Any]:
-    """Return the request as Describe repeats it: SageMaker adds the objective's name to the static values."""
-
-    def added(definition: dict[str, Any]) -> dict[str, Any]:
-        static = {
-            OBJECTIVE: objective(request, definition)["MetricName"],
-            **definition.get("StaticHyperParameters", {}),
-        }
-        return {**definition, "StaticHyperParameters": static}
-
-    if "TrainingJobDefinition" in request:
-        return {**request, "TrainingJobDefinition": added(request["TrainingJobDefinition"])}
-    return {**request, "TrainingJobDefinitions": [added(each) for each in definitions(request)]}
 
 
 def _summary(record: Record) -> dict[str, Any]:

@@ -44,6 +44,21 @@ def objective(request: dict[str, Any], definition: dict[str, Any]) -> dict[str, 
     return found
 
 
+def with_objective(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the request as Describe repeats it: SageMaker adds the objective's name to the static values."""
+
+    def added(definition: dict[str, Any]) -> dict[str, Any]:
+        static = {
+            OBJECTIVE: objective(request, definition)["MetricName"],
+            **definition.get("StaticHyperParameters", {}),
+        }
+        return {**definition, "StaticHyperParameters": static}
+
+    if "TrainingJobDefinition" in request:
+        return {**request, "TrainingJobDefinition": added(request["TrainingJobDefinition"])}
+    return {**request, "TrainingJobDefinitions": [added(each) for each in definitions(request)]}
+
+
 def spaces(request: dict[str, Any]) -> Spaces:
     """Return the hyperparameters to tune of each definition."""
     return {name_of(each): parameters(ranges(request, each)) for each in definitions(request)}
@@ -89,7 +104,6 @@ def training_request(
         name: the training job's.
         tuned: the values chosen for it.
     """
-    static = definition.get("StaticHyperParameters", {})
     made = {member: definition[member] for member in COPIED if member in definition}
     if "CheckpointConfig" in definition:
         # Jobs that shared a place would resume from each other's checkpoints.
@@ -99,6 +113,6 @@ def training_request(
         **made,
         "TrainingJobName": name,
         "ResourceConfig": instances(definition)[0],
-        "HyperParameters": {OBJECTIVE: objective(request, definition)["MetricName"], **static, **tuned},
+        "HyperParameters": {**definition.get("StaticHyperParameters", {}), **tuned},
         "Tags": request.get("Tags", []),
     }

@@ -15,11 +15,15 @@ FROM python:3.12-slim
 COPY train.py /srv/train.py
 ENTRYPOINT ["python3", "-S", "/srv/train.py"]
 """
-# What the training jobs do is told by the hyperparameter ``script``.
-TRAIN = "import json, sys, time, pathlib\n" \
-        "hp = json.load(open('/opt/ml/input/config/hyperparameters.json'))\n" \
-        "pathlib.Path('/opt/ml/model/hp.json').write_text(json.dumps(hp))\n" \
-        "exec(hp['script'])\n"
+# What the training jobs do is told by the hyperparameter ``script``. The first process of a container gets no signal
+# that it does not handle.
+TRAIN = """\
+import json, pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+hp = json.load(open("/opt/ml/input/config/hyperparameters.json"))
+pathlib.Path("/opt/ml/model/hp.json").write_text(json.dumps(hp))
+exec(hp["script"])
+"""
 SCORE = "print('score=%s;' % hp['x'])"
 METRICS = [{"Name": "score", "Regex": "score=([-0-9.e]+);"}]
 X = {"ContinuousParameterRanges": [{"Name": "x", "MinValue": "0", "MaxValue": "1"}]}
