@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,14 +85,19 @@ class Shard:
 
     @classmethod
     def open(cls, path: Path) -> Shard:
-        """Read the header.
+        """Read the header."""
+        with path.open("rb") as file:
+            return cls.parse(path, file.read)
+
+    @classmethod
+    def parse(cls, path: Path, read: Callable[[int], bytes]) -> Self:
+        """Return the shard whose first bytes ``read`` gives.
 
         Format: https://github.com/huggingface/safetensors#format (8 bytes length,
         JSON header, then the arrays; the writer aligns them to their item size).
         """
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length))
+        length = int.from_bytes(read(8), "little")
+        header = json.loads(read(length))
         header.pop("__metadata__", None)
         columns = {
             name: Column(
@@ -125,15 +130,25 @@ class Shard:
             OSError: when the file is shorter than its header says.
         """
         with self.path.open("rb", buffering=0) as file:
-            for name, array in arrays.items():
-                column = self.columns[name]
-                file.seek(column.offset + first * column.row_bytes)
-                wanted = array.reshape(-1).view(np.uint8).data
-                while len(wanted):
-                    count = file.readinto(wanted)
-                    if not count:
-                        raise OSError(f"{self.path} ends before its rows do: it was cut short")
-                    wanted = wanted[count:]
+            for offset, wanted in self.places(arrays, first):
+                file.seek(offset)
+                self.fill(wanted, file.readinto)
+
+    def places(self, arrays: Mapping[str, NDArray], first: int) -> list[tuple[int, memoryview]]:
+        """Return where in the file the bytes of ``arrays`` begin, and where they go, in the file's order."""
+        columns = sorted((self.columns[name].offset, name) for name in arrays)
+        return [
+            (offset + first * self.columns[name].row_bytes, arrays[name].reshape(-1).view(np.uint8).data)
+            for offset, name in columns
+        ]
+
+    def fill(self, wanted: memoryview, readinto: Callable[[memoryview], int | None]) -> None:
+        """Fill memory from a file that may give less at a time than it is asked for."""
+        while len(wanted):
+            count = readinto(wanted)
+            if not count:
+                raise OSError(f"{self.path} ends before its rows do: it was cut short")
+            wanted = wanted[count:]
 
 
 def memory_map(path: Path) -> dict[str, NDArray]:
@@ -153,14 +168,16 @@ class Split:
     """
 
     def __init__(self, folder: Path, *, memory: int | None = None) -> None:
-        paths = sorted(folder.glob("*.safetensors"))
-        if not paths:
+        self.shards = self._find(folder)
+        if not self.shards:
             raise FileNotFoundError(f"there is no shard in {folder}")
-        self.shards = [Shard.open(path) for path in paths]
         self._ends = np.cumsum([shard.rows for shard in self.shards])
         row_bytes, rows = self.shards[0].row_bytes, [shard.rows for shard in self.shards]
         self.pieces = Pieces.cut(rows, row_bytes=row_bytes, memory=sys.maxsize if memory is None else memory)
         self._maps = self._open()
+
+    def _find(self, folder: Path) -> Sequence[Shard]:
+        return [Shard.open(path) for path in sorted(folder.glob("*.safetensors"))]
 
     def _open(self) -> list[dict[str, NDArray]]:
         return [shard.map() for shard in self.shards]
