@@ -25,9 +25,11 @@ class Framework:
     unsupported: tuple[str, ...] = ()
 
 
+TORCH, TENSORFLOW = "torch", "tensorflow"
+
 FRAMEWORKS: Mapping[str, Framework] = {
-    "torch": Framework(title="PyTorch", program="training.train"),
-    "tensorflow": Framework(
+    TORCH: Framework(title="PyTorch", program="training.train"),
+    TENSORFLOW: Framework(
         title="TensorFlow",
         program="training.keras.train",
         unsupported=("accumulation", "compile", "strategy", "communication", "shares", "rebalance", "groups"),

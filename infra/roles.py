@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk import ArnFormat, Aws, Stack
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
@@ -16,11 +18,11 @@ PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownload
 
 
 class SageMakerRole(iam.Role):
-    """A role that SageMaker's machines take: logs and metrics, images of one repository, nothing else yet."""
+    """A role that SageMaker's machines take: logs and metrics, images of some repositories, nothing else yet."""
 
-    def __init__(self, scope: Construct, id: str, *, repository_arn: str, log_groups: str) -> None:
+    def __init__(self, scope: Construct, id: str, *, repository_arns: Sequence[str], log_groups: str) -> None:
         super().__init__(scope, id, assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
-        grants.allow(self, PULL, [repository_arn])
+        grants.allow(self, PULL, list(repository_arns))
         grants.allow(self, ["ecr:GetAuthorizationToken"], ["*"])  # has no resource
         metrics = {"cloudwatch:namespace": "/aws/sagemaker/*"}
         grants.allow(self, ["cloudwatch:PutMetricData"], ["*"], StringLike=metrics)  # has no resource
@@ -40,13 +42,14 @@ class JobRole(SageMakerRole):
         id: str,
         *,
         registry_account: str,
-        image_repository: str,
+        image_repositories: Sequence[str],
         data: s3.IBucket,
         artifacts: s3.IBucket,
         inputs: list[assets.Asset],
     ) -> None:
-        image = f"arn:{Aws.PARTITION}:ecr:{Aws.REGION}:{registry_account}:repository/{image_repository}"
-        super().__init__(scope, id, repository_arn=image, log_groups="/aws/sagemaker/*")
+        registry = f"arn:{Aws.PARTITION}:ecr:{Aws.REGION}:{registry_account}:repository"
+        images = [f"{registry}/{repository}" for repository in image_repositories]
+        super().__init__(scope, id, repository_arns=images, log_groups="/aws/sagemaker/*")
         grants.read(self, data, keys.salt("*"))
         grants.read(self, artifacts, "*/runs/*")
         grants.write(self, artifacts, "*/runs/*")
@@ -61,5 +64,7 @@ class ModelRole(SageMakerRole):
     """What the endpoints' containers may do: fetch their image and their model."""
 
     def __init__(self, scope: Construct, id: str, *, repository: ecr.IRepository, artifacts: s3.IBucket) -> None:
-        super().__init__(scope, id, repository_arn=repository.repository_arn, log_groups="/aws/sagemaker/Endpoints/*")
+        super().__init__(
+            scope, id, repository_arns=[repository.repository_arn], log_groups="/aws/sagemaker/Endpoints/*"
+        )
         grants.read(self, artifacts, "*/runs/*")

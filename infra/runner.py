@@ -24,6 +24,13 @@ IMAGES = "pytorch"
 CPU_TAG, GPU_TAG = "2.13-cpu-amzn2023-sagemaker", "2.13-cu133-amzn2023-sagemaker"
 """AWS's Deep Learning Containers with the torch that requirements.lock pins."""
 
+TENSORFLOW_IMAGES = "tensorflow-training"
+TENSORFLOW_CPU_TAG, TENSORFLOW_GPU_TAG = (
+    "2.21.0-cpu-py312-amzn2023-sagemaker",
+    "2.21.0-gpu-py312-cu129-amzn2023-sagemaker",
+)
+"""Those with the TensorFlow that pyproject.toml's extra pins; only training jobs of Keras recipes take them."""
+
 CALLED = ("accept", "prepare", "plan", "halt", "register", "settle")
 """The functions that the story calls."""
 
@@ -50,7 +57,7 @@ class Runner(Construct):
             self,
             "JobRole",
             registry_account=Stack.of(self).regional_fact(FactName.DLC_REPOSITORY_ACCOUNT),
-            image_repository=IMAGES,
+            image_repositories=(IMAGES, TENSORFLOW_IMAGES),
             data=data,
             artifacts=artifacts,
             inputs=[code, wheels],
@@ -66,8 +73,10 @@ class Runner(Construct):
             key=artifacts.encryption_key.key_arn,
             code=code.s3_object_url,
             wheels=wheels.s3_object_url,
-            cpu_image=self._image(CPU_TAG),
-            gpu_image=self._image(GPU_TAG),
+            cpu_image=self._image(IMAGES, CPU_TAG),
+            gpu_image=self._image(IMAGES, GPU_TAG),
+            tensorflow_cpu_image=self._image(TENSORFLOW_IMAGES, TENSORFLOW_CPU_TAG),
+            tensorflow_gpu_image=self._image(TENSORFLOW_IMAGES, TENSORFLOW_GPU_TAG),
             image_repository=build.repository.repository_name,
             image_tag=build.tag,
             image_build=build.project_name,
@@ -84,11 +93,11 @@ class Runner(Construct):
             self, "Machine", name=names.MACHINE_PIPELINE, definition=story, role=role, settings=settings
         )
 
-    def _image(self, tag: str) -> str:
+    def _image(self, repository: str, tag: str) -> str:
         """Return the address of a Deep Learning Container in the registry of the stack's region."""
         stack = Stack.of(self)
         account = stack.regional_fact(FactName.DLC_REPOSITORY_ACCOUNT)
-        return f"{account}.dkr.ecr.{stack.region}.{stack.url_suffix}/{IMAGES}:{tag}"
+        return f"{account}.dkr.ecr.{stack.region}.{stack.url_suffix}/{repository}:{tag}"
 
     def _grant_jobs(self, role: iam.IRole, jobs: iam.IRole) -> None:
         for kind in ("training", "processing"):

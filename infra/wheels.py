@@ -18,13 +18,13 @@ from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
 FOLDER = Path(__file__).parents[1] / "training" / "wheels"
-CONTAINER_PINS, LAYER_PINS = "requirements.txt", "lambda.txt"
+CONTAINER_PINS, TENSORFLOW_PINS, LAYER_PINS = "requirements.txt", "tensorflow.txt", "lambda.txt"
 CONTAINER = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux2014_x86_64", "manylinux_2_17_x86_64")
 LAMBDA = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux2014_aarch64", "manylinux_2_17_aarch64")
 
 
 class Wheels(assets.Asset):
-    """Wheels for the Deep Learning Containers (x86_64, Python 3.12), beside their requirements.txt."""
+    """Wheels for the Deep Learning Containers (x86_64, Python 3.12), beside the lists that pin them."""
 
     def __init__(self, scope: Construct, id: str) -> None:
         bundling = _bundling(Download())
@@ -44,7 +44,7 @@ class PrepareLayer(lambda_.LayerVersion):
     def __init__(self, scope: Construct, id: str) -> None:
         code = lambda_.Code.from_asset(
             str(FOLDER),
-            exclude=[CONTAINER_PINS],
+            exclude=[CONTAINER_PINS, TENSORFLOW_PINS],
             asset_hash_type=AssetHashType.SOURCE,
             bundling=_bundling(Install()),
         )
@@ -63,9 +63,10 @@ class Download:
 
     def try_bundle(self, output_dir: str, *_image: object, **_options: object) -> bool:
         """Fill ``output_dir``; CDK's interface."""
-        pins = FOLDER / CONTAINER_PINS
-        pip("download", *_platforms(CONTAINER), "--dest", output_dir, "--requirement", str(pins))
-        Path(output_dir, CONTAINER_PINS).write_bytes(pins.read_bytes())
+        for name in (CONTAINER_PINS, TENSORFLOW_PINS):
+            pins = FOLDER / name
+            pip("download", *_platforms(CONTAINER), "--dest", output_dir, "--requirement", str(pins))
+            Path(output_dir, name).write_bytes(pins.read_bytes())
         return True
 
 

@@ -1,6 +1,6 @@
 """The entry of every container.
 
-    python3 -m training.launch train       # a training job: torchrun over all hosts
+    python3 -m training.launch train       # a training job over all hosts: torchrun, or TensorFlow's own way
     python3 -m training.launch prepare     # a processing job
     python3 -m training.launch evaluate    # a processing job
 
@@ -13,6 +13,7 @@ only, because the wheels are not there yet.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import signal
@@ -26,8 +27,10 @@ from pathlib import Path
 from types import FrameType
 
 from contract import keys
+from contract.frameworks import FRAMEWORKS, TENSORFLOW, TORCH
+from contract.recipes import load_recipes
 from training.container import STOPPED, Container, Hosts, gpus
-from training.packages import CannotInstall, install_missing
+from training.packages import REQUIREMENTS, CannotInstall, install_missing
 
 PROGRAMS = ("train", "prepare", "evaluate")
 FAILURE_LIMIT = 1000  # SageMaker shows the first 1,024 characters
@@ -54,7 +57,7 @@ def main(arguments: list[str]) -> int:
     program, container = arguments[0], Container.here()
     try:
         environment = _environment(program, container)
-        command = _torchrun(container.hosts(), environment) if program == "train" else _python(program)
+        command = _trainer(container, environment) if program == "train" else _python(f"training.{program}")
     except (CannotStart, CannotInstall) as error:
         return _fail(container, program, str(error))
     _error_file(container).parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +112,11 @@ def _environment(program: str, container: Container) -> dict[str, str]:
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "TORCHELASTIC_ERROR_FILE": str(_error_file(container))}
     inputs = container.channel if program == "train" else container.processing_input
     packages = container.base / "packages"
-    if inputs("wheels").exists() and install_missing(inputs("wheels"), packages):
+    lists = (
+        REQUIREMENTS,
+        *([f"{TENSORFLOW}.txt"] if program == "train" and _framework(container) == TENSORFLOW else []),
+    )
+    if inputs("wheels").exists() and install_missing(inputs("wheels"), packages, lists):
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(packages), os.environ.get("PYTHONPATH", "")]))
     cores = len(os.sched_getaffinity(0))
     environment.setdefault("OMP_NUM_THREADS", str(max(1, cores // _devices())))
@@ -117,8 +124,39 @@ def _environment(program: str, container: Container) -> dict[str, str]:
     return environment
 
 
+def _framework(container: Container) -> str:
+    """Return what the job's recipe is written in; a recipe that there is not is the trainer's to refuse."""
+    recipe = load_recipes().get(container.hyperparameters().get("recipe", ""))
+    return recipe.framework if recipe else TORCH
+
+
 def _python(program: str) -> list[str]:
-    return [sys.executable, "-m", f"training.{program}"]
+    return [sys.executable, "-m", program]
+
+
+def _trainer(container: Container, environment: dict[str, str]) -> list[str]:
+    """Return the command that trains on this host; ``environment`` gains what the hosts need to meet."""
+    hosts = container.hosts()
+    return _tensorflow(hosts, environment) if _framework(container) == TENSORFLOW else _torchrun(hosts, environment)
+
+
+def _tensorflow(hosts: Hosts, environment: dict[str, str]) -> list[str]:
+    """Return the command of one process for all of this host's devices; several hosts meet by ``TF_CONFIG``."""
+    if importlib.util.find_spec("tensorflow") is None:
+        raise CannotStart(
+            "this recipe needs TensorFlow, which this machine's Python lacks: take AWS's TensorFlow image, "
+            "or on a laptop start the cloud where `pip install 'tandem-ml[tensorflow]'` was run"
+        )
+    environment |= {"KERAS_BACKEND": TENSORFLOW}
+    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors; its news of each start are not the job's
+    if len(hosts.all) > 1:
+        for host in hosts.all:
+            _wait_for_name(host, RESOLVE_SECONDS)
+        # A port each, because hosts of a laptop are one machine, and a server listens on all its addresses.
+        workers = [f"{host}:{_port(environment) + number}" for number, host in enumerate(hosts.all)]
+        task = {"type": "worker", "index": hosts.rank}
+        environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": workers}, "task": task})
+    return [*_suiting_driver(), *_python(FRAMEWORKS[TENSORFLOW].program)]
 
 
 def _torchrun(hosts: Hosts, environment: dict[str, str]) -> list[str]:
@@ -137,7 +175,7 @@ def _torchrun(hosts: Hosts, environment: dict[str, str]) -> list[str]:
             f"--nnodes={len(hosts.all)}", f"--node-rank={hosts.rank}",
             f"--master-addr={hosts.leader}", f"--master-port={_port(environment)}",
         ]  # fmt: skip
-    return [*command, "-m", "training.train"]
+    return [*command, "-m", FRAMEWORKS[TORCH].program]
 
 
 def _suiting_driver() -> list[str]:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -17,12 +18,13 @@ class CannotInstall(Exception):
     """The container lacks packages that the ``wheels`` input does not bring."""
 
 
-def install_missing(wheels: Path, target: Path) -> bool:
-    """Install into ``target`` what requirements.txt pins and this interpreter has not.
+def install_missing(wheels: Path, target: Path, lists: Sequence[str] = (REQUIREMENTS,)) -> bool:
+    """Install into ``target`` what the lists pin and this interpreter has not.
 
     Args:
-        wheels: the input's folder: requirements.txt and wheels, or a zip of them.
+        wheels: the input's folder: lists and wheels, or a zip of them.
         target: a folder of the job, for PYTHONPATH; untouched when nothing is missing.
+        lists: files of exact pins, those that this job needs.
 
     Returns:
         Whether anything was installed.
@@ -31,7 +33,7 @@ def install_missing(wheels: Path, target: Path) -> bool:
         CannotInstall: when pip cannot, or a line is no exact pin.
     """
     folder = _unzipped(wheels, target.with_name("wheels"))
-    missing = [pin for pin in _pins(folder / REQUIREMENTS) if not _satisfied(*pin)]
+    missing = [pin for name in lists for pin in _pins(folder / name) if not _satisfied(*pin)]
     if not missing:
         return False
     wanted = [f"{name}=={version}" for name, version in missing]
@@ -65,13 +67,13 @@ def _unzipped(wheels: Path, into: Path) -> Path:
 
 def _pins(requirements: Path) -> list[tuple[str, str]]:
     if not requirements.exists():
-        raise CannotInstall(f"there is no {REQUIREMENTS} among the wheels")
+        raise CannotInstall(f"there is no {requirements.name} among the wheels")
     lines = [line.split("#")[0].strip() for line in requirements.read_text().splitlines()]
     pins = []
     for line in filter(None, lines):
         match = PIN.match(line)
         if not match:
-            raise CannotInstall(f"{REQUIREMENTS} says {line!r}; expected an exact pin: name==version")
+            raise CannotInstall(f"{requirements.name} says {line!r}; expected an exact pin: name==version")
         pins.append((match["name"], match["version"]))
     return pins
 

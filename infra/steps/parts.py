@@ -15,7 +15,7 @@ class Parts:
 
     Functions, the machine and the role are ARNs; buckets, the table, the
     image's repository, tag and CodeBuild project names; ``code`` and ``wheels``
-    S3 addresses; ``cpu_image`` and ``gpu_image`` URIs in the registry of AWS's
+    S3 addresses; the ``..._image`` URIs in the registry of AWS's
     Deep Learning Containers.
     """
 
@@ -35,6 +35,8 @@ class Parts:
     wheels: str
     cpu_image: str
     gpu_image: str
+    tensorflow_cpu_image: str
+    tensorflow_gpu_image: str
     image_repository: str
     image_tag: str
     image_build: str

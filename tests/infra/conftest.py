@@ -88,6 +88,8 @@ def parts() -> Parts:
         key="arn:aws:kms:us-east-1:123456789012:key/1",
         cpu_image="registry/pytorch:cpu",
         gpu_image="registry/pytorch:gpu",
+        tensorflow_cpu_image="registry/tensorflow:cpu",
+        tensorflow_gpu_image="registry/tensorflow:gpu",
         deployment="arn:aws:states:us-east-1:123456789012:stateMachine:deployment",
         ledger="ledger-table",
     )

@@ -6,13 +6,14 @@ import io
 import os
 import re
 import tarfile
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from infra import wheels
 from infra.code import FOLDERS, ROOT, archive
-from infra.wheels import CONTAINER_PINS, FOLDER, LAYER_PINS, pip
+from infra.wheels import CONTAINER_PINS, FOLDER, LAYER_PINS, TENSORFLOW_PINS, pip
 
 PIN = re.compile(r"^([a-z0-9-]+)==(\S+)$", re.MULTILINE)
 
@@ -73,8 +74,16 @@ def test_wheels_are_bundled_with_their_pins(tmp_path: Path, monkeypatch: pytest.
     calls: list[tuple[str, ...]] = []
     monkeypatch.setattr(wheels, "pip", lambda *arguments: calls.append(arguments))
     assert wheels.Download().try_bundle(str(tmp_path)) is True
-    assert (tmp_path / CONTAINER_PINS).read_text() == (FOLDER / CONTAINER_PINS).read_text()
-    ((command, *rest),) = calls
-    assert command == "download"
-    assert "manylinux_2_28_x86_64" in rest
-    assert rest[rest.index("--python-version") + 1] == "3.12"
+    for (command, *rest), pins in zip(calls, (CONTAINER_PINS, TENSORFLOW_PINS), strict=True):
+        assert (tmp_path / pins).read_text() == (FOLDER / pins).read_text()
+        assert command == "download"
+        assert rest[-1] == str(FOLDER / pins)
+        assert "manylinux_2_28_x86_64" in rest
+        assert rest[rest.index("--python-version") + 1] == "3.12"
+
+
+def test_the_tensorflow_jobs_wheels_are_those_of_the_extra() -> None:
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["tensorflow"]
+    wanted = PIN.findall((FOLDER / TENSORFLOW_PINS).read_text())
+    assert wanted
+    assert {f"{name}=={version}" for name, version in wanted} <= set(extra)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from contract.frameworks import TENSORFLOW
 from contract.manifest import Schema
 from contract.recipes import Search
 from training.recipes import Recipe
@@ -16,7 +17,7 @@ class KerasRecipe(Recipe):
     Put before another recipe among a class's bases, it takes that one's reader, options and encoding.
     """
 
-    framework = "tensorflow"
+    framework = TENSORFLOW
     default_for = ()  # it needs another image, so it is only taken when it is named
     searches: Mapping[str, Search] = {}
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import InvalidConfig, nearest
+from contract.frameworks import TORCH
 from contract.manifest import Schema
 from contract.parsing import parse
 from contract.recipes import Search, Throughput
@@ -85,7 +86,7 @@ class Recipe(ABC):
     accepts: tuple[str, ...]
     default_for: tuple[str, ...] = ()  # file name endings that it is taken for when no recipe is named
     needs_target = False
-    framework = "torch"  # a key of contract.frameworks
+    framework = TORCH  # a key of contract.frameworks
     metric: Mapping[str, str] = {"classification": "accuracy"}  # what is compared, by task that it learns
     baseline_name = ""  # what its baseline does, in words; empty for the task's
     options: type  # a frozen dataclass of contract.parsing.setting fields
