@@ -1,9 +1,9 @@
 """Gap: tuning jobs do not tune.
 
 AWS launches training jobs with values it chooses, several at a time, learns from
-their objective metric and tells the best. moto says InProgress for ever, trains
-nothing, and cannot stop or list its training jobs (they are answered as unknown).
-Closed by ``local/sagemaker/tuning.py``: real training jobs, chosen by Optuna.
+their objective metric and tells the best. moto says Completed at once with a made-up
+best training job, and can neither stop it nor list its training jobs. Closed by
+``local/sagemaker/tuning.py``: real training jobs, chosen by Optuna.
 
 Not emulated: Autotune, AutoParameters, completion on convergence (refused).
 """

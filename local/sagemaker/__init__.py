@@ -16,6 +16,10 @@ telemetry    log streams, metrics by regular expression
 faults       the fault lab: missing capacity, spot interruption, a killed rank
 jobs         what training and processing jobs share
 training     one training job;  training_api: the operations on them
+tuning       one tuning job;  tuning_api: the operations on them;  tuning_record: as Describe shows them
+tuning_search  what to try next, and whom to stop;  tuning_space: ranges of hyperparameters
+tuning_request  what was asked for;  tuning_rules: what is refused;  tuning_warm: warm starts
+tuning_training  one training job of a tuning job
 processing   one processing job;  processing_api: the operations on them
 models       models and endpoint configurations
 servers      one server of a model;  fleets: the servers of an endpoint

@@ -40,6 +40,11 @@ def answer(**handlers: Handler) -> None:
         setattr(SageMakerResponse, camelcase_to_underscores(operation), _method(handler))
 
 
+def handler(operation: str) -> Handler:
+    """Return what answers an operation, without the check of its request."""
+    return _handlers[operation]
+
+
 def check_requests() -> None:
     """Check every SageMaker request, and refuse what is not emulated."""
     setattr(SageMakerResponse, "call_action", _call_action)  # noqa: B010

@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.local import sagemaker as sm
+from tests.local import tuning as tn
 
 DIGESTLESS = '{"schemaVersion": 2, "mediaType": "m", "config": {"digest": "%s", "size": 1}, "layers": []}'
 
@@ -44,6 +45,18 @@ def test_processing_jobs_are_completed_at_once(moto: Any) -> None:
     described = moto.describe_processing_job(ProcessingJobName="vanilla")
     assert described["ProcessingJobStatus"] == "Completed"
     assert "ProcessingResources" not in described
+
+
+def test_tuning_jobs_train_nothing_and_cannot_be_stopped(moto: Any) -> None:
+    request = tn.tuning(tn.definition("no-image", "nowhere"))
+    moto.create_hyper_parameter_tuning_job(**request)
+    name = {"HyperParameterTuningJobName": request["HyperParameterTuningJobName"]}
+    described = moto.describe_hyper_parameter_tuning_job(**name)
+    assert described["HyperParameterTuningJobStatus"] == "Completed"
+    assert described["BestTrainingJob"]["TrainingJobName"] == "FakeTrainingJobName"
+    for call in (moto.stop_hyper_parameter_tuning_job, moto.list_training_jobs_for_hyper_parameter_tuning_job):
+        with pytest.raises(ClientError):
+            call(**name)
 
 
 def test_endpoints_are_in_service_without_a_server_and_cannot_be_updated(moto: Any, vanilla: Any) -> None:

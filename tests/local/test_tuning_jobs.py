@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.sagemaker.models import sagemaker_backends
 
 from local.cloud import Cloud
+from local.sagemaker import api
 from local.sagemaker.faults import LAB, KilledRank, MissingCapacity
 from tests.local import machines
 from tests.local import sagemaker as sm
@@ -76,6 +78,14 @@ class TestTraining:
         assert finished["ObjectiveStatusCounters"] == {"Succeeded": 4, "Pending": 0, "Failed": 0}
         assert finished["HyperParameterTuningEndTime"] >= finished["CreationTime"]
         assert finished["TrainingJobDefinition"]["StaticHyperParameters"]["_tuning_objective_metric"] == "score"
+
+    def test_its_training_jobs_can_be_sorted_by_objective_and_paged(self, cloud: Cloud, finished: Any) -> None:
+        name = finished["HyperParameterTuningJobName"]
+        query = {"SortBy": "FinalObjectiveMetricValue", "SortOrder": "Descending"}
+        ranked = [float(each["TunedHyperParameters"]["x"]) for each in tn.trained(cloud, name, **query)]
+        assert ranked == sorted(ranked, reverse=True)
+        assert len(tn.trained(cloud, name, MaxResults=3)) == 3
+        assert tn.trained(cloud, name, StatusEquals="Failed") == []
 
     def test_a_training_job_gets_static_and_tuned_values_and_the_objectives_name(
         self, cloud: Cloud, bucket: str, finished: Any
@@ -266,6 +276,17 @@ class TestEnds:
         described = tn.tune(cloud, request)
         assert described["HyperParameterTuningJobStatus"] == "Completed"
         assert sum(described["TrainingJobStatusCounters"].values()) <= 4
+
+    def test_it_is_complete_when_its_time_is_over(self, cloud: Cloud, image: str, bucket: str) -> None:
+        request = tn.tuning(tn.definition(image, bucket, SLOW), jobs=9)
+        config = request["HyperParameterTuningJobConfig"]
+        config["ResourceLimits"]["MaxRuntimeInSeconds"] = 2  # AWS takes 120 and more, so this goes past its check
+        create = api.handler("CreateHyperParameterTuningJob")
+        create(sagemaker_backends[cloud.account][cloud.region], request)
+        described = tn.tuned(cloud, request["HyperParameterTuningJobName"])
+        assert described["HyperParameterTuningJobStatus"] == "Completed"
+        assert described["TrainingJobStatusCounters"]["Stopped"] == 2
+        assert 2 <= described["ConsumedResources"]["RuntimeInSeconds"] <= 5
 
     def test_it_is_complete_when_nothing_improves(self, cloud: Cloud, image: str, bucket: str) -> None:
         criteria = {"BestObjectiveNotImproving": {"MaxNumberOfTrainingJobsNotImproving": 3}}
