@@ -36,8 +36,11 @@ def collect(model: nn.Module, best: Tensors, optimiser: torch.optim.Optimizer, p
 
 
 def whole(tensors: Tensors) -> Tensors:
-    """Return tensors on the CPU, one after the other made whole; all ranks must call it."""
-    return {name: plain(value.detach()).cpu() for name, value in tensors.items()}
+    """Return tensors on the CPU, one after the other made whole; all ranks must call it.
+
+    In the order of their names, because the ranks must go together, and files give tensors in any order.
+    """
+    return {name: plain(tensors[name].detach()).cpu() for name in sorted(tensors)}
 
 
 def save_checkpoint(folder: Path, progress: Progress, tensors: Tensors) -> Path:
@@ -56,7 +59,7 @@ def unpack(content: bytes) -> tuple[Progress, Tensors]:
 
 
 def restore(tensors: Tensors, model: nn.Module, optimiser: torch.optim.Optimizer) -> Tensors:
-    """Put a checkpoint's tensors back; return the best weights so far. All ranks must call it."""
+    """Put a checkpoint's tensors back; return the best weights so far."""
     like = model.state_dict()
     model.load_state_dict(_as_in(like, below(tensors, MODEL)))
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]

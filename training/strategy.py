@@ -65,8 +65,9 @@ class Parallel:
                 start_powerSGD_iter=EXACT_UPDATES,
                 random_seed=config.seed % 2**32,
             )
+        # A lambda, because DDP compares annotations with types, and in this module they are texts.
         if powersgd or config.rebalance or config.communication == "fp16":
-            module.register_comm_hook(config.communication, self._exchange)
+            module.register_comm_hook(config.communication, lambda how, bucket: self._exchange(how, bucket))
         return module
 
     def _exchange(self, communication: str, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
@@ -190,7 +191,7 @@ def plain(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def as_divided(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Return this rank's part of a whole tensor, where ``like`` is divided; all ranks must ask."""
+    """Return this rank's part of a tensor that every rank has as a whole, where ``like`` is divided."""
     if not isinstance(like, DTensor):
         return tensor
-    return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements)
+    return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements, src_data_rank=None)

@@ -103,7 +103,7 @@ def training_job(
     shutil.rmtree(base, ignore_errors=True)
     asked = json.loads((out / keys.REQUEST).read_text())
     strings = {"recipe": asked["recipe"]["name"], "options": json.dumps(asked["recipe"]["options"])}
-    for name, value in {**asked["train"], **settings}.items():
+    for name, value in {**asked["train"], "hosts": len(hosts), **settings}.items():
         strings[name] = value if isinstance(value, str) else json.dumps(value)
     config, data = base / "input/config", base / names.TRAINING_INPUTS
     config.mkdir(parents=True)
