@@ -29,8 +29,9 @@ class Feature:
     """One thing a row is described by.
 
     ``number`` fills a column of the tensor ``numeric`` (float32, missing is NaN),
-    in the order of the features; ``category`` a column of ``category`` (int64:
-    0 for missing or unknown, k for vocabulary[k - 1]); ``image`` is the tensor
+    in the order of the features, and so does each ``part`` of a ``date``, which is a feature of
+    its own (contract.dates); ``category`` fills a column of ``category`` (int64: contract.values.category_code);
+    ``text`` is the tensor ``text`` (int64, words: contract.values.word_codes); ``image`` is the tensor
     ``image`` (uint8, height x width x channels); ``history`` the tensor ``history``
     (float32, the newest value last, missing is NaN); ``start`` the tensor ``start``
     (int64, seconds since 1970: contract.timeline).
@@ -45,8 +46,12 @@ class Feature:
     """
 
     name: str = setting("The column's name; 'image' for images.")
-    kind: str = setting("What it is.", choices=("number", "category", "image", "history", "start"))
+    kind: str = setting("What it is.", choices=("number", "date", "category", "text", "image", "history", "start"))
     vocabulary: tuple[str, ...] = setting("Known values of a category, in the order of their codes.", default=())
+    buckets: int = setting(
+        "Further codes of a category: values that are not known are hashed into them.", default=0, minimum=0
+    )
+    part: str = setting("Which number of a date it is (contract.dates); empty otherwise.", default="")
     multiple: float | None = setting(
         "[privacy] generalise: numbers are first rounded down to a multiple of it.", default=None
     )
@@ -56,6 +61,11 @@ class Feature:
     statistics: dict[str, float] = setting(
         "Of the training rows: mean, std, min, max, missing (share).", default_factory=dict
     )
+
+    @property
+    def codes(self) -> int:
+        """How many codes a category has: missing, its vocabulary, its buckets."""
+        return 1 + len(self.vocabulary) + self.buckets
 
 
 @dataclass(frozen=True, kw_only=True)

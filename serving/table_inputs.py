@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from contract.dates import DAYS, EXPECTED, from_parts, to_parts
 from contract.errors import InvalidModel, nearest
 from contract.manifest import Feature, Schema
-from contract.values import HASH, LARGEST, clean, round_down, to_number
+from contract.values import HASH, LARGEST, category_code, clean, round_down, to_number
 from serving.csv_body import read_lines
 from serving.errors import Refused, show
 from serving.inputs import Arrays
@@ -26,10 +27,11 @@ class Category:
 
     def __init__(self, feature: Feature) -> None:
         self._hashed = feature.hashed
+        self._buckets = feature.buckets
         self._codes = {value: code for code, value in enumerate(feature.vocabulary, start=1)}
 
     def code(self, text: str) -> int:
-        """Return the code of cleaned text; 0 when it is empty (missing) or was not learned.
+        """Return the code of cleaned text.
 
         Raises:
             ValueError: for text in the clear where the model learned from hashes. It is
@@ -40,7 +42,7 @@ class Category:
                 "the column is hashed before anything learns from it; expected the hash, 32 hexadecimal digits of "
                 "HMAC-SHA256 with the tenant's salt, or null where it is missing"
             )
-        return self._codes.get(text, 0)
+        return category_code(text, self._codes, self._buckets)
 
 
 class TableReader:
@@ -51,6 +53,8 @@ class TableReader:
         self._features = schema.features
         self._columns = {feature.name for feature in schema.features}
         self._numbers = {feature.name: feature for feature in schema.features if feature.kind == "number"}
+        self._places = _places(schema.features)
+        self._dates = {f.name: self._places[f.name] for f in schema.features if f.kind == "date"}
         self._categories = {f.name: Category(f) for f in schema.features if f.kind == "category"}
         self._inputs = {tensor.name for tensor in schema.inputs}
         self._check_schema(schema)
@@ -58,7 +62,7 @@ class TableReader:
             "application/json": self.from_json,
             "text/csv": self.from_csv,
         }
-        if not self._categories:
+        if not self._categories and not self._dates:
             self.decoders["application/x-npy"] = self.from_npy
 
     def from_json(self, body: bytes) -> Arrays:
@@ -99,7 +103,9 @@ class TableReader:
 
     def example(self) -> dict[str, Any]:
         """Return a row of means and of first categories."""
-        return {feature.name: _typical(feature) for feature in self._features}
+        typical = {feature.name: _typical(feature) for feature in self._features if feature.kind != "date"}
+        days = {f.name: from_parts({f.part: f.statistics["mean"]}) for f in self._features if f.part == DAYS}
+        return {name: {**typical, **days}[name] for name in self._columns_in_order()}
 
     def _arrays(
         self,
@@ -116,13 +122,17 @@ class TableReader:
             text: reads a category, empty where it is missing; likewise.
             where: says where a row's column is, for messages.
         """
-        numeric = np.empty((len(rows), len(self._numbers)), np.float32)
+        numeric = np.full((len(rows), sum(map(len, self._places.values()))), np.nan, np.float32)
         codes = np.empty((len(rows), len(self._categories)), np.int64)
         for index, row in enumerate(rows):
             name = ""
             try:
-                for column, (name, feature) in enumerate(self._numbers.items()):
-                    numeric[index, column] = _generalised(number(row[name]), feature.multiple)
+                for name, feature in self._numbers.items():
+                    numeric[index, self._places[name][""]] = _generalised(number(row[name]), feature.multiple)
+                for name, places in self._dates.items():
+                    for part, value in _date(text(row[name])).items():
+                        if part in places:
+                            numeric[index, places[part]] = value
                 for column, (name, category) in enumerate(self._categories.items()):
                     codes[index, column] = category.code(text(row[name]))
             except ValueError as error:
@@ -144,18 +154,31 @@ class TableReader:
                 "(CSV) where the value is missing", path,
             )  # fmt: skip
 
+    def _kinds(self) -> tuple[Mapping[str, object], ...]:
+        return self._numbers, self._dates, self._categories
+
     def _columns_in_order(self) -> list[str]:
-        return [feature.name for feature in self._features]
+        return list(dict.fromkeys(feature.name for feature in self._features))
 
     def _nearest(self, name: str) -> str:
         return nearest(name, self._columns) or "Send the model's columns only."
 
     def _check_schema(self, schema: Schema) -> None:
-        expected = {"numeric": ("float32", len(self._numbers)), "category": ("int64", len(self._categories))}
+        numbers = sum(feature.kind in ("number", "date") for feature in schema.features)
+        expected = {"numeric": ("float32", numbers), "category": ("int64", len(self._categories))}
         found = {tensor.name: (tensor.dtype, *tensor.shape[1:]) for tensor in schema.inputs}
         needed = {name: tensor for name, tensor in expected.items() if tensor[1] or name in found}
-        if found != needed or len(self._columns) != len(self._features):
+        once = len({(feature.name, feature.part) for feature in schema.features}) == len(schema.features)
+        if found != needed or not once or len(self._columns) != sum(map(len, self._kinds())):
             raise InvalidModel(f"the manifest's inputs are {found}; its features would need {needed}, each named once")
+
+
+def _places(features: Sequence[Feature]) -> dict[str, dict[str, int]]:
+    """Return the column of ``numeric`` that each part of a date fills, and each number, which has the part ''."""
+    places: dict[str, dict[str, int]] = {}
+    for place, feature in enumerate(each for each in features if each.kind != "category"):
+        places.setdefault(feature.name, {})[feature.part] = place
+    return places
 
 
 def _typical(feature: Feature) -> float | str | None:
@@ -166,6 +189,16 @@ def _typical(feature: Feature) -> float | str | None:
 
 def _generalised(value: float, multiple: float | None) -> float:
     return value if multiple is None or math.isnan(value) else round_down(value, multiple)
+
+
+def _date(text: str) -> Mapping[str, float]:
+    """Return the parts of cleaned text; none where it is missing."""
+    if not text:
+        return {}
+    parts = to_parts(text)
+    if parts is None:
+        raise ValueError(f"{show(text)} is not allowed; expected {EXPECTED}, or nothing where it is missing")
+    return parts
 
 
 def _number(value: Any) -> float:

@@ -11,6 +11,7 @@ from training.rejection import Quarantine, Rejected
 MIN_ROWS = {"train": 10, "validation": 1, "test": 5}
 MIN_ROWS_PER_CLASS = 5
 MAX_CLASSES = 1000
+FLOAT32 = 1e-5  # spread, relative to the values, below which rounding to float32 (6e-8) is a part of it
 NAMED = 5  # how many classes a reason lists
 
 Labels = Mapping[str, Counter[int]]  # rows by class code, of each split
@@ -42,7 +43,7 @@ def check_classes(count: int, target: str) -> None:
     if count > MAX_CLASSES:
         raise Rejected(
             f"{target!r} has more than {MAX_CLASSES:,} classes, which is more than are learned; "
-            "is it a quantity? Regression is not offered yet"
+            'is it a quantity? Then set recipe.task = "regression"'
         )
 
 
@@ -68,6 +69,12 @@ def _values(schema: Schema) -> list[str]:
     lowest, highest = schema.statistics["min"], schema.statistics["max"]
     if lowest == highest:
         return [f"every training row has the same value, {lowest:g}, in {schema.target!r}: nothing is to be learned"]
+    largest = max(abs(lowest), abs(highest))
+    if schema.statistics["std"] < FLOAT32 * largest:
+        return [
+            f"the values of {schema.target!r} differ by {schema.statistics['std']:.3g} around {largest:.3g}, which "
+            "float32 hardly tells apart: subtract a constant from them"
+        ]
     return []
 
 

@@ -2,11 +2,15 @@
 
 The rule, for each column that the model may see:
 
+- A column is a *date* when at least 9 in 10 of its values are ISO dates or times
+  (contract.dates). The other values are mistakes, and their rows are set aside.
 - A column is a *number* when at least 9 in 10 of its values are decimal numbers
   and the file does not say otherwise (text, booleans and dates in Parquet). The other
   values are then mistakes, and their rows are set aside.
 - Any other column is a *category*. Its vocabulary is the values that occur at
-  least twice among the training rows, the most frequent ones first.
+  least twice among the training rows, the most frequent ones first. Where many values are
+  left over, they are hashed into buckets, at least four of the training rows' into each on average,
+  and so are the values that come later.
 - A column without any value, and a category in which no value occurs twice (an
   identifier, free text), is left out, and the report says so.
 """
@@ -22,11 +26,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.dates import SECONDS, to_parts
 from contract.values import NUMBER, to_number
 
 NUMBER_SHARE = 0.9
 MIN_OCCURRENCES = 2
+WORDS_OF_BUCKET = 4  # fewer, and a bucket would be learned from too little
 EXACT_DIGITS = 15  # that a float64 tells apart
+OTHER_DATES = re.compile(r"[0-9]{1,4}[/.][0-9]{1,2}[/.][0-9]{1,4}(?:[ T].*)?")
 WITH_COMMAS = re.compile(r"[-+]?[0-9]++(?:[.,' ][0-9]++)++")
 MAX_COUNTED = 200_000  # distinct values of a column that are counted; memory, not meaning, sets it
 
@@ -53,6 +60,9 @@ class Tally:
     filled: int = 0
     numbers: int = 0
     commas: int = 0
+    dates: int = 0
+    times: int = 0  # dates with a time of day
+    other_dates: int = 0
 
     def add(self, cells: Sequence[str]) -> None:
         """Count some more cells."""
@@ -60,10 +70,22 @@ class Tally:
         self.filled += len(filled)
         self.numbers += sum(1 for cell in filled if NUMBER.fullmatch(cell))
         self.commas += sum(1 for cell in filled if "," in cell and WITH_COMMAS.fullmatch(cell))
+        dates = [parts for cell in filled if "-" in cell and (parts := to_parts(cell))]
+        self.dates += len(dates)
+        self.times += sum(1 for parts in dates if parts[SECONDS])
+        self.other_dates += sum(1 for cell in filled if cell[0].isdigit() and OTHER_DATES.fullmatch(cell))
 
     def is_number(self) -> bool:
         """Whether the column's values are numbers."""
         return self.numbers >= NUMBER_SHARE * self.filled
+
+    def is_date(self) -> bool:
+        """Whether the column's values are dates."""
+        return self.dates > 0 and self.dates >= NUMBER_SHARE * self.filled
+
+    def has_other_dates(self) -> bool:
+        """Whether the column would be one of dates, were they ISO 8601."""
+        return self.other_dates > 0 and self.other_dates + self.dates >= NUMBER_SHARE * self.filled
 
     def has_commas(self) -> bool:
         """Whether the column would be one of numbers, had they no commas."""
@@ -135,6 +157,11 @@ class Words:
         """Return the most frequent values, at most ``limit``; ties in the order of their text."""
         known = [(-count, word) for word, count in self.counts.items() if word and count >= MIN_OCCURRENCES]
         return tuple(word for _, word in sorted(known)[:limit])
+
+    def buckets(self, vocabulary: Sequence[str], limit: int) -> int:
+        """Return how many buckets the values that are not in the vocabulary are worth, at most ``limit``."""
+        others = len(self.counts) - len(vocabulary) - ("" in self.counts)
+        return min(limit, others // WORDS_OF_BUCKET)
 
     def statistics(self) -> dict[str, float]:
         """Return the share of missing values."""

@@ -6,11 +6,13 @@ to ONNX: whoever serves the model needs to know nothing of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
 
+from contract.manifest import Schema
 from training.scaling import CLIP, deviation
 
 
@@ -43,14 +45,16 @@ class Standardise(nn.Module):
 
     Args:
         statistics: mean, std and missing of each column's training rows.
+        clip: deviations from the mean at which numbers end.
     """
 
     mean: torch.Tensor
     std: torch.Tensor
     gaps: torch.Tensor
 
-    def __init__(self, statistics: Sequence[Mapping[str, float]]) -> None:
+    def __init__(self, statistics: Sequence[Mapping[str, float]], *, clip: float = CLIP) -> None:
         super().__init__()
+        self._clip = clip
         gaps = [place for place, column in enumerate(statistics) if column["missing"] > 0]
         self.width, self.tells_gaps = len(statistics) + len(gaps), bool(gaps)
         self.register_buffer("mean", torch.tensor([column["mean"] for column in statistics]))
@@ -61,7 +65,7 @@ class Standardise(nn.Module):
         """Impute, standardise, clip."""
         missing = torch.isnan(numeric)
         filled = torch.where(missing, self.mean, numeric)
-        scaled = ((filled - self.mean) / self.std).clamp(-CLIP, CLIP)
+        scaled = ((filled - self.mean) / self.std).clamp(-self._clip, self._clip)
         if not self.tells_gaps:
             return scaled
         return torch.cat([scaled, missing.index_select(1, self.gaps).float()], dim=1)
@@ -100,6 +104,54 @@ class Columns(nn.Module):
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         """Take the inputs that there are, numbers first."""
         return torch.cat([part(values) for part, values in zip(self.parts, inputs, strict=True)], dim=1)
+
+
+def table(schema: Schema) -> tuple[list[Mapping[str, float]], list[int]]:
+    """Return the statistics of a table's columns of numbers, and how many codes each category has."""
+    numbers = [feature.statistics for feature in schema.features if feature.kind != "category"]
+    return list(numbers), [feature.codes for feature in schema.features if feature.kind == "category"]
+
+
+def columns(schema: Schema, *, embedding: int) -> Columns:
+    """Return the first part of a network over a table's rows.
+
+    Args:
+        schema: the table's.
+        embedding: numbers that describe one code of a category.
+    """
+    numbers, codes = table(schema)
+    return Columns(Standardise(numbers) if numbers else None, Embed(codes, embedding) if codes else None)
+
+
+class Additive(nn.Module):
+    """A linear function of a table's columns, float32 [n, outputs]: a weight a number, and one a code of a category.
+
+    All begin at 0. Numbers are divided by the root of their count, so that a step that suits one column suits many.
+
+    Args:
+        numbers: standardises them, if there are any.
+        codes: how many codes each category has.
+        outputs: columns of the answer.
+    """
+
+    def __init__(self, numbers: Standardise | None, codes: Sequence[int], outputs: int) -> None:
+        super().__init__()
+        self.numbers, self._outputs = numbers, outputs
+        self.weights = nn.Linear(numbers.width, outputs, bias=False) if numbers else None
+        self.categories = Embed(codes, outputs) if codes else None
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        for layer in (self.weights, self.categories and self.categories.table):
+            if layer:
+                nn.init.zeros_(layer.weight)
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """Add up; numbers come first."""
+        total = self.bias.expand(len(inputs[0]), -1)
+        if self.numbers and self.weights:
+            total = total + self.weights(self.numbers(inputs[0])) / math.sqrt(self.numbers.width)
+        if self.categories:
+            total = total + self.categories(inputs[-1]).unflatten(1, (-1, self._outputs)).sum(dim=1)
+        return total
 
 
 class Front(nn.Module):

@@ -7,26 +7,44 @@ column is, to learn statistics and vocabularies from the training rows, and to e
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contract.config import Privacy
-from contract.manifest import Feature, Schema, Tensor
-from training.checks import check_classes
+from contract.dates import DATE_PARTS, DAYS, EXPECTED, PARTS
+from contract.manifest import Feature, Schema
+from training import targets
 from training.columns import Moments, Tally, Words, canonical, to_numbers
 from training.data import LABEL, ROW
+from training.encoding import CATEGORY, NUMERIC, encode, tensors, to_dates
 from training.recipes import Chunk, Preparation
 from training.rejection import Rejected
 from training.rows import Block, Rows
 from training.split import TEST, TRAIN
 
-NUMERIC, CATEGORY = "numeric", "category"
+__all__ = ["CATEGORY", "NUMERIC", "Table"]
+
 SHOWN = 40  # characters of a bad value that a reason quotes
-LONG = 1000  # digits that are no whole number any more, but text
 NAMED = 5  # columns that a note is given each
+
+
+class Settings(Protocol):
+    """What the recipe's options say of reading."""
+
+    @property
+    def task(self) -> str:
+        """auto, classification or regression."""
+
+    @property
+    def max_vocabulary(self) -> int:
+        """Values of one category that are told apart."""
+
+    @property
+    def buckets(self) -> int:
+        """Most buckets that the other values of a category are hashed into."""
 
 
 class Table:
@@ -35,84 +53,84 @@ class Table:
     Args:
         rows: its rows.
         work: what preparation lends.
-        max_vocabulary: values of one category that are told apart.
+        target: the column that is learned.
+        metric: what is compared, by task that the recipe learns.
+        settings: the recipe's options.
 
     Raises:
         Rejected: when there is no usable column or row.
     """
 
-    def __init__(self, rows: Rows, work: Preparation, *, max_vocabulary: int) -> None:
+    def __init__(
+        self, rows: Rows, work: Preparation, *, target: str, metric: Mapping[str, str], settings: Settings
+    ) -> None:
         self.notes: list[str] = []
         self.anonymised = rows.anonymised
         self._rows, self._splitter = rows, work.splitter
         self._privacy: Privacy = work.request.privacy
-        self._target, self._max_vocabulary = work.request.prepare.target, max_vocabulary
+        self._metric, self._settings = metric, settings
         self._content = sorted(rows.columns)  # the same digest whatever the order of the columns
-        self._numbers, self._categories = self._look()
+        self._look(target)
         self._learn()
 
-    def _look(self) -> tuple[list[str], list[str]]:
-        """Return which columns are numbers and which are categories."""
-        tallies = {name: Tally() for name in self._rows.columns}
+    def _look(self, target: str) -> None:
+        """See what each column is: the target, a number, a date or a category."""
+        tallies, found = {name: Tally() for name in self._rows.columns}, targets.TargetTally()
         count = 0
         for block in self._rows.blocks():
             count += len(block)
+            found.add(block.column(target))
             for name, tally in tallies.items():
                 tally.add(block.column(name))
         if not count:
             raise Rejected("the upload holds no good row below the header")
         if not tallies:
-            raise Rejected(f"there is no column to learn from besides the target {self._target!r}")
+            raise Rejected(f"there is no column to learn from besides the target {target!r}")
         filled = [name for name, tally in tallies.items() if tally.filled]
         if not filled:
             raise Rejected("every value of every column but the target is missing")
+        self._target, note = targets.choose(
+            self._settings.task, self._metric, target, found, text=target in self._rows.words
+        )
+        self.notes += [note] if note else []
         self._note_left_out([name for name, tally in tallies.items() if not tally.filled], "has no value")
-        commas = [name for name in filled if tallies[name].has_commas()]
-        self.notes += [
-            f"column {name!r} is learned as a category, because its numbers have commas: write 1234.5, not 1.234,5"
-            for name in commas[:NAMED]
-        ]
-        is_number = {name: name not in self._rows.words and tallies[name].is_number() for name in filled}
-        return [name for name in filled if is_number[name]], [name for name in filled if not is_number[name]]
+        self._numbers = [name for name in filled if name not in self._rows.words and tallies[name].is_number()]
+        self._dates = [name for name in filled if tallies[name].is_date()]
+        self._times = {name for name in self._dates if tallies[name].times}
+        self._categories = [name for name in filled if name not in {*self._numbers, *self._dates}]
+        self._note_almost(tallies)
 
     def _learn(self) -> None:
-        """Gather statistics and vocabularies from the training rows, labels from all; set rows with mistakes aside."""
-        moments, labels = Moments(columns=len(self._numbers)), Counter[str]()
+        """Gather statistics and vocabularies from the training rows, the target's of all; set mistakes aside."""
+        moments = Moments(columns=len(self._numbers)), Moments(columns=len(self._dates) * len(PARTS))
         words = {name: Words() for name in self._categories}
         for block in self._rows.blocks():
-            numbers, good = self._check_numbers(block)
+            values, good = self._check(block)
             block = block.where(good.tolist())
             train = self._split(self._digests(block)) == TRAIN
-            moments.add(numbers[good][train])
+            for gathered, matrix in zip(moments, values, strict=True):
+                gathered.add(matrix[good][train])
             learned = block.where(train.tolist())
             for name, seen in words.items():
                 seen.add(learned.column(name))
-            labels.update(block.column(self._target))
-            check_classes(len(labels), self._target)
-        self._labels = _in_order(labels)
-        self._features = [*self._number_features(moments), *self._category_features(words)]
+            self._target.learn(block.column(self._target.name), train)
+        numbers, dates = moments
+        self._features = [
+            *self._number_features(numbers),
+            *self._date_features(dates),
+            *self._category_features(words),
+        ]
         if not self._features:
             raise Rejected("there is no column to learn from: no value of any category occurs twice")
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the good rows, encoded."""
-        codes = {label: code for code, label in enumerate(self._labels)}
-        vocabularies = {
-            feature.name: {word: code for code, word in enumerate(feature.vocabulary, start=1)}
-            for feature in self._features
-            if feature.kind == "category"
-        }
         for block in self._rows.blocks():
             arrays: dict[str, NDArray] = {
-                LABEL: np.array([codes[label] for label in block.column(self._target)], np.int64),
+                LABEL: self._target.encode(block.column(self._target.name)),
                 ROW: np.array([line.number for line in block.lines], np.int64),
+                **encode(self._features, block.column),
             }
-            if self._numbers:
-                columns = [to_numbers(block.column(name))[0] for name in self._numbers]
-                arrays[NUMERIC] = np.stack(columns, axis=1).astype(np.float32)
-            if vocabularies:
-                encoded = [[known.get(cell, 0) for cell in block.column(name)] for name, known in vocabularies.items()]
-                arrays[CATEGORY] = np.array(encoded, np.int64).T
             digests = self._digests(block)
             split = self._split(digests)
             held_out = self._originals(block.where((split == TEST).tolist()))
@@ -120,40 +138,46 @@ class Table:
 
     def _originals(self, block: Block) -> list[bytes]:
         """Return rows as the champion is asked them: with the columns that this model may not see, too."""
-        names = [name for name in block.places if name != self._target]
+        names = [name for name in block.places if name != self._target.name]
         rows = zip(*(block.column(name) for name in names), strict=True)
         return [json.dumps(dict(zip(names, cells, strict=True))).encode() for cells in rows]
 
     def schema(self) -> Schema:
         """Return the signature: numbers, categories, or both."""
-        numbers, categories = len(self._numbers), len(self._features) - len(self._numbers)
-        inputs = [
-            Tensor(name=name, dtype=dtype, shape=(-1, columns))
-            for name, dtype, columns in ((NUMERIC, "float32", numbers), (CATEGORY, "int64", categories))
-            if columns
-        ]
         return Schema(
-            task="classification",
-            inputs=tuple(inputs),
+            inputs=tensors(self._features),
             features=tuple(self._features),
-            labels=tuple(self._labels),
-            target=self._target,
+            metric=self._metric[self._target.task],
+            **self._target.schema(),
         )
 
-    def _check_numbers(self, block: Block) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Return the numbers [n, columns] and which rows have no mistake in them; the others are set aside."""
-        values = np.empty((len(block), len(self._numbers)))
+    def _check(self, block: Block) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], NDArray[np.bool_]]:
+        """Return numbers and parts of dates [n, columns], and which rows have no mistake; the others are set aside."""
+        numbers = np.empty((len(block), len(self._numbers)))
+        parts = np.empty((len(block), len(self._dates), len(PARTS)))
         wrong = np.zeros(len(block), np.bool_)
+        number = "is no number, or too large a one"
         for place, name in enumerate(self._numbers):
-            cells = block.column(name)
-            values[:, place], mistakes = to_numbers(cells)
-            for index in np.flatnonzero(mistakes & ~wrong):
-                self._rows.set_aside(
-                    block.lines[int(index)],
-                    f"{cells[index][:SHOWN]!r} in column {name!r} is no number, or too large a one",
-                )
-            wrong |= mistakes
-        return values, ~wrong
+            numbers[:, place], mistakes = to_numbers(block.column(name))
+            self._set_aside(block, name, mistakes, wrong, number)
+        for place, name in enumerate(self._dates):
+            dates, mistakes = to_dates(block.column(name))
+            parts[:, place] = np.array([[date[part] for part in PARTS] for date in dates]).reshape(-1, len(PARTS))
+            self._set_aside(block, name, mistakes, wrong, f"is no date; expected {EXPECTED}")
+        target = self._target.name
+        self._set_aside(block, target, self._target.mistakes(block.column(target)), wrong, number)
+        return (numbers, parts.reshape(len(block), -1)), ~wrong
+
+    def _set_aside(
+        self, block: Block, name: str, mistakes: NDArray[np.bool_], wrong: NDArray[np.bool_], why: str
+    ) -> None:
+        """Set rows with mistakes aside, but those that are known to be wrong already; mark them."""
+        if not mistakes.any():
+            return
+        cells = block.column(name)
+        for index in np.flatnonzero(mistakes & ~wrong):
+            self._rows.set_aside(block.lines[int(index)], f"{cells[index][:SHOWN]!r} in column {name!r} {why}")
+        wrong |= mistakes
 
     def _digests(self, block: Block) -> list[bytes]:
         """Return digests of what the model may see of each row."""
@@ -172,15 +196,23 @@ class Table:
                 statistics=moments.statistics(place),
             )
 
+    def _date_features(self, moments: Moments) -> Iterator[Feature]:
+        for place, name in enumerate(self._dates):
+            for part in PARTS if name in self._times else DATE_PARTS:
+                found = moments.statistics(place * len(PARTS) + PARTS.index(part))
+                told = found if part == DAYS else found | {"missing": 0.0}  # that a date is missing is told once
+                yield Feature(name=name, kind="date", part=part, statistics=told)
+
     def _category_features(self, words: dict[str, Words]) -> Iterator[Feature]:
         useless = []
         for name, seen in words.items():
-            vocabulary = seen.vocabulary(self._max_vocabulary)
+            vocabulary = seen.vocabulary(self._settings.max_vocabulary)
             if vocabulary:
                 yield Feature(
                     name=name,
                     kind="category",
                     vocabulary=vocabulary,
+                    buckets=seen.buckets(vocabulary, self._settings.buckets),
                     hashed=name in self._privacy.hash,
                     statistics=seen.statistics(),
                 )
@@ -188,13 +220,16 @@ class Table:
                 useless.append(name)
         self._note_left_out(useless, "has no value twice among the training rows")
 
+    def _note_almost(self, tallies: Mapping[str, Tally]) -> None:
+        """Say which categories would be numbers or dates, were they written otherwise."""
+        for almost, why in (
+            (Tally.has_commas, "its numbers have commas: write 1234.5, not 1.234,5"),
+            (Tally.has_other_dates, "its dates are not ISO 8601: write 2026-01-31"),
+        ):
+            names = [name for name in self._categories if almost(tallies[name])]
+            self.notes += [f"column {name!r} is learned as a category, because {why}" for name in names[:NAMED]]
+
     def _note_left_out(self, names: Sequence[str], why: str) -> None:
         self.notes += [f"column {name!r} is left out: it {why}" for name in names[:NAMED]]
         if len(names) > NAMED:
             self.notes.append(f"{len(names) - NAMED} more columns are left out: each {why}")
-
-
-def _in_order(labels: Counter[str]) -> list[str]:
-    """Return class names in order: by value when all are whole numbers, else by text."""
-    whole = all(label.isascii() and label.removeprefix("-").isdecimal() and len(label) < LONG for label in labels)
-    return sorted(labels, key=lambda label: (int(label), label)) if whole else sorted(labels)

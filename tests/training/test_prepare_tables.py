@@ -101,7 +101,7 @@ def test_a_row_stays_when_its_numbers_are_written_in_another_way(tmp_path: Path)
 
 
 def test_more_classes_than_can_be_learned_are_rejected_at_once(tmp_path: Path) -> None:
-    text = "income,risk\n" + "".join(f"{n % 7},{n / 8}\n" for n in range(2000))
+    text = "income,risk\n" + "".join(f"{n % 7},no {n / 8}\n" for n in range(2000))
     report, _ = run_prepare(tmp_path / "a", {"rows.csv": text})
     assert "'risk' has more than 1,000 classes" in report.reasons[0]
 
@@ -167,7 +167,7 @@ def test_too_many_bad_rows_reject_the_dataset_with_the_first_reasons(tmp_path: P
         (b"PK\x03\x04 a zip", "is not a text file"),
         (b"\x00\x01\x02,risk\n", "is not a text file"),
         ("größe,risk\n1,low\n".encode("latin-1"), "save the file as UTF-8"),
-        (b"a,risk\n" + b"".join(b"%d,%d\n" % (n, n) for n in range(90)), "90 classes have fewer than 5 good rows"),
+        (b"a,risk\n" + b"".join(b"%d,no %d\n" % (n, n) for n in range(90)), "90 classes have fewer than 5 good rows"),
         (b"a,risk\n1,low\n2,high\n3,low\n4,high\n", "at least 10 are needed"),
     ],
 )

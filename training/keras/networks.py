@@ -73,7 +73,7 @@ def _standardised(numeric: keras.KerasTensor, features: list[Feature]) -> list[k
 
 def _embedded(category: keras.KerasTensor, features: list[Feature], size: int) -> keras.KerasTensor:
     """Return learned vectors of codes, float32 [n, features x size]; one table for all columns."""
-    codes = [len(feature.vocabulary) + 1 for feature in features]
+    codes = [feature.codes for feature in features]
     first = np.cumsum([0, *codes[:-1]])
     table = layers.Embedding(sum(codes), size, name="embedding")
     return layers.Reshape((len(codes) * size,), name="categories")(table(category + first))
