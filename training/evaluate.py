@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
 from contract import keys, names
 from contract.errors import TrainingFailed
@@ -91,15 +90,11 @@ def evaluate(inputs: Inputs, rival: Path | None, out: Path) -> EvaluationReport:
 def measure(inputs: Inputs) -> Challenger:
     """Make the form that would be served and measure it on the held-out rows."""
     request, schema = inputs.request, inputs.manifest.schema
-    network = inputs.recipe.network(schema, inputs.recipe.parse_options(inputs.manifest.options))
-    network.load_state_dict(load_file(inputs.model / keys.MODEL_WEIGHTS))
-    model = optimise.Answers(network, inputs.recipe, schema)
-    onnx = optimise.export(model, schema, {name: array[:2] for name, array in inputs.rows.items()})
-    session = optimise.open_session(onnx)
+    trained = optimise.trained(inputs.model, inputs.recipe, inputs.manifest, inputs.rows)
+    session = optimise.open_session(trained.onnx)
     answers = optimise.predict(session, inputs.rows, schema)
-    # Held-out rows may lack what requests may have: the row of which nothing is known counts as well.
-    asked = (inputs.rows, optimise.blank(schema))
-    parity = float(np.max([optimise.difference(session, model, rows, schema) for rows in asked]))  # keeps a NaN
+    apart = [optimise.apart(session, rows, expected, schema) for rows, expected in trained.answered]
+    parity = float(np.max(apart))  # keeps a NaN
     if not parity <= request.optimise.parity_tolerance:
         raise TrainingFailed(
             f"{optimise.FLOAT32} differs from the trained model by {parity:.3g}; "
@@ -109,10 +104,10 @@ def measure(inputs: Inputs) -> Challenger:
         name=optimise.FLOAT32,
         metrics=inputs.metrics(answers),
         latency_ms=optimise.latency(session, inputs.rows, schema, requests=request.evaluate.latency_requests),
-        bytes=len(onnx),
+        bytes=len(trained.onnx),
         parity=parity,
     )
-    return Challenger(form=form, onnx=onnx, answers=answers)
+    return Challenger(form=form, onnx=trained.onnx, answers=answers)
 
 
 def measure_champion(inputs: Inputs, package: Path | None) -> Champion | None:
@@ -157,9 +152,12 @@ def golden_samples(inputs: Inputs, onnx: bytes) -> Golden:
 
 def _archive_files(inputs: Inputs, challenger: Challenger) -> dict[str, bytes]:
     """Return the files of the archive that would be served."""
-    files = {keys.MODEL_ONNX: challenger.onnx}
-    for name in (keys.MODEL_WEIGHTS, keys.MODEL_METRICS):
-        files[name] = (inputs.model / name).read_bytes()
+    kept = (
+        keys.MODEL_WEIGHTS,
+        keys.MODEL_METRICS,
+        *inputs.manifest.files,
+    )  # and forms of training
+    files = {name: (inputs.model / name).read_bytes() for name in kept} | {keys.MODEL_ONNX: challenger.onnx}
     manifest = replace(
         inputs.manifest,
         form=challenger.form.name,

@@ -4,6 +4,7 @@ There is one: ONNX with float32 arithmetic. It is exported by tracing
 (``dynamo=False``): for these networks, which have no branches, that is exact and takes
 0.2 s, where the torch.export-based exporter takes 3 s and needs two more packages. Each
 form is compared with the trained model on held-out rows, so a wrong export cannot pass.
+Keras recipes' jobs bring theirs along: see :func:`trained`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import tempfile
 import time
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,13 @@ import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import nn
 
 from contract import keys
 from contract.errors import InvalidModel
-from contract.manifest import Schema
+from contract.manifest import ModelManifest, Schema
+from training import reference
 from training.data import Arrays
 from training.recipes import Recipe
 
@@ -75,6 +79,40 @@ def export(model: Answers, schema: Schema, example: Arrays) -> bytes:
         return file.read_bytes()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """The form that would be served, and what the trained network itself answers to some rows."""
+
+    onnx: bytes
+    answered: tuple[tuple[Arrays, NDArray[np.float32]], ...]
+
+
+def trained(folder: Path, recipe: Recipe, manifest: ModelManifest, rows: Arrays) -> Trained:
+    """Return what training left in the folder of its archive.
+
+    A job whose framework is not here has made the form itself, and recorded answers beside it. Held-out rows may
+    lack what requests may have: the row of which nothing is known counts as well.
+
+    Args:
+        folder: the unpacked archive.
+        recipe: what it was trained with.
+        manifest: the archive's.
+        rows: held-out rows.
+    """
+    schema = manifest.schema
+    if keys.MODEL_ONNX in manifest.files:
+        recorded = reference.read(folder / keys.MODEL_REFERENCE, schema)
+        return Trained(onnx=(folder / keys.MODEL_ONNX).read_bytes(), answered=(recorded,))
+    network = recipe.network(schema, recipe.parse_options(manifest.options))
+    network.load_state_dict(load_file(folder / keys.MODEL_WEIGHTS))
+    model = Answers(network, recipe, schema)
+    asked = (rows, reference.blank(schema))
+    return Trained(
+        onnx=export(model, schema, {name: array[:2] for name, array in rows.items()}),
+        answered=tuple((some, predict_with_torch(model, some, schema)) for some in asked),
+    )
+
+
 def open_session(model: bytes) -> onnxruntime.InferenceSession:
     """Return a session that computes on one thread, as a small server would.
 
@@ -113,20 +151,16 @@ def predict_with_torch(model: Answers, arrays: Arrays, schema: Schema) -> NDArra
 
 
 def difference(session: onnxruntime.InferenceSession, model: Answers, arrays: Arrays, schema: Schema) -> float:
-    """Return the largest difference between the two's answers to any row, in the schema's scale.
+    """Return the largest difference between the two's answers to any row (see :func:`apart`)."""
+    return apart(session, arrays, predict_with_torch(model, arrays, schema), schema)
+
+
+def apart(session: onnxruntime.InferenceSession, arrays: Arrays, answers: NDArray[np.float32], schema: Schema) -> float:
+    """Return how far a form is from the answers that it should give to rows, in the schema's scale.
 
     It is NaN when either answers one.
     """
-    apart = np.abs(predict(session, arrays, schema) - predict_with_torch(model, arrays, schema)).max()
-    return float(apart) / schema.scale
-
-
-def blank(schema: Schema) -> dict[str, NDArray]:
-    """Return one row in which every number is missing, every category unknown and every pixel black."""
-    return {
-        tensor.name: np.full((1, *tensor.shape[1:]), np.nan if tensor.dtype == "float32" else 0, tensor.dtype)
-        for tensor in schema.inputs
-    }
+    return float(np.abs(predict(session, arrays, schema) - answers).max()) / schema.scale
 
 
 def latency(

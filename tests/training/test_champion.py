@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from contract import keys
 from contract.manifest import FORMAT, Feature, ModelManifest, Schema, Tensor
 from tests.training.builders import csv, pictures, png, run_prepare, zipped
-from training import archive, champion, optimise, originals, recipes
+from training import archive, champion, optimise, originals, recipes, reference
 from training.champion import CannotRead
 from training.data import LABEL, Split
 
@@ -138,7 +138,7 @@ def test_a_form_that_answers_no_number_where_nothing_is_known_never_agrees() -> 
     network = answers([0.0, 1.0], schema)
     session = optimise.open_session(optimise.export(network, schema, {"numeric": np.ones((2, 1), np.float32)}))
     assert optimise.difference(session, network, {"numeric": np.ones((2, 1), np.float32)}, schema) < 1e-6
-    assert np.isnan(optimise.difference(session, network, optimise.blank(schema), schema))
+    assert np.isnan(optimise.difference(session, network, reference.blank(schema), schema))
 
 
 def test_classes_are_matched_by_name(tmp_path: Path) -> None:
