@@ -111,6 +111,8 @@ class Rebalancer:
         """Return shares by speed; a rank that computed nothing keeps its own relative to the others."""
         old = self.shares.weights
         seen = [rank for rank, rows in enumerate(self._rows) if rows and self._seconds[rank] > 0]
+        if not seen:
+            return self.shares
         speed = {rank: self._rows[rank] / self._seconds[rank] for rank in seen}
         scale = math.fsum(speed.values()) / math.fsum(old[rank] for rank in seen)
         return Shares.of([speed.get(rank, weight * scale) for rank, weight in enumerate(old)])

@@ -75,7 +75,10 @@ class Parallel:
         if bucket.is_last():
             self.watch.stop()
         if self._powersgd is not None:
-            return powerSGD_hook.powerSGD_hook(self._powersgd, bucket)
+            averaged = powerSGD_hook.powerSGD_hook(self._powersgd, bucket)
+            if self._cluster.device.type == "cpu":
+                averaged.wait()  # gloo goes on in threads of its own, where the exchanges of two buckets would cross
+            return averaged
         hook = default_hooks.fp16_compress_hook if communication == "fp16" else default_hooks.allreduce_hook
         return hook(_everyone(), bucket)
 
