@@ -61,6 +61,16 @@ def table_csv() -> bytes:
     return text.getvalue().encode()
 
 
+def texts_csv() -> bytes:
+    """Return ROWS texts of 40 words among 2,000, and their classes."""
+    source, text = random.Random(0), io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["text", "class"])
+    for number in range(ROWS):
+        writer.writerow([" ".join(f"word{source.randrange(2000)}" for _ in range(40)), number % 5])
+    return text.getvalue().encode()
+
+
 def series_csv() -> bytes:
     """Return ROWS hours of four series: a day, a week, noise."""
     source, text = random.Random(0), io.StringIO()
@@ -75,9 +85,15 @@ def series_csv() -> bytes:
 
 
 UPLOADS: dict[str, tuple[str, Callable[[], bytes], dict[str, object]]] = {
-    "forecast": ("series.csv", series_csv, {"recipe": {"name": "forecast", "series": "road"}, "prepare": {"target": "flow"}}),
+    "anomaly": ("rows.csv", table_csv, {"prepare": {"target": "target"}}),
+    "forecast": (
+        "series.csv",
+        series_csv,
+        {"recipe": {"name": "forecast", "series": "road"}, "prepare": {"target": "flow"}},
+    ),
     "image": ("images.zip", image_zip, {}),
     "tabular": ("rows.csv", table_csv, {"prepare": {"target": "target"}}),
+    "text": ("texts.csv", texts_csv, {"prepare": {"target": "class"}}),
 }
 
 
@@ -88,8 +104,10 @@ def measure(name: str, folder: Path) -> float:
     upload = Upload(bucket="bench", key=file, version_id="1", bytes=0, files=1)
     request = build_request(run="bench", console=console, project_toml={}, upload=upload)
     out, container = folder / "out", Container(base=folder / "ml")
-    for path in (folder / "upload", out, container.base / names.TRAINING_INPUTS):
+    for path in (folder / "upload", out, container.base / names.TRAINING_INPUTS, container.base / "input/config"):
         path.mkdir(parents=True)
+    resources = json.dumps({"current_host": "algo-1", "hosts": ["algo-1"]})
+    (container.base / "input/config/resourceconfig.json").write_text(resources)
     (folder / "upload" / file).write_bytes(make())
     report = prepare(request, upload=folder / "upload", salt=b"", out=out)
     if not report.accepted:

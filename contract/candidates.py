@@ -95,7 +95,9 @@ def of_reader(asked: Asked) -> tuple[Candidate, ...]:
 
 
 def _like(recipe: Recipe, suffix: str) -> Iterable[Recipe]:
-    return (each for each in load_recipes().values() if each.reader == recipe.reader and suffix in each.accepts)
+    """Return the recipes that read such files as this one does, and compare by the same metric whatever they hold."""
+    alike = (each for each in load_recipes().values() if each.reader == recipe.reader and suffix in each.accepts)
+    return (each for each in alike if not set(each.metric.items()) - set(recipe.metric.items()))
 
 
 def _candidate(recipe: Recipe, search_name: str, search: Search, asked: Asked) -> Candidate:

@@ -39,6 +39,10 @@ def reader_for(schema: Schema) -> InputReader:
         from serving.series_inputs import SeriesReader
 
         return SeriesReader(schema)
+    if any(feature.kind == "text" for feature in schema.features):
+        from serving.text_inputs import TextReader
+
+        return TextReader(schema)
     if schema.features:
         from serving.table_inputs import TableReader
 

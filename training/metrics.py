@@ -38,6 +38,31 @@ def regression(values: NDArray[np.floating], labels: NDArray[np.floating]) -> di
     return {"rmse": float(np.sqrt((errors**2).mean())), "mae": float(np.abs(errors).mean()), "r2": r2}
 
 
+def ranking(scores: NDArray[np.floating], wanted: NDArray[np.bool_]) -> dict[str, float]:
+    """Return how well scores rank the wanted rows first: average precision and ROC AUC.
+
+    Average precision is the sum over all thresholds of the gain in recall times the precision (no interpolation;
+    Davis and Goadrich, ICML 2006); rows of one score are taken together. ROC AUC is the chance that a wanted row has a
+    higher score than another, ties counting half. Where all rows are of one kind they are 0 and 0.5.
+
+    Args:
+        scores: [n], the higher the more wanted.
+        wanted: bool [n].
+    """
+    order = np.argsort(-scores, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # the last row of each score
+    hits, taken = np.cumsum(wanted[order])[ends], ends + 1
+    misses, found = taken - hits, int(wanted.sum())
+    if found in (0, len(wanted)):
+        return {"average_precision": 0.0, "roc_auc": 0.5}
+    gains = np.diff(hits, prepend=0)
+    below = misses[-1] - (misses + np.append(0, misses[:-1])) / 2  # others that rank lower, ties by half
+    return {
+        "average_precision": float((gains / found * (hits / taken)).sum()),
+        "roc_auc": float((gains * below).sum() / (found * misses[-1])),
+    }
+
+
 def confusion(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return how many rows of each true class (first) were predicted as each class, int64 [classes, classes]."""
     classes = probabilities.shape[1]

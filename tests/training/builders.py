@@ -13,14 +13,19 @@ import tarfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from contract import keys, names
+from contract.manifest import Schema
 from contract.reports import DatasetReport
 from contract.request import RunRequest, Upload, build_request
+from training.archive import read_manifest
 from training.prepare import prepare
+
+if TYPE_CHECKING:
+    from training.optimise import Answers
 
 ROOT = Path(__file__).parents[2]
 SALT = b"a salt of thirty-two bytes......"
@@ -145,6 +150,20 @@ def train_here(base: Path) -> None:
     trainer = Trainer(TrainConfig.from_hyperparameters(container.hyperparameters()), container, Cluster())
     assert trainer.run()
     trainer.write_model()
+
+
+def learned(base: Path) -> tuple[Answers, Schema]:
+    """Return what a training job learned, and the schema of its rows."""
+    from safetensors.torch import load_file
+
+    from training import recipes
+    from training.optimise import Answers
+
+    manifest = read_manifest(base / "model")
+    recipe = recipes.load(manifest.recipe)
+    network = recipe.network(manifest.schema, recipe.parse_options(manifest.options))
+    network.load_state_dict(load_file(base / "model" / keys.MODEL_WEIGHTS))
+    return Answers(network, recipe, manifest.schema), manifest.schema
 
 
 def evaluation_job(

@@ -20,23 +20,29 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """The recipe's own settings."""
+class Columns:
+    """Settings of any network over the columns of a table."""
 
     hidden: int = setting("Units of each hidden layer.", default=128, minimum=4, maximum=4096)
     layers: int = setting("Hidden layers.", default=2, minimum=1, maximum=8)
     embedding: int = setting("Numbers that describe one value of a category.", default=8, minimum=1, maximum=128)
-    task: str = setting(
-        "What the target holds. auto takes it for values where it has more than 20 different whole numbers, or more "
-        "than two that are not whole.",
-        default="auto", choices=("auto", "classification", "regression"),
-    )  # fmt: skip
     max_vocabulary: int = setting(
         "Values of one category that are told apart, the most frequent ones.", default=1000, minimum=1, maximum=100_000
     )
     buckets: int = setting(
         "Most groups that the other values of a category are put into by hash; 0 takes them all for missing.",
         default=256, minimum=0, maximum=100_000,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Columns):
+    """The recipe's own settings."""
+
+    task: str = setting(
+        "What the target holds. auto takes it for values where it has more than 20 different whole numbers, or more "
+        "than two that are not whole.",
+        default="auto", choices=("auto", "classification", "regression"),
     )  # fmt: skip
 
 
@@ -51,8 +57,8 @@ class Tabular(TableRecipe):
     examples = "penguins"
     default_for: tuple[str, ...] = TableRecipe.accepts
     needs_target = True
-    metric = {"classification": "accuracy", "regression": "rmse"}
-    options = Options
+    metric: Mapping[str, str] = {"classification": "accuracy", "regression": "rmse"}
+    options: type = Options
     searches: Mapping[str, Search] = {
         "mlp": Search(
             ranges={
@@ -69,7 +75,7 @@ class Tabular(TableRecipe):
         samples_per_second=56100.0, machine="2 x86_64 cores, 1 thread a process", measured="2026-11-21"
     )
 
-    def network(self, schema: Schema, options: Options) -> nn.Module:
+    def network(self, schema: Schema, options: Columns) -> nn.Module:
         """Return a multi-layer perceptron over standardised numbers and embedded categories."""
         from torch import nn
 
