@@ -10,6 +10,7 @@ only rows of runs carry both.
 | upload | upload#<bucket>/<key>@<version> | upload | run, execution_arn, received |
 | champion | project#<tenant>/<project> | champion | package_arn, version, model_uri, endpoint, target, run, since |
 | lease | project#<tenant>/<project> | lease | holder, expires (seconds since 1970) |
+| tuning | project#<tenant>/<project> | tuning | job, run, recipe, metric, jobs, hyperparameters, ranges, ... |
 | throughput | project#<tenant>/<project> | throughput#<recipe>#<instance>#<hosts> | samples_per_second, run, measured |
 
 A run's row also has execution_arn and package_arn.
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 BY_PROJECT = "by-project"
 
-CHAMPION, LEASE, RUN, UPLOAD = "champion", "lease", "run", "upload"
+CHAMPION, LEASE, RUN, TUNING, UPLOAD = "champion", "lease", "run", "tuning", "upload"
 
 
 def run_key(run: str) -> dict[str, str]:
@@ -45,6 +46,11 @@ def champion_key(tenant: str, project: str) -> dict[str, str]:
 def lease_key(tenant: str, project: str) -> dict[str, str]:
     """Return the key of the project's deployment lease."""
     return {"pk": project_pk(tenant, project), "sk": LEASE}
+
+
+def tuning_key(tenant: str, project: str) -> dict[str, str]:
+    """Return the key of the row that names the project's last finished tuning job."""
+    return {"pk": project_pk(tenant, project), "sk": TUNING}
 
 
 def throughput_key(tenant: str, project: str, recipe: str, instance: str, hosts: int) -> dict[str, str]:

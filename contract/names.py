@@ -19,6 +19,9 @@ SERVING_IMAGE_TAG = "TANDEM_SERVING_IMAGE_TAG"  # hash of the serving image's so
 CHAMPION_PACKAGE = "TANDEM_CHAMPION_PACKAGE"  # its model package's ARN
 CHAMPION_VERSION = "TANDEM_CHAMPION_VERSION"  # its number
 
+# Environment variable of a tuning job's training jobs: the folder below ``checkpoints`` that is theirs alone.
+CHECKPOINT_FOLDER = "TANDEM_CHECKPOINT_FOLDER"
+
 # Environment variable of the inference server.
 SERVING_HOST = "TANDEM_SERVING_HOST"  # address that it listens on; every address of the container by default
 
@@ -26,6 +29,7 @@ SERVING_HOST = "TANDEM_SERVING_HOST"  # address that it listens on; every addres
 BASE_DIR = "SAGEMAKER_BASE_DIR"
 DEFAULT_BASE_DIR = "/opt/ml"
 
+TUNING_PROGRAM = "tandem_train.py"  # at the root of the code archive; what training jobs of a tuning job run
 TRAINING_INPUTS = "input/data"  # below the base folder; one folder a channel
 PROCESSING_INPUTS = "processing/input"
 PROCESSING_OUTPUT = "processing/output"

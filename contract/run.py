@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from contract.leaderboard import Leaderboard
+
 
 class Outcome(StrEnum):
-    """How a run ended. The first four are executions that succeed."""
+    """How a run ended. The first five are executions that succeed."""
 
     DEPLOYED = "DEPLOYED"  # the challenger is in service
+    REGISTERED = "REGISTERED"  # the challenger is a new version, of a kind that only its owner can serve
     KEPT_CHAMPION = "KEPT_CHAMPION"  # the challenger was not better
     REJECTED = "REJECTED"  # the upload could not become a dataset
     REFUSED = "REFUSED"  # the request has a mistake, or would cost more than it may
@@ -33,7 +36,7 @@ class Job:
     """One SageMaker job of a run, as it was billed."""
 
     name: str
-    kind: str  # training or processing
+    kind: str  # training, processing, or tuning: all training jobs of a search together
     status: str
     instance: str
     hosts: int
@@ -86,3 +89,4 @@ class Run:
     endpoint: str | None = None
     failure: Failure | None = None
     usd: float | None = None
+    tuning: Leaderboard | None = None  # the last search, if there was one

@@ -25,7 +25,7 @@ from typing import Any, get_type_hints
 from contract.config import Train, Tune
 from contract.errors import InvalidConfig, nearest
 from contract.parsing import check, parse, setting
-from contract.recipes import TYPES, Recipe
+from contract.recipes import TYPES, Recipe, load_recipes
 
 AUTO_JOBS = 12
 """Training jobs of recipe ``auto`` when tune.jobs does not say."""
@@ -72,6 +72,19 @@ class Candidate:
 def text(value: Any) -> str:
     """Return a hyperparameter's value as SageMaker carries it; contract.parsing.from_strings reads it back."""
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def join_options(hyperparameters: Mapping[str, str]) -> dict[str, str]:
+    """Return hyperparameters with one ``options`` (JSON) in place of each ``options.<name>`` that a search made."""
+    own = {name: value for name, value in hyperparameters.items() if not name.startswith(OPTIONS)}
+    recipe = load_recipes().get(own.get("recipe", ""))
+    found = {}
+    for name, value in hyperparameters.items():
+        option = name.removeprefix(OPTIONS)
+        if option != name:
+            words = recipe is None or option not in recipe.options or recipe.options[option].type == "str"
+            found[option] = value if words else json.loads(value)
+    return {**own, "options": json.dumps(found)} if found else own
 
 
 def parse_ranges(given: Mapping[str, Any], recipe: Recipe, path: str = "tune.ranges") -> dict[str, Range]:
@@ -173,6 +186,8 @@ def check_search(tune: Tune, candidates: tuple[Candidate, ...], *, auto: bool) -
     Raises:
         InvalidConfig: with the reason.
     """
+    if tune.max_minutes == 1:
+        raise InvalidConfig("tune.max_minutes", 1, "0 (no limit), or at least 2, as SageMaker requires")
     if tune.parallel > tune.jobs:
         raise InvalidConfig("tune.parallel", tune.parallel, f"at most tune.jobs = {tune.jobs}")
     if tune.jobs < len(candidates):

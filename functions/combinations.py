@@ -8,6 +8,7 @@ from contract.errors import InvalidConfig
 from contract.prices import load_prices
 from contract.reports import DatasetReport
 from contract.request import RunRequest
+from functions import tuning
 
 GPU_FAMILIES = {
     # family: whether its tensor cores do bf16 (NVIDIA Ampere and later)
@@ -28,7 +29,12 @@ GPU_FAMILIES = {
 def find_mistakes(request: RunRequest, dataset: DatasetReport, *, prepared_in_job: bool) -> list[InvalidConfig]:
     """Return every setting that cannot be meant together with the others; empty when all is well."""
     checks = (_prices(request, prepared_in_job), _precision(request), _sizes(request, dataset), _serving(request))
-    return [mistake for check in checks for mistake in check]
+    found = [mistake for check in checks for mistake in check]
+    try:
+        tuning.candidates(request, dataset)
+    except InvalidConfig as mistake:
+        found.append(mistake)
+    return found
 
 
 def _family(instance: str) -> str:
@@ -65,12 +71,19 @@ def _precision(request: RunRequest) -> Iterator[InvalidConfig]:
 
 def _sizes(request: RunRequest, dataset: DatasetReport) -> Iterator[InvalidConfig]:
     train, rows = request.train, dataset.rows.get("train", 0)
-    if train.batch_size < train.hosts:
-        yield InvalidConfig(
-            "train.batch_size", train.batch_size, f"at least {train.hosts}, a row for each of train.hosts"
-        )
+    smallest = min([train.batch_size, *_searched_batch_sizes(request)])
+    if smallest < train.hosts:
+        yield InvalidConfig("train.batch_size", smallest, f"at least {train.hosts}, a row for each of train.hosts")
     if rows < train.hosts:
         yield InvalidConfig("train.hosts", train.hosts, f"at most {rows}, the number of training rows")
+
+
+def _searched_batch_sizes(request: RunRequest) -> Iterator[int]:
+    for candidate in request.candidates:
+        if found := candidate.ranges.get("batch_size"):
+            yield from found.choices or (found.min,)
+        elif "batch_size" in candidate.train:
+            yield candidate.train["batch_size"]
 
 
 def _serving(request: RunRequest) -> Iterator[InvalidConfig]:

@@ -28,7 +28,7 @@ Described = dict[str, Any]
 
 
 def training(run: str) -> list[Described]:
-    """Return the descriptions of a run's training jobs, oldest first."""
+    """Return the descriptions of a run's training jobs, oldest first, without those of its searches."""
     sagemaker = client("sagemaker")
     found = _names(run, "list_training_jobs", "TrainingJobSummaries", "TrainingJobName")
     return [sagemaker.describe_training_job(TrainingJobName=name) for name in found]
@@ -41,9 +41,18 @@ def processing(run: str) -> list[Described]:
     return [sagemaker.describe_processing_job(ProcessingJobName=name) for name in found]
 
 
-def _names(run: str, operation: str, member: str, field: str) -> list[str]:
-    """A job's name is run, step and numbers: of no other run, even one whose id starts the same."""
-    own = re.compile(rf"{re.escape(run)}-[a-z]+(?:-[0-9]+)+")
+def tuning_names(run: str) -> list[str]:
+    """Return the names of a run's tuning jobs, oldest first."""
+    member, field = "HyperParameterTuningJobSummaries", "HyperParameterTuningJobName"
+    return _names(run, "list_hyper_parameter_tuning_jobs", member, field, step="tune")
+
+
+def _names(run: str, operation: str, member: str, field: str, step: str = "(?!tune-)[a-z]+") -> list[str]:
+    """A job's name is run, step and numbers: of no other run, even one whose id starts the same.
+
+    Training jobs of a tuning job have its name, a number and a few letters or digits more.
+    """
+    own = re.compile(rf"{re.escape(run)}-{step}(?:-[0-9]+)+")
     pages = client("sagemaker").get_paginator(operation)
     listed = pages.paginate(NameContains=run, SortBy="CreationTime", SortOrder="Ascending")
     return [job[field] for page in listed for job in page[member] if own.fullmatch(job[field])]

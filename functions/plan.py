@@ -17,7 +17,7 @@ from contract.recipes import load_recipes
 from contract.reports import DatasetReport
 from contract.request import RunRequest
 from contract.run import Outcome
-from functions import combinations, documents, table
+from functions import combinations, documents, table, tuning
 from functions.shared import logger
 
 STARTUP_SECONDS = 180
@@ -38,8 +38,9 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         context: unused.
 
     Returns:
-        ``{"accepted", "outcome", "reasons", "train", "evaluate", "expected", "worst_case", "budget_usd"}``;
-        without the four in the middle when the request cannot be planned at all.
+        ``{"accepted", "outcome", "reasons", "train", "tune", "evaluate", "expected", "worst_case", "budget_usd"}``;
+        without the five in the middle when the request cannot be planned at all. ``tune`` is None when nothing is
+        searched; then a single job trains.
     """
     request, dataset = RunRequest.from_dict(event["run"]), DatasetReport.from_dict(event["dataset"])
     plan = make_plan(request, dataset, prepared_in_job=event["prepared_in_job"])
@@ -53,15 +54,18 @@ def make_plan(request: RunRequest, dataset: DatasetReport, *, prepared_in_job: b
     mistakes = combinations.find_mistakes(request, dataset, prepared_in_job=prepared_in_job)
     if mistakes:
         return _answer(request, [str(mistake) for mistake in mistakes])
-    worst = worst_case(request, prepared_in_job=prepared_in_job)
+    search = tuning.tune_part(request, dataset)
+    worst = worst_case(request, prepared_in_job=prepared_in_job, search=search["state"] if search else None)
     parts = {
         "train": train_part(request, dataset),
+        "tune": search,
         "evaluate": evaluate_part(request, dataset),
         "expected": expected(request, dataset),
         "worst_case": worst,
     }
     budget = request.budget.max_usd_per_run
-    return {**_answer(request, [_over_budget(worst, budget)] if worst["usd"] > budget else []), **parts}
+    refused = [_over_budget(request, worst, budget)] if worst["usd"] > budget else []
+    return {**_answer(request, refused), **parts}
 
 
 def _answer(request: RunRequest, reasons: list[str]) -> dict[str, Any]:
@@ -70,6 +74,7 @@ def _answer(request: RunRequest, reasons: list[str]) -> dict[str, Any]:
         "outcome": Outcome.REFUSED.value if reasons else None,
         "reasons": reasons,
         "train": None,
+        "tune": None,
         "evaluate": None,
         "expected": None,
         "worst_case": None,
@@ -111,34 +116,50 @@ def _volume_gb(dataset: DatasetReport) -> int:
     return math.ceil(1.5 * dataset.bytes / GB) + SPARE_GB
 
 
-def worst_case(request: RunRequest, *, prepared_in_job: bool) -> dict[str, Any]:
-    """Return the dearest way the run can go, state by state, in US dollars."""
-    train, prices = request.train, load_prices()
-    runtime = train.max_minutes * 60 + STOP_SECONDS
-    dearest = max(ladder(request), key=lambda name: prices.training[name])
+def worst_case(request: RunRequest, *, prepared_in_job: bool, search: str | None) -> dict[str, Any]:
+    """Return the dearest way the run can go, state by state, in US dollars; ``search`` is the state that tunes."""
     lines = []
     if prepared_in_job:
         lines.append(
             _line(attempts.PREPARE, "processing", request.prepare.instance, 1, request.prepare.max_minutes * 60)
         )
-    if train.spot:
-        lines.append(_line(attempts.TRAIN_ON_SPOT, "training", train.instance, train.hosts, runtime))
-    lines.append(_line(attempts.TRAIN_ON_DEMAND, "training", dearest, train.hosts, runtime))
+    lines += [_search_line(request, search)] if search else _training_lines(request)
     lines.append(
         _line(attempts.EVALUATE, "processing", request.evaluate.instance, 1, request.evaluate.max_minutes * 60)
     )
     return {"usd": round(sum(line["usd"] for line in lines), 4), "lines": lines}
 
 
-def _line(state: str, use: str, instance: str, hosts: int, seconds: int) -> dict[str, Any]:
-    times = attempts.ATTEMPTS[state]
+def _training_lines(request: RunRequest) -> list[dict[str, Any]]:
+    train, runtime = request.train, request.train.max_minutes * 60 + STOP_SECONDS
+    lines = [_line(attempts.TRAIN_ON_DEMAND, "training", _dearest(request), train.hosts, runtime)]
+    if train.spot:
+        lines.insert(0, _line(attempts.TRAIN_ON_SPOT, "training", train.instance, train.hosts, runtime))
+    return lines
+
+
+def _search_line(request: RunRequest, state: str) -> dict[str, Any]:
+    train, tune = request.train, request.tune
+    runtime = train.max_minutes * 60 + STOP_SECONDS
+    if tune.max_minutes:  # all jobs together have no more than that, times those at once
+        runtime = min(runtime, math.ceil((tune.max_minutes * 60 + STOP_SECONDS) * tune.parallel / tune.jobs))
+    times = tune.jobs * (attempts.ATTEMPTS[state] if train.spot else 1)
+    return _line(state, "training", _dearest(request), train.hosts, runtime, times)
+
+
+def _dearest(request: RunRequest) -> str:
+    return max(ladder(request), key=lambda name: load_prices().training[name])
+
+
+def _line(state: str, use: str, instance: str, hosts: int, seconds: int, times: int | None = None) -> dict[str, Any]:
+    times = times or attempts.ATTEMPTS[state]
     hourly = load_prices().hourly(use, instance, state)
     usd = hourly * hosts * seconds / 3600 * times
     sizes = {"instance": instance, "hosts": hosts, "seconds": seconds, "attempts": times}
     return {"state": state, **sizes, "usd": round(usd, 4)}
 
 
-def _over_budget(worst: dict[str, Any], budget: float) -> str:
+def _over_budget(request: RunRequest, worst: dict[str, Any], budget: float) -> str:
     lines = "; ".join(
         f"{line['state']}: {line['attempts']} x {line['hosts']} {line['instance']} for {line['seconds'] / 60:g} min"
         f" = ${line['usd']:.2f}"
@@ -147,22 +168,44 @@ def _over_budget(worst: dict[str, Any], budget: float) -> str:
     return (
         f"the worst case costs ${worst['usd']:.2f}, more than budget.max_usd_per_run = {budget:g} ({lines})."
         f" Raise the budget, or lower train.max_minutes, train.hosts or evaluate.max_minutes"
+        + (_fewer_jobs(request, worst, budget) if request.candidates else "")
     )
+
+
+def _fewer_jobs(request: RunRequest, worst: dict[str, Any], budget: float) -> str:
+    """Say how many jobs of the search the budget would cover."""
+    search = sum(line["usd"] for line in worst["lines"] if line["state"] in attempts.SEARCHES)
+    jobs = math.floor((budget - worst["usd"] + search) / search * request.tune.jobs)
+    return f", or search with tune.jobs = {jobs}, or set tune.max_minutes" if jobs > 0 else ", or set tune.max_minutes"
 
 
 def expected(request: RunRequest, dataset: DatasetReport) -> dict[str, Any]:
     """Return the expected time from now to the verdict, its price, and what the guess rests on."""
     train, prices = request.train, load_prices()
     speed, basis = throughput(request)
-    training = dataset.rows.get("train", 0) * train.epochs / speed
+    training = dataset.rows.get("train", 0) * _epochs(request) / speed
     evaluation = dataset.rows.get("test", 0) / speed
-    usd = (training + BILLED_STARTUP_SECONDS) * prices.training[train.instance] * train.hosts
+    jobs, parallel = (request.tune.jobs, request.tune.parallel) if request.candidates else (1, 1)
+    usd = (training + BILLED_STARTUP_SECONDS) * prices.training[train.instance] * train.hosts * jobs
     usd += (evaluation + BILLED_STARTUP_SECONDS) * prices.processing[request.evaluate.instance]
+    rounds = math.ceil(jobs / parallel)
     return {
-        "seconds": round(training + evaluation + 2 * STARTUP_SECONDS, 1),
+        "seconds": round(rounds * (training + STARTUP_SECONDS) + evaluation + STARTUP_SECONDS, 1),
         "usd": round(usd / 3600, 4),
         "basis": basis,
     }
+
+
+def _epochs(request: RunRequest) -> float:
+    """Return how many epochs a job trains: of a search the mean over its candidates, a range's middle."""
+    if not request.candidates:
+        return request.train.epochs
+    found = [candidate.ranges.get("epochs") for candidate in request.candidates]
+    each = [
+        tuning.settings(request, candidate)["epochs"] if varied is None else tuning.middle(varied)
+        for candidate, varied in zip(request.candidates, found, strict=True)
+    ]
+    return sum(each) / len(each)
 
 
 def throughput(request: RunRequest) -> tuple[float, str]:

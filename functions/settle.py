@@ -20,7 +20,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from contract import keys, ledger, names
 from contract.run import Failure, Job, Outcome, Run
-from functions import causes, documents, history, jobs, report, runs, table
+from functions import causes, documents, history, jobs, report, runs, searches, table
 from functions.shared import logger
 
 OUTCOMES = {"FAILED": Outcome.FAILED, "TIMED_OUT": Outcome.STOPPED, "ABORTED": Outcome.STOPPED}
@@ -122,9 +122,16 @@ def tell(row: Mapping[str, Any], news: News) -> Run:
     tenant, _, project = str(row.get("project", "")).partition("/")
     prefix = keys.run_prefix(tenant, project, news.run)
     visits, end = history.read(history.events(row["execution_arn"]))
+    plan = documents.read(prefix + keys.PLAN)
     trained, processed = jobs.training(news.run), jobs.processing(news.run)
-    billed = [*map(jobs.bill_training, trained), *map(jobs.bill_processing, processed)]
-    failure = _failure(news, end, jobs.failure_log(trained, processed)) if news.outcome in OUTCOMES.values() else None
+    tried = searches.of_run(news.run)
+    board = searches.board(tried[-1], note=plan["tune"]["note"]) if tried and plan else None
+    billed = [*map(searches.bill, tried), *map(jobs.bill_training, trained), *map(jobs.bill_processing, processed)]
+    if board and board.best:
+        trained.append(tried[-1].trained[board.best])
+    lost = [job for search in tried for job in search.trained.values()] if board and not board.best else []
+    log = jobs.failure_log([*trained, *lost], processed)
+    failure = _failure(news, end, log) if news.outcome in OUTCOMES.values() else None
     champion = (table.get(ledger.champion_key(tenant, project)) if tenant else None) or {}
     return Run(
         run=news.run,
@@ -137,7 +144,7 @@ def tell(row: Mapping[str, Any], news: News) -> Run:
         execution_arn=row["execution_arn"],
         request=documents.read(prefix + keys.REQUEST),
         dataset=documents.read(prefix + keys.DATASET_REPORT),
-        plan=documents.read(prefix + keys.PLAN),
+        plan=plan,
         evaluation=documents.read(prefix + keys.EVALUATION_REPORT),
         epochs=jobs.epochs(trained),
         jobs=billed,
@@ -145,6 +152,7 @@ def tell(row: Mapping[str, Any], news: News) -> Run:
         package={name: row[name] for name in ("package_arn", "version")} if row.get("package_arn") else None,
         endpoint=champion.get("endpoint") if champion.get("run") == news.run else None,
         failure=failure,
+        tuning=board,
         usd=None if any(job.usd is None for job in billed) else round(sum(job.usd or 0.0 for job in billed), 6),
     )
 

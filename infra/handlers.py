@@ -55,6 +55,7 @@ class Handlers(Construct):
         self.accept = self._accept()
         self.prepare = self._prepare()
         self.plan = self._plan()
+        self.best = self._best()
         self.halt = self._handler("Halt")
         self.register = self._register()
         self.settle = self._settle()
@@ -117,6 +118,20 @@ class Handlers(Construct):
         grants.write(plan, self._places.artifacts, f"*/runs/*/{keys.PLAN}")
         return plan
 
+    def _best(self) -> lambda_.Function:
+        """Reads a search, and notes its winner."""
+        best = self._handler("Best", seconds=300, memory_mb=512)
+        grants.rows(best, self._places.ledger, *ROW)
+        self._see_searches(best)
+        jobs = grants.arn(self, "sagemaker", "training-job", "*")
+        grants.allow(best, ["sagemaker:DescribeTrainingJob"], [jobs])
+        return best
+
+    def _see_searches(self, function: lambda_.Function) -> None:
+        searches = grants.arn(self, "sagemaker", "hyper-parameter-tuning-job", "*")
+        actions = ["DescribeHyperParameterTuningJob", "ListTrainingJobsForHyperParameterTuningJob"]
+        grants.allow(function, [f"sagemaker:{action}" for action in actions], [searches])
+
     def _register(self) -> lambda_.Function:
         image = {
             names.SERVING_IMAGE_REPOSITORY: self._places.images.repository_uri,
@@ -153,6 +168,8 @@ class Handlers(Construct):
             jobs = grants.arn(self, "sagemaker", f"{kind.lower()}-job", "*")
             grants.allow(settle, [f"sagemaker:Describe{kind}Job"], [jobs])
             grants.allow(settle, [f"sagemaker:List{kind}Jobs"], ["*"])  # has no resource
+        self._see_searches(settle)
+        grants.allow(settle, ["sagemaker:ListHyperParameterTuningJobs"], ["*"])  # has no resource
         logs = Stack.of(self).format_arn(
             service="logs",
             resource="log-group",

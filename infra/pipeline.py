@@ -13,7 +13,7 @@ from typing import Any
 
 from infra.asl import machine
 from infra.deployment import LONGEST_SECONDS as DEPLOYMENT_SECONDS
-from infra.steps import accept, champion, evaluate, image, plan, prepare, release, settle, train
+from infra.steps import accept, champion, evaluate, image, plan, prepare, release, settle, train, tune
 from infra.steps.parts import Parts
 
 DAY = 86_400
@@ -35,7 +35,22 @@ def story(parts: Parts) -> dict[str, Any]:
             "Is dataset accepted?": accept.is_accepted(yes="Plan compute", no="Settle run"),
             # Nothing is trained before the plan, a preparation job included, is within the budget.
             "Plan compute": plan.compute(parts, then="Is plan within budget?"),
-            "Is plan within budget?": accept.is_accepted(yes="Use spot?", no="Settle run"),
+            "Is plan within budget?": accept.is_accepted(yes="Is a search wanted?", no="Settle run"),
+            # A search is many training jobs; the best one's model goes on.
+            "Is a search wanted?": tune.is_wanted(
+                one="Tune", again="Tune from earlier search", recipes="Tune recipes", no="Use spot?"
+            ),
+            "Tune": tune.one(parts, then="Choose best model"),
+            "Tune from earlier search": tune.again(parts, then="Choose best model"),
+            "Tune recipes": tune.recipes(parts, then="Choose best model"),
+            "Choose best model": tune.choose_best(parts, then="Did the search find a model?"),
+            "Did the search find a model?": tune.is_found(
+                yes="Check artefact", no="Is capacity missing for the search?"
+            ),
+            "Is capacity missing for the search?": tune.is_capacity_missing(
+                yes="Is a search wanted?", no="Fail search"
+            ),
+            "Fail search": train.failed(parts, redriven="Is a search wanted?"),
             # Cheap machines first; missing capacity is the one failure with a remedy.
             "Use spot?": plan.use_spot(yes="Train on spot", no="Train on demand"),
             "Train on spot": train.on_spot(parts, then="Did spot training finish?", failed="Is capacity missing?"),

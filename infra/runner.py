@@ -31,7 +31,7 @@ TENSORFLOW_CPU_TAG, TENSORFLOW_GPU_TAG = (
 )
 """Those with the TensorFlow that pyproject.toml's extra pins; only training jobs of Keras recipes take them."""
 
-CALLED = ("accept", "prepare", "plan", "halt", "register", "settle")
+CALLED = ("accept", "prepare", "plan", "best", "halt", "register", "settle")
 """The functions that the story calls."""
 
 
@@ -100,13 +100,15 @@ class Runner(Construct):
         return f"{account}.dkr.ecr.{stack.region}.{stack.url_suffix}/{repository}:{tag}"
 
     def _grant_jobs(self, role: iam.IRole, jobs: iam.IRole) -> None:
-        for kind in ("training", "processing"):
-            noun = f"{kind.capitalize()}Job"
+        kinds = {"training": "Training", "processing": "Processing", "hyper-parameter-tuning": "HyperParameterTuning"}
+        for kind, name in kinds.items():
+            noun = f"{name}Job"
             actions = [f"sagemaker:{verb}{noun}" for verb in ("Create", "Describe", "Stop")]
             actions += ["sagemaker:AddTags", "sagemaker:ListTags"]
             # Any name: a job's begins with the run's, which can be anything.
             grants.allow(role, actions, [grants.arn(self, "sagemaker", f"{kind}-job", "*")])
         rules = (
+            "StepFunctionsGetEventsForSageMakerTuningJobsRule",
             "StepFunctionsGetEventsForSageMakerTrainingJobsRule",
             "StepFunctionsGetEventsForSageMakerProcessingJobsRule",
         )

@@ -32,6 +32,9 @@ NAMES_AT_RUN_TIME = "Made at run time, one for each {what}: names are known by t
 
 PATTERNS = {
     f"sagemaker:{HERE}:training-job/*": NAMES_AT_RUN_TIME.format(what="attempt of a run, whose id is any"),
+    f"sagemaker:{HERE}:hyper-parameter-tuning-job/*": NAMES_AT_RUN_TIME.format(
+        what="attempt of a run, whose id is any"
+    ),
     f"sagemaker:{HERE}:processing-job/*": NAMES_AT_RUN_TIME.format(what="attempt of a run, whose id is any"),
     f"sagemaker:{HERE}:model-package-group/*--*": NAMES_AT_RUN_TIME.format(what="project"),
     f"sagemaker:{HERE}:model-package/*--*/*": NAMES_AT_RUN_TIME.format(what="version of a project's model"),

@@ -22,6 +22,7 @@ class Parts:
     accept: str
     prepare: str
     plan: str
+    best: str
     halt: str
     register: str
     settle: str

@@ -15,6 +15,7 @@ def compute(parts: Parts, *, then: str) -> State:
         seconds=60,
         assign={
             "plan": "{% $states.result.Payload %}",
+            "tune_on_spot": "{% $states.result.Payload.tune.spot = true %}",
             "outcome": "{% $states.result.Payload.outcome %}",
             "reasons": "{% $states.result.Payload.reasons %}",
         },

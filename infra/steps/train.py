@@ -49,7 +49,7 @@ def on_spot(parts: Parts, *, then: str, failed: str) -> State:
         retry=[transient(*CREATE_ERRORS, first=10)],
         assign={"training": RESULT},
         output=RESULT,
-        catch=[caught("States.TaskFailed", then=failed, assign={"failure": _true_cause(), **FAILED_IN})],
+        catch=[caught("States.TaskFailed", then=failed, assign={"failure": true_cause(), **FAILED_IN})],
     )
 
 
@@ -142,19 +142,13 @@ def _arguments(parts: Parts, step: str, resources: Any, limits: dict[str, Any]) 
     return {
         "TrainingJobName": job_name(step),
         "AlgorithmSpecification": {
-            "TrainingImage": _image(parts),
+            "TrainingImage": image(parts),
             "TrainingInputMode": "File",
             "ContainerEntrypoint": names.container_entrypoint("train", names.TRAINING_INPUTS),
             "MetricDefinitions": metrics.definitions(),
         },
         "HyperParameters": _hyperparameters(),
-        "InputDataConfig": [
-            _channel("code", parts.code),
-            _channel("wheels", parts.wheels),
-            _channel("train", parts.artifact(f"{keys.DATASET}train/"), ROWS_MODE),
-            _channel("validation", parts.artifact(f"{keys.DATASET}validation/"), ROWS_MODE),
-            _channel("schema", parts.artifact(keys.DATASET_SCHEMA)),
-        ],
+        "InputDataConfig": inputs(parts),
         "OutputDataConfig": {"S3OutputPath": parts.artifact(keys.TRAIN.rstrip("/")), "KmsKeyId": parts.key},
         "CheckpointConfig": {"S3Uri": parts.artifact(keys.CHECKPOINTS.rstrip("/"))},
         # No VolumeKmsKeyId: types with local NVMe (g4dn, g5, p4d) refuse it; those disks are encrypted in hardware.
@@ -168,7 +162,18 @@ def _arguments(parts: Parts, step: str, resources: Any, limits: dict[str, Any]) 
     }
 
 
-def _image(parts: Parts) -> str:
+def inputs(parts: Parts) -> list[dict[str, Any]]:
+    """Return the channels of a training job."""
+    return [
+        channel("code", parts.code),
+        channel("wheels", parts.wheels),
+        channel("train", parts.artifact(f"{keys.DATASET}train/"), ROWS_MODE),
+        channel("validation", parts.artifact(f"{keys.DATASET}validation/"), ROWS_MODE),
+        channel("schema", parts.artifact(keys.DATASET_SCHEMA)),
+    ]
+
+
+def image(parts: Parts, recipe: str = "$run.recipe.name") -> str:
     """The CUDA image when any type that may be chosen has a GPU: families g* and p*."""
     types = "$append([$plan.train.instance], $plan.train.ladder)"
     gpus = f"$count($filter({types}, function($type) {{ $contains($type, /^ml[.][gp][0-9]/) }}))"
@@ -182,13 +187,13 @@ def _hyperparameters() -> str:
     return expression(f"$merge($append([{recipe}], $each($run.train, {as_text})))")
 
 
-def _channel(name: str, uri: str, mode: str = "File") -> dict[str, Any]:
+def channel(name: str, uri: str, mode: str = "File") -> dict[str, Any]:
     """Return a channel; every host gets all objects, because the hosts share each batch, whatever shards it is from."""
     source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": mode}
 
 
-def _true_cause() -> str:
+def true_cause() -> str:
     """The job's FailureReason; a job that could not be created has none, so then the refusal itself."""
     cause = "$states.errorOutput.Cause"
     return expression(f"$contains({cause}, '\"FailureReason\"') ? $parse({cause}).FailureReason : {cause}")

@@ -37,6 +37,8 @@ def dataset(run: str = "digits-1f3a9c2b7d", rows: int = 1437) -> DatasetReport:
         rows={"train": rows, "validation": rows // 8, "test": rows // 4},
         rejected_rows=1,
         duplicate_rows=2,
+        task="classification",
+        metric="accuracy",
         labels={str(digit): 180 - digit for digit in range(10)},
         features=(Feature(name="image", kind="image", statistics={"mean": 0.31, "std": 0.4, "min": 0.0, "max": 1.0}),),
         features_total=1,

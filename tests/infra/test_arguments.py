@@ -11,7 +11,9 @@ from botocore.validate import ParamValidator
 
 from contract import keys, names
 from contract.request import Upload, build_request
+from functions import tuning
 from local.stepfunctions.jsonata import fill
+from tests.functions import examples
 
 States = dict[str, dict[str, Any]]
 CONTEXT = {
@@ -20,6 +22,7 @@ CONTEXT = {
 }
 OPERATIONS = {
     "sagemaker:createTrainingJob.sync": ("sagemaker", "CreateTrainingJob"),
+    "sagemaker:createHyperParameterTuningJob.sync": ("sagemaker", "CreateHyperParameterTuningJob"),
     "sagemaker:createProcessingJob.sync": ("sagemaker", "CreateProcessingJob"),
     "aws-sdk:sagemaker:createModel": ("sagemaker", "CreateModel"),
     "aws-sdk:sagemaker:createEndpointConfig": ("sagemaker", "CreateEndpointConfig"),
@@ -39,6 +42,12 @@ OPERATIONS = {
 }
 
 
+WARM_START = {
+    "ParentHyperParameterTuningJobs": [{"HyperParameterTuningJobName": "earlier-tune-0-0-0"}],
+    "WarmStartType": "TransferLearning",
+}
+
+
 def evaluate(template: Any, variables: dict[str, Any]) -> Any:
     """Do what Step Functions does with a template: strings in brackets are JSONata, all else is literal."""
     return fill(template, "test", variables)
@@ -51,7 +60,13 @@ def variables() -> dict[str, Any]:
     train = {"hosts": 2, "epochs": 3, "fallback_instances": ["ml.m5.xlarge"]}
     request = build_request(
         run="tab-0123456789",
-        console={"tenant": "acme", "project": "tab", "train": train, "prepare": {"target": 'the "y" \u2014 ü'}},
+        console={
+            "tenant": "acme",
+            "project": "tab",
+            "train": train,
+            "prepare": {"target": 'the "y" \u2014 ü'},
+            "tune": {"jobs": 4, "ranges": {"learning_rate": {"min": 1e-4, "max": 1e-1, "scale": "log"}}},
+        },
         project_toml={},
         upload=upload,
     )
@@ -60,8 +75,10 @@ def variables() -> dict[str, Any]:
             "instance": "ml.g5.xlarge", "ladder": ["ml.g5.xlarge", "ml.m5.xlarge"], "hosts": 2, "spot": True,
             "volume_gb": 40, "max_runtime_seconds": 3600, "max_wait_seconds": 5400,
         },
+        "tune": tuning.tune_part(request, examples.dataset()),
         "evaluate": {"instance": "ml.m5.xlarge", "volume_gb": 30, "max_runtime_seconds": 1800},
     }  # fmt: skip
+    plan["tune"] |= {"warm_start": WARM_START}
     deployment = {
         "image_uri": "registry/images:0", "model_name": "acme--tab--v1",
         "config_name": "acme--tab--v1", "model_data_url": "s3://artifacts-bucket/m.tar.gz",
@@ -79,6 +96,8 @@ def variables() -> dict[str, Any]:
         "evaluations": 1,
         "failure": "AlgorithmError: x",
         "failed_in": 0,
+        "tune_on_spot": True,
+        "tuning": {"job": "tab-0123456789-tune-0-0-0", "status": "Completed"},
         "dataset": {},
         "prepared_in_job": False,
         "evaluation": {},
@@ -119,7 +138,7 @@ def test_every_call_of_a_run_fits_the_services_model(run_states: States, variabl
         if state["Type"] == "Task" and resource_of(state) != "states:startExecution.sync:2":
             check(resource_of(state), evaluate(state["Arguments"], variables))
             checked += 1
-    assert checked == 17
+    assert checked == 22
 
 
 def test_every_call_of_a_deployment_fits_the_services_model(

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from contract.names import TUNING_PROGRAM
 from infra import wheels
-from infra.code import FOLDERS, ROOT, archive
+from infra.code import COPIES, FOLDERS, ROOT, archive
 from infra.wheels import CONTAINER_PINS, FOLDER, LAYER_PINS, TENSORFLOW_PINS, pip
 
 PIN = re.compile(r"^([a-z0-9-]+)==(\S+)$", re.MULTILINE)
@@ -33,26 +34,29 @@ def members(body: bytes) -> list[tarfile.TarInfo]:
 
 
 def test_the_same_files_give_the_same_archive_at_any_time(tree: Path) -> None:
-    first = archive(tree, ("training",))
+    first = archive(tree, ("training",), {})
     os.utime(tree / "training" / "b.py", (1, 1))
     (tree / "training" / "b.py").chmod(0o600)
-    assert archive(tree, ("training",)) == first
+    assert archive(tree, ("training",), {}) == first
 
 
 def test_another_file_gives_another_archive(tree: Path) -> None:
-    first = archive(tree, ("training",))
+    first = archive(tree, ("training",), {})
     (tree / "training" / "b.py").write_text("c")
-    assert archive(tree, ("training",)) != first
+    assert archive(tree, ("training",), {}) != first
 
 
 def test_the_archive_holds_sources_only_in_a_fixed_order(tree: Path) -> None:
-    names = [member.name for member in members(archive(tree, ("training",)))]
+    names = [member.name for member in members(archive(tree, ("training",), {}))]
     assert names == ["training/b.py", "training/recipes/a.py"]
 
 
 def test_containers_get_training_and_the_contract() -> None:
-    names = {member.name for member in members(archive(ROOT, FOLDERS))}
+    names = {member.name for member in members(archive(ROOT, FOLDERS, COPIES))}
     assert {"training/launch.py", "contract/names.py", "contract/recipes.json"} <= names
+    assert TUNING_PROGRAM in names
+    # The toolkit would install what such files ask for, without a network.
+    assert not {"setup.py", "requirements.txt"} & names
     assert not [name for name in names if name.startswith(("infra", "functions", "local"))]
 
 

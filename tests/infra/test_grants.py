@@ -21,6 +21,7 @@ WITHOUT_RESOURCE = {
     "ecr:GetAuthorizationToken", "cloudwatch:PutMetricData",
     # lists
     "sagemaker:ListTrainingJobs", "sagemaker:ListProcessingJobs",
+    "sagemaker:ListHyperParameterTuningJobs",
 }  # fmt: skip
 """Actions for which IAM knows no resource (service authorization reference)."""
 

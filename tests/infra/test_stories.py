@@ -17,7 +17,9 @@ from infra.steps.prepare import OUTGROWN
 States = dict[str, dict[str, Any]]
 RUN = [
     "Accept request", "Is request accepted?", "Is upload small?", "Prepare dataset", "Prepare large dataset",
-    "Read dataset report", "Is dataset accepted?", "Plan compute", "Is plan within budget?", "Use spot?",
+    "Read dataset report", "Is dataset accepted?", "Plan compute", "Is plan within budget?", "Is a search wanted?",
+    "Tune", "Tune from earlier search", "Tune recipes", "Choose best model", "Did the search find a model?",
+    "Is capacity missing for the search?", "Fail search", "Use spot?",
     "Train on spot", "Is capacity missing?", "Did spot training finish?", "Train on demand", "Did training finish?",
     "Fail training", "Stop training", "Check artefact", "Find champion", "Evaluate", "Read evaluation report",
     "Gate", "Find serving image", "Build serving image", "Register model", "Deploy", "Is model deployed?",
@@ -70,6 +72,9 @@ def test_a_run_catches_only_what_has_a_remedy(run_states: States) -> None:
     catching = {name: [rule["ErrorEquals"] for rule in s["Catch"]] for name, s in run_states.items() if "Catch" in s}
     assert catching == {
         "Prepare dataset": [list(OUTGROWN)],
+        "Tune": [["States.TaskFailed"]],
+        "Tune from earlier search": [["States.TaskFailed"]],
+        "Tune recipes": [["States.TaskFailed"]],
         "Train on spot": [["States.TaskFailed"]],
         "Find serving image": [["Ecr.ImageNotFoundException"]],
     }
@@ -128,7 +133,7 @@ def test_every_variable_is_assigned_before_any_state_can_read_it(states: States)
 
 
 FUNCTIONS = {
-    "append", "ceil", "contains", "count", "each", "exists", "filter", "floor", "join", "merge", "millis", "now",
+    "append", "ceil", "contains", "count", "each", "exists", "filter", "floor", "join", "map", "merge", "millis", "now",
     "number", "parse", "replace", "string", "substringAfter", "type",
 }  # fmt: skip
 
@@ -173,6 +178,6 @@ def test_functions_decide_and_never_only_forward(run_states: States, deployment_
         if state.get("Resource") == "arn:aws:states:::lambda:invoke"
     ]
     assert sorted(called) == [
-        "Accept request", "Check golden samples", "Fail training", "Plan compute", "Plan deployment", "Prepare dataset",
+        "Accept request", "Check golden samples", "Choose best model", "Fail search", "Fail training", "Plan compute", "Plan deployment", "Prepare dataset",
         "Register model", "Settle run", "Stop training",
     ]  # fmt: skip

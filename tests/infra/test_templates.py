@@ -136,7 +136,7 @@ def test_an_undelivered_event_raises_an_alarm(assembly: Assembly) -> None:
 def test_functions_are_small_arm_and_traced_with_logs_that_expire(assembly: Assembly) -> None:
     functions = list(assembly.resources("AWS::Lambda::Function"))
     assert sorted(function["Handler"] for function in functions) == [
-        "functions.accept.handler", "functions.deployment.handler", "functions.golden.handler",
+        "functions.accept.handler", "functions.best.handler", "functions.deployment.handler", "functions.golden.handler",
         "functions.halt.handler", "functions.intake.handler", "functions.plan.handler", "functions.register.handler",
         "functions.settle.handler",
         "training.prepare.handler",
@@ -157,6 +157,7 @@ def test_functions_are_small_arm_and_traced_with_logs_that_expire(assembly: Asse
     [
         ("intake", {names.LEDGER_TABLE, names.PIPELINE_ARN}),
         ("accept", {names.DATA_BUCKET, names.ARTIFACTS_BUCKET, names.LEDGER_TABLE}),
+        ("best", {names.LEDGER_TABLE}),
         ("plan", {names.ARTIFACTS_BUCKET, names.LEDGER_TABLE}),
         (
             "register",
