@@ -257,7 +257,7 @@ class Trainer:
         return progress.epoch >= self.config.epochs or 0 < patience <= without
 
     def _is_best(self, line: dict[str, float]) -> bool:
-        if not self.progress.best:
+        if not (self.progress.best and self.recipe.keeps_best):
             return True
         name = f"validation_{self.schema.metric}"
         sign = 1 if metrics.METRICS[self.schema.metric].higher_is_better else -1

@@ -89,6 +89,7 @@ class Recipe(ABC):
     framework = TORCH  # a key of contract.frameworks
     metric: Mapping[str, str] = {"classification": "accuracy"}  # what is compared, by task that it learns
     baseline_name = ""  # what its baseline does, in words; empty for the task's
+    keeps_best = True  # the weights of the best epoch on the validation rows; False: the last ones (convex losses)
     options: type  # a frozen dataclass of contract.parsing.setting fields
     defaults: Mapping[str, Mapping[str, Any]]
     read_options: tuple[str, ...] = ()  # options that ``read`` depends on: the same for all jobs of a search
