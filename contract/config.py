@@ -151,6 +151,11 @@ class Train:
         return self.groups or {self.instance: self.hosts}
 
     @property
+    def cluster(self) -> str:
+        """The cluster's instance types, in one word."""
+        return "+".join(self.machines)
+
+    @property
     def host_count(self) -> int:
         """Machines that train together."""
         return sum(self.machines.values())

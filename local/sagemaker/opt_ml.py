@@ -30,14 +30,20 @@ def path_in(root: Path, inside: str, what: str) -> Path:
     return root / inside.removeprefix(INSIDE).lstrip("/")
 
 
-def resource_config(host: str, hosts: list[str], instance_type: str) -> dict[str, Any]:
-    """Return ``resourceconfig.json`` of one host of a cluster of equal machines."""
+def group(hosts: list[str], instance_type: str, name: str = GROUP) -> dict[str, Any]:
+    """Return an entry of ``instance_groups``; by default that of a cluster of equal machines."""
+    return {"instance_group_name": name, "instance_type": instance_type, "hosts": hosts}
+
+
+def resource_config(host: str, groups: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return ``resourceconfig.json`` of one host of a cluster of instance groups."""
+    own = next(each for each in groups if host in each["hosts"])
     return {
         "current_host": host,
-        "current_instance_type": instance_type,
-        "current_group_name": GROUP,
-        "hosts": hosts,
-        "instance_groups": [{"instance_group_name": GROUP, "instance_type": instance_type, "hosts": hosts}],
+        "current_instance_type": own["instance_type"],
+        "current_group_name": own["instance_group_name"],
+        "hosts": [name for each in groups for name in each["hosts"]],
+        "instance_groups": groups,
         "network_interface_name": INTERFACE,
     }
 

@@ -33,7 +33,7 @@ class ProcessingJob(Job):
         self.members = self.cluster(count, 1)
         names = [member.visible_name for member in self.members]
         for member in self.members:
-            resources = opt_ml.resource_config(member.visible_name, names, instance)
+            resources = opt_ml.resource_config(member.visible_name, [opt_ml.group(names, instance)])
             opt_ml.write_processing(member.root, self.record.describe(), resources)
             self._make_outputs(member)
         self.download()

@@ -53,13 +53,24 @@ def _check_instances(request: dict[str, Any]) -> None:
             f"ResourceConfig must have exactly one of InstanceType, InstanceGroups, InstancePreferences; given: {given}"
         )
     if "InstanceGroups" in resources:
-        raise NotEmulated("a heterogeneous cluster (InstanceGroups)")
-    if "InstancePreferences" in resources:
+        _check_groups(resources)
+    elif "InstancePreferences" in resources:
         _check_preferences(resources["InstancePreferences"], resources.get("InstanceCount"))
         if request.get("EnableManagedSpotTraining"):
             raise Refused("InstancePreferences is mutually exclusive with EnableManagedSpotTraining")
     elif resources.get("InstanceCount", 0) < 1:
         raise Refused("ResourceConfig.InstanceCount is required with InstanceType, and must be at least 1")
+
+
+def _check_groups(resources: dict[str, Any]) -> None:
+    groups = resources["InstanceGroups"]
+    if "InstanceCount" in resources:
+        raise Refused("InstanceType or InstanceCount cannot be specified with InstanceGroups")
+    names = [each["InstanceGroupName"] for each in groups]
+    if not names or len(set(names)) < len(names):
+        raise Refused(f"InstanceGroups must name each group, and none twice; given: {', '.join(names) or 'none'}")
+    if empty := [each["InstanceGroupName"] for each in groups if each["InstanceCount"] < 1]:
+        raise Refused(f"InstanceCount of instance group {empty[0]} must be at least 1")
 
 
 def _check_preferences(preferences: list[dict[str, Any]], count: int | None) -> None:
@@ -97,6 +108,8 @@ def _check_channel(channel: dict[str, Any], mode: str) -> None:
     if list(channel["DataSource"]) != ["S3DataSource"]:
         raise NotEmulated(f"channel {name!r} with a data source other than S3DataSource")
     source = channel["DataSource"]["S3DataSource"]
+    if source.get("InstanceGroupNames"):
+        raise NotEmulated(f"channel {name!r} for some instance groups only (InstanceGroupNames)")
     if source["S3DataType"] not in ("S3Prefix", "ManifestFile"):
         raise NotEmulated(f"channel {name!r} with S3DataType {source['S3DataType']}")
     if channel.get("InputMode", mode) == "Pipe":

@@ -60,10 +60,10 @@ class TrainingJob(Job):
         trained = 0.0
         for attempt in itertools.count(1):
             self.enter("Starting")
-            instance, count = self.provision()
+            machines = self.provision()
             container, command = self.resolve()
             self.enter("Downloading")
-            self.members = self.download(attempt, instance, count)
+            self.members = self.download(attempt, machines)
             self.enter("Training")
             self.training_started = self.training_started or now()
             started = time.monotonic()
@@ -79,16 +79,23 @@ class TrainingJob(Job):
             if left <= 0 or not self.spot_returns:
                 raise Ended(status="Stopped", secondary="MaxWaitTimeExceeded")
 
-    def provision(self) -> tuple[str, int]:
-        """Return the instance type and count that are to be had; the first of the preferences with capacity."""
+    def provision(self) -> list[tuple[str, str, int]]:
+        """Return the instance groups that are to be had (name, type, count): all, or the first preference of which
+        there are machines."""
         resources = self.request["ResourceConfig"]
+        if "InstanceGroups" in resources:
+            groups = [(each["InstanceGroupName"], each["InstanceType"], each["InstanceCount"])
+                      for each in resources["InstanceGroups"]]  # fmt: skip
+            if any(LAB.take_missing_capacity(self.record.name, instance) for _, instance, _ in groups):
+                raise failed(NO_CAPACITY)
+            return groups
         for each in resources.get("InstancePreferences", [resources]):
             instance, count = each["InstanceType"], each.get("InstanceCount", resources.get("InstanceCount"))
             if LAB.take_missing_capacity(self.record.name, instance) is None:
                 if "InstancePreferences" in resources:
                     chosen = {"SelectedInstanceType": instance, "SelectedInstanceCount": count}
                     self.record.update(ResourceConfig={**resources, **chosen})
-                return instance, count
+                return [(opt_ml.GROUP, instance, count)]
         raise failed(NO_CAPACITY)
 
     def resolve(self) -> tuple[containers.Container, list[str]]:
@@ -103,12 +110,15 @@ class TrainingJob(Job):
         entrypoint = script_mode.ENTRYPOINT if container.deep_learning else container.entrypoint
         return container, [*entrypoint, *algorithm.get("ContainerArguments", ["train"])]
 
-    def download(self, attempt: int, instance: str, count: int) -> list[Member]:
+    def download(self, attempt: int, machines: list[tuple[str, str, int]]) -> list[Member]:
         """Make the hosts' folders: configuration, channels and earlier checkpoints."""
-        members = self.cluster(count, attempt)
-        names = [member.visible_name for member in members]
+        members = self.cluster(sum(count for _, _, count in machines), attempt)
+        names = iter([member.visible_name for member in members])
+        groups = [
+            opt_ml.group(list(itertools.islice(names, count)), instance, name) for name, instance, count in machines
+        ]
         for member in members:
-            resources = opt_ml.resource_config(member.visible_name, names, instance)
+            resources = opt_ml.resource_config(member.visible_name, groups)
             opt_ml.write_training(member.root, self.request, resources)
         try:
             for channel in self.request.get("InputDataConfig", []):
