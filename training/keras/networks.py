@@ -15,23 +15,42 @@ from training.recipes import image, tabular
 from training.scaling import CLIP, deviation
 from training.table import CATEGORY, NUMERIC
 
+WIDTH, DENSE = 32, 128  # as in training.vision, which needs torch
+
 
 def convolutions(schema: Schema, options: image.Options) -> keras.Model:
-    """Return convolutions that halve the image until 2 or 3 pixels are left, then a linear layer."""
+    """Return the network ``small`` or ``deep`` of :mod:`training.vision`, over normalised pixels."""
     inputs = _inputs(schema)
-    _, side, _, _ = schema.inputs[0].shape
     statistics = schema.features[0].statistics
     std = statistics["std"] or 1.0
-    hidden = layers.Rescaling(1 / std, -statistics["mean"] / std, name="pixels")(inputs[image.IMAGE])
-    width, block = options.width, 1
-    while side > 3:
-        hidden = layers.Conv2D(width, 3, padding="same", activation="relu", name=f"convolution_{block}")(hidden)
-        hidden = layers.MaxPooling2D(2, name=f"pool_{block}")(hidden)
-        width, side, block = min(2 * width, 8 * options.width), side // 2, block + 1
-    return _model(inputs, layers.Flatten(name="flatten")(hidden), schema)
+    pixels = layers.Rescaling(1 / std, -statistics["mean"] / std, name="pixels")(inputs[image.IMAGE])
+    make = {"small": _small, "deep": _deep}[options.network]
+    return _model(inputs, make(pixels, options.width or WIDTH), schema)
 
 
-def perceptron(schema: Schema, options: tabular.Options) -> keras.Model:
+def _small(image: keras.KerasTensor, width: int) -> keras.KerasTensor:
+    """Two blocks of convolution and pooling, then a hidden layer of 128 units."""
+    for block in (1, 2):
+        image = _halved(image, block * width, block, odd=True)
+    return layers.Dense(DENSE, activation="relu", name="hidden")(layers.Flatten(name="flatten")(image))
+
+
+def _deep(image: keras.KerasTensor, width: int) -> keras.KerasTensor:
+    """Blocks of convolution and pooling until 2 or 3 pixels are left, each with twice the filters (at most 8 x)."""
+    block = 1
+    while image.shape[1] > 3:
+        image = _halved(image, width * min(2 ** (block - 1), 8), block)
+        block += 1
+    return layers.Flatten(name="flatten")(image)
+
+
+def _halved(image: keras.KerasTensor, filters: int, block: int, *, odd: bool = False) -> keras.KerasTensor:
+    """Convolve and pool; an odd last row of pixels is kept where ``odd``."""
+    image = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"convolution_{block}")(image)
+    return layers.MaxPooling2D(2, padding="same" if odd else "valid", name=f"pool_{block}")(image)
+
+
+def perceptron(schema: Schema, options: tabular.Columns) -> keras.Model:
     """Return a multi-layer perceptron over standardised numbers and embedded categories."""
     inputs = _inputs(schema)
     parts = []
@@ -74,6 +93,6 @@ def _standardised(numeric: keras.KerasTensor, features: list[Feature]) -> list[k
 def _embedded(category: keras.KerasTensor, features: list[Feature], size: int) -> keras.KerasTensor:
     """Return learned vectors of codes, float32 [n, features x size]; one table for all columns."""
     codes = [feature.codes for feature in features]
-    first = np.cumsum([0, *codes[:-1]])
+    before = -np.cumsum([0, *codes[:-1]])  # subtracted: Keras adds a row as a bias, which Lite cannot do with codes
     table = layers.Embedding(sum(codes), size, name="embedding")
-    return layers.Reshape((len(codes) * size,), name="categories")(table(category + first))
+    return layers.Reshape((len(codes) * size,), name="categories")(table(category - before))

@@ -1,0 +1,51 @@
+"""Uploads become served models that TensorFlow trained, in the laptop cloud."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from contract.run import Outcome
+from tests.e2e.app import App
+from tests.e2e.data import table, table_toml
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_digits_are_learned_on_two_hosts_and_served(app: App) -> None:
+    project, toml = app.project(), (ROOT / "examples/keras/project.toml").read_text()
+    assert tomllib.loads(toml)["train"]["hosts"] == 2
+    app.configure(project, toml)
+    digits = ROOT / "examples/digits"
+    run = app.settled(app.upload(project, "digits.zip", (digits / "digits.zip").read_bytes()), 300)
+    assert run["outcome"] == Outcome.DEPLOYED, run["reasons"]
+    assert run["evaluation"]["metrics"]["accuracy"] >= 0.97
+    assert run["evaluation"]["forms"][0]["parity"] <= 1e-5
+    scan = next((digits / "held_out").glob("3*.png"))
+    assert app.predict(project, scan.read_bytes(), "image/png")["predictions"][0]["label"] == "3"
+    jobs = app.cloud.client("sagemaker").list_training_jobs(NameContains=run["run"])["TrainingJobSummaries"]
+    job = app.cloud.client("sagemaker").describe_training_job(TrainingJobName=jobs[0]["TrainingJobName"])
+    assert "/tensorflow-training:2.21.0-cpu" in job["AlgorithmSpecification"]["TrainingImage"]
+    assert job["ResourceConfig"]["InstanceCount"] == 2
+    assert {metric["MetricName"] for metric in job["FinalMetricDataList"]} >= {"validation_accuracy", "train_loss"}
+
+
+def test_a_table_is_learned_on_one_host_and_replaces_what_torch_learned(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml(epochs=1, learning_rate=0.001))
+    app.settled(app.upload(project, "rows.csv", table(seed=1)), 300)
+    app.configure(project, table_toml().replace('"tabular"', '"keras_tabular"'))
+    run = app.settled(app.upload(project, "rows.csv", table(seed=1)), 300)
+    assert run["outcome"] == Outcome.DEPLOYED, run["reasons"]
+    assert app.champion(project)["run"] == run["run"]
+    answer = app.predict(project, b'{"instances": [{"income": 3.0, "age": 80, "region": null}]}')
+    assert answer["predictions"][0]["label"] == "high"
+
+
+def test_settings_that_keras_cannot_follow_are_refused_before_anything_runs(app: App) -> None:
+    project = app.project()
+    toml = table_toml().replace("tabular", "keras_tabular").replace("[train]", "[train]\ncompile = true")
+    app.configure(project, toml)
+    run = app.settled(app.upload(project, "rows.csv", table()), 60)
+    assert run["outcome"] in (Outcome.REFUSED, Outcome.REJECTED), run
+    assert "train.compile" in " ".join(run["reasons"])
