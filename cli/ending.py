@@ -114,7 +114,8 @@ def facts(document: dict[str, Any]) -> dict[str, str]:
     found = {}
     if evaluation:
         metric = evaluation["metric"]
-        found["test"] = f"{metric} {evaluation['metrics'][metric]:.4f} on {evaluation['rows']:,} held-out rows"
+        measured = f"{evaluation['rows']:,} held-out rows" if evaluation["rows"] else "what the script measured"
+        found["test"] = f"{metric} {evaluation['metrics'][metric]:.4f} on {measured}"
     if document.get("endpoint"):
         found["endpoint"] = document["endpoint"]
     if document.get("usd") is not None:

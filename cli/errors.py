@@ -33,6 +33,7 @@ class Exit(IntEnum):
         """Return the exit code of a run's outcome."""
         return {
             Outcome.DEPLOYED: cls.GOOD,
+            Outcome.REGISTERED: cls.GOOD,
             Outcome.KEPT_CHAMPION: cls.GOOD,
             Outcome.REJECTED: cls.REFUSED,
             Outcome.REFUSED: cls.REFUSED,
@@ -42,7 +43,7 @@ class Exit(IntEnum):
 
 
 MEANINGS = {
-    Exit.GOOD: "done; a run ended as DEPLOYED or KEPT_CHAMPION",
+    Exit.GOOD: "done; a run ended as DEPLOYED, REGISTERED or KEPT_CHAMPION",
     Exit.FAILED: "a run ended as FAILED or STOPPED, or doctor found something missing",
     Exit.USAGE: "an option or argument cannot be meant",
     Exit.REFUSED: "a run ended as REJECTED or REFUSED; a file, request or project.toml was refused",

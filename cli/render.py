@@ -17,6 +17,7 @@ from contract.run import RUNNING, Outcome
 
 STYLES = {
     Outcome.DEPLOYED: "bold green",
+    Outcome.REGISTERED: "bold green",
     Outcome.KEPT_CHAMPION: "green",
     Outcome.REJECTED: "yellow",
     Outcome.REFUSED: "yellow",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from contract.config import Train
 from contract.errors import InvalidConfig
@@ -25,7 +25,11 @@ class Framework:
     unsupported: tuple[str, ...] = ()
 
 
-TORCH, TENSORFLOW = "torch", "tensorflow"
+TORCH, TENSORFLOW, SCRIPT = "torch", "tensorflow", "script"
+MACHINES = frozenset({
+    "hosts", "instance", "fallback_instances", "spot", "spot_wait_minutes", "max_minutes", "volume_gb", "isolation",
+})  # fmt: skip
+"""Settings of [train] that say where to train, not how."""
 
 FRAMEWORKS: Mapping[str, Framework] = {
     TORCH: Framework(title="PyTorch", program="training.train"),
@@ -33,6 +37,11 @@ FRAMEWORKS: Mapping[str, Framework] = {
         title="TensorFlow",
         program="training.keras.train",
         unsupported=("accumulation", "compile", "strategy", "communication", "shares", "rebalance", "groups"),
+    ),
+    SCRIPT: Framework(
+        title="Script",
+        program="",  # the user's own, which the image's toolkit starts
+        unsupported=tuple(field.name for field in fields(Train) if field.name not in MACHINES),
     ),
 }
 

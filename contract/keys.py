@@ -67,6 +67,7 @@ def run_prefix(tenant: str, project: str, run: str) -> str:
 REQUEST = "request.json"
 UPLOAD = "upload/"  # the upload's object versions, copied so that nothing changes under the run
 UPLOAD_FILES = "upload.json"  # a list: each file's source key and version, its size, its name below upload/
+SOURCE = "source/"  # a script's own sources, copied as they were
 PLAN = "plan.json"  # what Plan compute decided
 DATASET = "dataset/"  # train/ validation/ test/ (shards), originals/ and schema.json
 DATASET_ORIGINALS = "dataset/originals/"  # the test rows as they were uploaded, which the champion is asked

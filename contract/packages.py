@@ -32,6 +32,11 @@ def encode(value: str) -> str:
     return re.sub(r"=[0-9A-F]?$", "", safe[:LIMIT]) or "-"
 
 
+def recorded(value: float) -> float:
+    """Return a metric as a package records it: with six digits."""
+    return float(f"{value:.6g}")
+
+
 def metadata(
     request: RunRequest, evaluation: EvaluationReport, origin: Mapping[str, str], bucket: str
 ) -> dict[str, str]:

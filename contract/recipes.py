@@ -20,6 +20,8 @@ from contract.parsing import check, parse, setting
 
 AUTO = "auto"
 """The name in [recipe] that stands for a search among all recipes that fit."""
+SCRIPT = "script"
+"""The name that stands for a user's own program: contract.script."""
 COLUMNS = frozenset({".csv", ".parquet"})
 TYPES: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
 
@@ -97,13 +99,12 @@ def choose_recipe(table: Mapping[str, Any], suffix: str) -> tuple[Recipe, dict[s
             no recipe is named and none is taken for such a file.
     """
     recipes, given = load_recipes(), dict(table)
+    known = [*recipes, SCRIPT, AUTO]
     name = given.pop("name", None)
     if name is None or name == AUTO:
         name = _default_for(recipes, suffix)
     if not isinstance(name, str) or name not in recipes:
-        raise InvalidConfig(
-            "recipe.name", name, "one of " + ", ".join([*recipes, AUTO]), nearest(str(name), [*recipes, AUTO])
-        )
+        raise InvalidConfig("recipe.name", name, "one of " + ", ".join(known), nearest(str(name), known))
     recipe = recipes[name]
     settable = recipe.read_options if table.get("name") == AUTO else tuple(recipe.options)
     for key in given:

@@ -49,6 +49,7 @@ class DatasetReport(_Document):
         "Of the training rows' target (regression): mean, std, min, max.", default_factory=dict
     )
     features: tuple[Feature, ...] = setting("What rows are described by; at most 100.", default=())
+    files: int = setting("Files handed on as they are, to a script; then there are no rows.", default=0)
     features_total: int = setting("How many features there are.", default=0)
     anonymised: dict[str, str] = setting("What was done to each column marked by [privacy].", default_factory=dict)
     fingerprint: str = setting("sha256 of the prepared rows.", default="")

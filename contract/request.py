@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from contract import candidates, keys, names, tuning
+from contract import candidates, frameworks, keys, names, script, tuning
 from contract.config import SECTIONS, Budget, Deploy, Evaluate, Gate, Optimise, Prepare, Privacy, Train, Tune
 from contract.errors import InvalidConfig, nearest
 from contract.parsing import parse, setting, to_dict
-from contract.recipes import AUTO, Recipe, choose_recipe
+from contract.recipes import AUTO, SCRIPT, Recipe, choose_recipe
+from contract.training import check_training
 from contract.tuning import Candidate
 
 
@@ -60,6 +61,7 @@ class RunRequest:
     deploy: Deploy = setting("Where it is served.")
     privacy: Privacy = setting("What happens to personal data.")
     budget: Budget = setting("What the run may cost.")
+    script: script.ScriptJob | None = setting("What a script's training job is asked; null otherwise.", default=None)
     candidates: tuple[Candidate, ...] = setting("What the search tries; empty when nothing is tuned.", default=())
 
     @classmethod
@@ -98,7 +100,7 @@ def build_request(
     project = names.check_name("project", console.get("project"))
     table = {**_recipe_table(project_toml.get("recipe")), **_recipe_table(console.get("recipe"))}
     suffix = suffix or PurePosixPath(upload.key).suffix
-    recipe, options = choose_recipe(table, suffix)
+    recipe, options = _choose(table, suffix)
     auto = table.get("name") == AUTO
     sections = {name: _section(name, recipe, project_toml, console) for name in SECTIONS}
     if auto and not sections["tune"].jobs:
@@ -119,11 +121,24 @@ def build_request(
         prefix=keys.run_prefix(tenant, project, run),
         upload=upload,
         recipe=RecipeChoice(name=recipe.name, options=options, auto=auto),
+        script=script.job(script.read(table), sections["train"]) if recipe is script.RECIPE else None,
         candidates=_candidates(asked, auto),
         **sections,
     )
     _check_together(request, recipe)
     return request
+
+
+def is_script(console: Mapping[str, Any], project_toml: Mapping[str, Any]) -> bool:
+    """Say whether a run of these would be one of the user's own script."""
+    table = {**_recipe_table(project_toml.get("recipe")), **_recipe_table(console.get("recipe"))}
+    return table.get("name") == SCRIPT
+
+
+def _choose(table: Mapping[str, Any], suffix: str) -> tuple[Recipe, dict[str, Any]]:
+    if table.get("name") != SCRIPT:
+        return choose_recipe(table, suffix)
+    return script.RECIPE, to_dict(script.read(table))
 
 
 def check_project(project_toml: Mapping[str, Any], suffix: str) -> None:
@@ -139,6 +154,8 @@ def check_project(project_toml: Mapping[str, Any], suffix: str) -> None:
 
 
 def _candidates(asked: candidates.Asked, auto: bool) -> tuple[Candidate, ...]:
+    if asked.tune.jobs and asked.recipe is script.RECIPE:
+        raise InvalidConfig("tune.jobs", asked.tune.jobs, "0 with recipe 'script'", "Its ranges are the script's own.")
     if not asked.tune.jobs:
         tuning.parse_ranges(asked.tune.ranges, asked.recipe)  # a mistake is told even while the search is off
         return ()
@@ -187,6 +204,8 @@ def _check_together(request: RunRequest, recipe: Recipe) -> None:
         )
     if deploy.memory_mb % 1024:
         raise InvalidConfig("deploy.memory_mb", deploy.memory_mb, "a multiple of 1024 from 1024 to 6144")
+    check_training(request.train)
+    frameworks.check(request.train, recipe.framework)
     _check_columns(request, recipe)
 
 

@@ -148,6 +148,7 @@ def names_page() -> str:
     """Outcomes, events, metrics, tags, the ledger's rows."""
     notes = {
         Outcome.DEPLOYED: "the challenger is in service",
+        Outcome.REGISTERED: "the model of a script is a new version in the registry; its owner serves it",
         Outcome.KEPT_CHAMPION: "the challenger was not better; the champion stays",
         Outcome.REJECTED: "the upload could not become a dataset; its report has the reasons, quarantine the rows",
         Outcome.REFUSED: "the request has a mistake, or its worst case costs more than it may",

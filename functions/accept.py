@@ -15,9 +15,9 @@ from contract import keys, names
 from contract.errors import InvalidConfig, InvalidUpload
 from contract.parsing import parse_toml
 from contract.reports import MAX_REASONS
-from contract.request import RunRequest, build_request
+from contract.request import RunRequest, build_request, is_script
 from contract.run import Outcome
-from functions import documents, runs, uploads
+from functions import documents, runs, sources, uploads
 from functions.shared import environment, logger
 
 
@@ -81,11 +81,13 @@ def accept(console: Any, execution: Execution) -> RunRequest:
     if made is not None:
         return RunRequest.from_dict(made)
     config = read_project(tenant, project)
-    upload = uploads.resolve(source, tenant, project)
+    upload = uploads.resolve(source, tenant, project, any_kind=is_script(console, config))
     request = build_request(
         run=execution.run, console=console, project_toml=config, upload=upload.summary(), suffix=upload.suffix
     )
-    uploads.pin(upload, request.prefix)
+    if request.script:
+        sources.pin(request)
+    uploads.pin(upload, request.prefix, as_named=request.script is not None)
     uploads.make_salt(tenant)
     runs.note(request.run, {"recipe": request.recipe.name, "version_id": request.upload.version_id})
     documents.write(request.prefix + keys.REQUEST, request.to_dict())

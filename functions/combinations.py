@@ -28,7 +28,13 @@ GPU_FAMILIES = {
 
 def find_mistakes(request: RunRequest, dataset: DatasetReport, *, prepared_in_job: bool) -> list[InvalidConfig]:
     """Return every setting that cannot be meant together with the others; empty when all is well."""
-    checks = (_prices(request, prepared_in_job), _precision(request), _sizes(request, dataset), _serving(request))
+    checks = (
+        _prices(request, prepared_in_job),
+        _precision(request),
+        _groups(request),
+        _sizes(request, dataset),
+        _serving(request),
+    )
     found = [mistake for check in checks for mistake in check]
     try:
         tuning.candidates(request, dataset)
@@ -45,7 +51,8 @@ def _family(instance: str) -> str:
 def _prices(request: RunRequest, prepared_in_job: bool) -> Iterator[InvalidConfig]:
     """Types without a known price: the worst case could not be told."""
     train = request.train
-    wanted = [("training", train.instance, "train.instance")]
+    wanted = [("training", name, f"train.groups.{name}") for name in train.groups]
+    wanted = wanted or [("training", train.instance, "train.instance")]
     wanted += [("training", name, f"train.fallback_instances[{i}]") for i, name in enumerate(train.fallback_instances)]
     wanted.append(("processing", request.evaluate.instance, "evaluate.instance"))
     if prepared_in_job:
@@ -63,19 +70,32 @@ def _precision(request: RunRequest) -> Iterator[InvalidConfig]:
     train = request.train
     if train.precision != "bf16":
         return
-    for instance in (train.instance, *train.fallback_instances):
+    for instance in (*train.machines, *train.fallback_instances):
         if not GPU_FAMILIES.get(_family(instance), False):
             fix = f"{instance} has no GPU that computes in bf16; take fp32, or an instance with one, like ml.g5.xlarge."
             yield InvalidConfig("train.precision", "bf16", "'fp32' on this instance", fix)
 
 
+def _groups(request: RunRequest) -> Iterator[InvalidConfig]:
+    """A cluster of several types has one image, and its ranks one way to talk."""
+    groups = request.train.groups
+    if len({_family(name) in GPU_FAMILIES for name in groups}) > 1:
+        fix = "Ranks on GPUs and ranks on CPUs cannot exchange gradients."
+        yield InvalidConfig("train.groups", groups, "instance types that all have GPUs, or none", fix)
+    if groups and request.candidates:
+        fix = "Tuning jobs have one instance type a training job; take train.instance and train.hosts."
+        yield InvalidConfig("train.groups", groups, "nothing together with tuning", fix)
+
+
 def _sizes(request: RunRequest, dataset: DatasetReport) -> Iterator[InvalidConfig]:
+    if request.script:
+        return  # a script divides its files among the hosts as it likes
     train, rows = request.train, dataset.rows.get("train", 0)
     smallest = min([train.batch_size, *_searched_batch_sizes(request)])
-    if smallest < train.hosts:
-        yield InvalidConfig("train.batch_size", smallest, f"at least {train.hosts}, a row for each of train.hosts")
-    if rows < train.hosts:
-        yield InvalidConfig("train.hosts", train.hosts, f"at most {rows}, the number of training rows")
+    if smallest < train.host_count:
+        yield InvalidConfig("train.batch_size", smallest, f"at least {train.host_count}, a row for each host")
+    if rows < train.host_count:
+        yield InvalidConfig("train.hosts", train.host_count, f"at most {rows}, the number of training rows")
 
 
 def _searched_batch_sizes(request: RunRequest) -> Iterator[int]:

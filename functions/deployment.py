@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from contract import ledger, names, packages
 from contract.config import Deploy
 from contract.errors import EndpointBusy, InvalidConfig
+from contract.recipes import SCRIPT
 from functions import table
 from functions.shared import client, error_code, logger
 
@@ -50,6 +51,10 @@ def plan(tenant: str, project: str, package_arn: str) -> dict[str, Any]:
     """Return names and settings of everything the machine makes."""
     package = describe_package(package_arn, tenant, project)
     properties = package["CustomerMetadataProperties"]
+    if properties["recipe"] == SCRIPT:
+        allowed = "a version that our server can serve"
+        fix = "A script wrote it, in a format of its own: serve it with a container of yours."
+        raise InvalidConfig("package_arn", package_arn, allowed, fix)
     container = package["InferenceSpecification"]["Containers"][0]
     deploy = packages.deploy_settings(properties)
     endpoint, staging = names.endpoint(tenant, project, deploy.target), names.staging_endpoint(tenant, project)

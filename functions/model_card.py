@@ -23,6 +23,8 @@ def content(
     """
     kind = "Regression of" if evaluation.task == "regression" else "Classification into"
     purpose = f"{kind} {_few(evaluation.labels)} by recipe {request.recipe.name!r}."
+    if request.script:
+        purpose = f"What the script {request.recipe.options['program']} learned, in a format of its own."
     return {
         "model_overview": {
             "model_creator": f"{request.tenant}/{request.project}, run {request.run}",
@@ -64,15 +66,21 @@ def _training(request: RunRequest, origin: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _evaluation(evaluation: EvaluationReport) -> dict[str, Any]:
-    groups = [_metrics("held-out rows", evaluation.metrics), _metrics("baseline", evaluation.baseline)]
+    groups = [_metrics("held-out rows" if evaluation.rows else "training job", evaluation.metrics)]
+    if evaluation.baseline:
+        groups.append(_metrics("baseline", evaluation.baseline))
     if evaluation.champion and evaluation.champion.metrics:
         groups.append(_metrics(f"champion, version {evaluation.champion.version}", evaluation.champion.metrics))
     baseline = [f"the baseline is {evaluation.baseline_name}"] if evaluation.baseline_name else []
     return {
-        "name": f"{evaluation.chosen} on {evaluation.rows} held-out rows",
+        "name": _name(evaluation),
         "evaluation_observation": "; ".join([*evaluation.verdict.reasons, *baseline])[:2096],
         "metric_groups": groups,
     }
+
+
+def _name(evaluation: EvaluationReport) -> str:
+    return f"{evaluation.chosen} on {evaluation.rows} held-out rows" if evaluation.rows else "as the script measured it"
 
 
 def _metrics(name: str, metrics: Mapping[str, float]) -> dict[str, Any]:

@@ -8,6 +8,8 @@ Disks and S3 (cents) and Lambda (less) are not counted.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from dataclasses import replace
 from typing import Any
 
 from contract import attempts, keys, ledger
@@ -25,6 +27,8 @@ STARTUP_SECONDS = 180
 BILLED_STARTUP_SECONDS = 90
 STOP_SECONDS = 120
 """SageMaker gives a stopped training job this long to save its model, and bills it."""
+MOST_MINUTES = 40_320
+"""The longest time that SageMaker gives a training job: 28 days."""
 GB = 10**9
 SPARE_GB = 10
 """Room on every disk for the image's layers, code and checkpoints."""
@@ -55,7 +59,11 @@ def make_plan(request: RunRequest, dataset: DatasetReport, *, prepared_in_job: b
     if mistakes:
         return _answer(request, [str(mistake) for mistake in mistakes])
     search = tuning.tune_part(request, dataset)
-    worst = worst_case(request, prepared_in_job=prepared_in_job, search=search["state"] if search else None)
+    state = search["state"] if search else None
+    if not request.train.max_minutes:
+        request = _with_time(request, prepared_in_job=prepared_in_job, search=state)
+        search = tuning.tune_part(request, dataset)
+    worst = worst_case(request, prepared_in_job=prepared_in_job, search=state)
     parts = {
         "train": train_part(request, dataset),
         "tune": search,
@@ -66,6 +74,19 @@ def make_plan(request: RunRequest, dataset: DatasetReport, *, prepared_in_job: b
     budget = request.budget.max_usd_per_run
     refused = [_over_budget(request, worst, budget)] if worst["usd"] > budget else []
     return {**_answer(request, refused), **parts}
+
+
+def _with_time(request: RunRequest, *, prepared_in_job: bool, search: str | None) -> RunRequest:
+    """Return the request with the longest training that the budget pays for, and a minute where it pays for none."""
+
+    def lasting(minutes: int) -> RunRequest:
+        return replace(request, train=replace(request.train, max_minutes=minutes))
+
+    def usd(minutes: int) -> float:
+        return float(worst_case(lasting(minutes), prepared_in_job=prepared_in_job, search=search)["usd"])
+
+    affordable = bisect_right(range(1, MOST_MINUTES + 1), request.budget.max_usd_per_run, key=usd)
+    return lasting(max(1, affordable))
 
 
 def _answer(request: RunRequest, reasons: list[str]) -> dict[str, Any]:
@@ -83,18 +104,23 @@ def _answer(request: RunRequest, reasons: list[str]) -> dict[str, Any]:
 
 
 def ladder(request: RunRequest) -> list[str]:
-    """Return the training instance types, best first, each once."""
-    return list(dict.fromkeys((request.train.instance, *request.train.fallback_instances)))
+    """Return the training instance types, best first, each once; of a cluster of several types, all."""
+    return list(dict.fromkeys((*request.train.machines, *request.train.fallback_instances)))
 
 
 def train_part(request: RunRequest, dataset: DatasetReport) -> dict[str, Any]:
     """Return what the training states ask SageMaker for."""
     train = request.train
     runtime = train.max_minutes * 60
+    groups = [
+        {"InstanceGroupName": name, "InstanceType": name, "InstanceCount": count}
+        for name, count in train.groups.items()
+    ]
     return {
-        "instance": train.instance,
+        "instance": next(iter(train.machines)),
         "ladder": ladder(request),
-        "hosts": train.hosts,
+        "groups": groups,
+        "hosts": train.host_count,
         "spot": train.spot,
         "volume_gb": max(train.volume_gb, _volume_gb(dataset)),
         "max_runtime_seconds": runtime,
@@ -132,10 +158,11 @@ def worst_case(request: RunRequest, *, prepared_in_job: bool, search: str | None
 
 def _training_lines(request: RunRequest) -> list[dict[str, Any]]:
     train, runtime = request.train, request.train.max_minutes * 60 + STOP_SECONDS
-    lines = [_line(attempts.TRAIN_ON_DEMAND, "training", _dearest(request), train.hosts, runtime)]
-    if train.spot:
-        lines.insert(0, _line(attempts.TRAIN_ON_SPOT, "training", train.instance, train.hosts, runtime))
-    return lines
+    on_demand = train.groups or {_dearest(request): train.hosts}
+    asked = [(attempts.TRAIN_ON_SPOT, train.machines)] * train.spot + [(attempts.TRAIN_ON_DEMAND, on_demand)]
+    return [
+        _line(state, "training", name, count, runtime) for state, machines in asked for name, count in machines.items()
+    ]
 
 
 def _search_line(request: RunRequest, state: str) -> dict[str, Any]:
@@ -181,12 +208,15 @@ def _fewer_jobs(request: RunRequest, worst: dict[str, Any], budget: float) -> st
 
 def expected(request: RunRequest, dataset: DatasetReport) -> dict[str, Any]:
     """Return the expected time from now to the verdict, its price, and what the guess rests on."""
+    if request.script:
+        return _longest(request)
     train, prices = request.train, load_prices()
     speed, basis = throughput(request)
     training = dataset.rows.get("train", 0) * _epochs(request) / speed
     evaluation = dataset.rows.get("test", 0) / speed
     jobs, parallel = (request.tune.jobs, request.tune.parallel) if request.candidates else (1, 1)
-    usd = (training + BILLED_STARTUP_SECONDS) * prices.training[train.instance] * train.hosts * jobs
+    hourly = sum(prices.training[name] * count for name, count in train.machines.items())
+    usd = (training + BILLED_STARTUP_SECONDS) * hourly * jobs
     usd += (evaluation + BILLED_STARTUP_SECONDS) * prices.processing[request.evaluate.instance]
     rounds = math.ceil(jobs / parallel)
     return {
@@ -194,6 +224,14 @@ def expected(request: RunRequest, dataset: DatasetReport) -> dict[str, Any]:
         "usd": round(usd / 3600, 4),
         "basis": basis,
     }
+
+
+def _longest(request: RunRequest) -> dict[str, Any]:
+    """Return what a script may take: nobody knows how fast it is."""
+    train, seconds = request.train, request.train.max_minutes * 60
+    usd = (seconds + BILLED_STARTUP_SECONDS) * load_prices().training[train.instance] * train.hosts / 3600
+    basis = "train.max_minutes: how long a script of your own takes is not known here"
+    return {"seconds": round(seconds + STARTUP_SECONDS, 1), "usd": round(usd, 4), "basis": basis}
 
 
 def _epochs(request: RunRequest) -> float:
@@ -211,11 +249,11 @@ def _epochs(request: RunRequest) -> float:
 def throughput(request: RunRequest) -> tuple[float, str]:
     """Return rows trained a second, and where that was measured: in this project if it ever trained so."""
     train, name = request.train, request.recipe.name
-    key = ledger.throughput_key(request.tenant, request.project, name, train.instance, train.hosts)
+    key = ledger.throughput_key(request.tenant, request.project, name, train.cluster, train.host_count)
     row = table.get(key)
     if row and row["samples_per_second"] > 0:
         speed = float(row["samples_per_second"])
-        return speed, f"{speed:,.0f} rows/s, measured in run {row['run']} on {train.hosts} x {train.instance}"
+        return speed, f"{speed:,.0f} rows/s, measured in run {row['run']} on {train.host_count} x {train.cluster}"
     known = load_recipes()[name].throughput
     if known.samples_per_second <= 0:
         raise InvalidConfig("recipe.name", name, "a recipe whose throughput was measured")

@@ -27,7 +27,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Register the model of ``event["run"]``.
 
     Args:
-        event: ``{"run", "evaluation", "training_job", "training_image", "code_uri"}``.
+        event: ``{"run", "evaluation", "training_job", "training_image", "code_uri"}``; of a script also ``model``,
+            the address of the archive that it wrote.
         context: unused.
 
     Returns:
@@ -35,7 +36,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """
     request = RunRequest.from_dict(event["run"])
     evaluation = EvaluationReport.from_dict(event["evaluation"])
-    origin = {name: str(event[name]) for name in ("training_job", "training_image", "code_uri")}
+    known = ("training_job", "training_image", "code_uri", "model")
+    origin: dict[str, str] = {name: str(event[name]) for name in known if name in event}
     arn = find(request, evaluation) or create(request, evaluation, origin)
     version = packages.version(arn)
     runs.note(request.run, {"package_arn": arn, "version": version})
@@ -77,7 +79,9 @@ def create(request: RunRequest, evaluation: EvaluationReport, origin: Mapping[st
     """Create the package; return its ARN."""
     bucket = environment(names.ARTIFACTS_BUCKET)
     image = f"{environment(names.SERVING_IMAGE_REPOSITORY)}:{environment(names.SERVING_IMAGE_TAG)}"
-    model_url = f"s3://{bucket}/{request.prefix}{keys.MODEL}"
+    # Only its owner can serve what a script wrote; the image that wrote it can read it, too.
+    model_url = origin.get("model") or f"s3://{bucket}/{request.prefix}{keys.MODEL}"
+    image = origin["training_image"] if request.script else image
     card = model_card.content(request, evaluation, origin, model_url)
     container = {"Image": image, "ModelDataUrl": model_url}
     answer = client("sagemaker").create_model_package(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -93,13 +94,13 @@ class Resolved:
         )
 
 
-def resolve(source: Source, tenant: str, project: str) -> Resolved:
-    """Find every file of an upload.
+def resolve(source: Source, tenant: str, project: str, *, any_kind: bool = False) -> Resolved:
+    """Find every file of an upload; ``any_kind``: a batch may mix files of several kinds.
 
     Raises:
         InvalidUpload: for a missing, empty or foreign object; one line a file.
     """
-    found = _head(source)
+    found = head(source)
     if not found.key.endswith("/manifest.json"):
         _refuse_all([_fault(found)])
         return Resolved(source=found, files=(found,))
@@ -109,7 +110,7 @@ def resolve(source: Source, tenant: str, project: str) -> Resolved:
     files = tuple(file for file in outcomes if isinstance(file, File))
     _refuse_all([_fault(outcome) if isinstance(outcome, File) else outcome for outcome in outcomes])
     endings = sorted({PurePosixPath(file.key).suffix.lower() for file in files})
-    if len(endings) > 1:
+    if len(endings) > 1 and not any_kind:
         raise InvalidUpload(f"{found.key} names files of several kinds ({', '.join(endings)}); a batch has one")
     return Resolved(source=found, files=files)
 
@@ -131,12 +132,17 @@ def _shown(key: str) -> str:
 
 def _try_head(source: Source) -> File | str:
     try:
-        return _head(source)
+        return head(source)
     except InvalidUpload as error:
         return str(error)
 
 
-def _head(source: Source) -> File:
+def head(source: Source) -> File:
+    """Return the version of an object.
+
+    Raises:
+        InvalidUpload: when it does not exist.
+    """
     version = {"VersionId": source.version_id} if source.version_id else {}
     try:
         head = client("s3").head_object(Bucket=source.bucket, Key=source.key, **version)
@@ -186,20 +192,30 @@ def _locate(manifest: Manifest, found: File, folder: str) -> list[Source]:
     return list(sources.values())
 
 
-def pin(upload: Resolved, prefix: str) -> None:
+def pin(upload: Resolved, prefix: str, *, as_named: bool = False) -> None:
     """Copy the files' versions into the run, and write down which they were.
 
+    ``as_named``: under their own names, a batch's with its folders, because a script looks for them.
     Doing it again gives the same copies, and takes away those of an earlier
     try that found other files.
     """
     target, copies = environment(names.ARTIFACTS_BUCKET), {}
+    folder = upload.source.key.rpartition("/")[0] + "/"
     for number, file in enumerate(upload.files):
-        copies[prefix + keys.UPLOAD + file.copy_name(number if len(upload.files) > 1 else None)] = file
+        flat = file.copy_name(number if len(upload.files) > 1 else None)
+        copies[prefix + keys.UPLOAD + (file.key.removeprefix(folder) if as_named else flat)] = file
+    copy(copies)
+    _remove_others(target, prefix + keys.UPLOAD, set(copies))
+    documents.write(prefix + keys.UPLOAD_FILES, [_record(key.removeprefix(prefix + keys.UPLOAD), file) for key, file in copies.items()])
+
+
+def copy(copies: Mapping[str, File]) -> None:
+    """Copy each object version to its key in the artifacts bucket."""
     with create_transfer_manager(client("s3"), COPY) as manager:
         copying = [
             manager.copy(
                 {"Bucket": file.bucket, "Key": file.key, "VersionId": file.version_id},
-                target,
+                environment(names.ARTIFACTS_BUCKET),
                 key,
                 # Tags and metadata of the upload mean nothing here, and reading them needs more rights.
                 extra_args={"TaggingDirective": "REPLACE", "MetadataDirective": "REPLACE"},
@@ -208,12 +224,10 @@ def pin(upload: Resolved, prefix: str) -> None:
         ]
         for future in copying:
             future.result()
-    _remove_others(target, prefix + keys.UPLOAD, set(copies))
-    documents.write(prefix + keys.UPLOAD_FILES, [_record(key, file) for key, file in copies.items()])
 
 
-def _record(copy: str, file: File) -> dict[str, Any]:
-    return {"name": copy.rpartition("/")[2], "key": file.key, "version_id": file.version_id, "bytes": file.bytes}
+def _record(name: str, file: File) -> dict[str, Any]:
+    return {"name": name, "key": file.key, "version_id": file.version_id, "bytes": file.bytes}
 
 
 def _remove_others(bucket: str, prefix: str, keep: set[str]) -> None:

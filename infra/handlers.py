@@ -12,6 +12,7 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
+from aws_cdk.region_info import FactName
 from constructs import Construct
 
 from contract import keys, names
@@ -57,6 +58,7 @@ class Handlers(Construct):
         self.plan = self._plan()
         self.best = self._best()
         self.halt = self._handler("Halt")
+        self.judge = self._judge()
         self.register = self._register()
         self.settle = self._settle()
 
@@ -132,6 +134,17 @@ class Handlers(Construct):
         actions = ["DescribeHyperParameterTuningJob", "ListTrainingJobsForHyperParameterTuningJob"]
         grants.allow(function, [f"sagemaker:{action}" for action in actions], [searches])
 
+    def _judge(self) -> lambda_.Function:
+        """Reads a script's final metric and those of the versions before, and hashes the model."""
+        judge = self._handler("Judge", seconds=900)
+        group = grants.arn(self, "sagemaker", "model-package-group", "*--*")
+        package = grants.arn(self, "sagemaker", "model-package", "*--*/*")
+        grants.allow(judge, ["sagemaker:DescribeTrainingJob"], [grants.arn(self, "sagemaker", "training-job", "*")])
+        grants.allow(judge, ["sagemaker:ListModelPackages", "sagemaker:DescribeModelPackage"], [group, package])
+        grants.read(judge, self._places.artifacts, "*/runs/*")
+        grants.write(judge, self._places.artifacts, f"*/runs/*/{keys.EVALUATION_REPORT}")
+        return judge
+
     def _register(self) -> lambda_.Function:
         image = {
             names.SERVING_IMAGE_REPOSITORY: self._places.images.repository_uri,
@@ -145,7 +158,11 @@ class Handlers(Construct):
         grants.allow(register, ["sagemaker:ListModelPackages"], [group, package])  # IAM's reference names packages
         # CreateModelPackage checks that its caller may read the archive and see the image.
         grants.read(register, self._places.artifacts, "*/runs/*")
-        grants.allow(register, ["ecr:BatchGetImage", "ecr:DescribeImages"], [self._places.images.repository_arn])
+        # A script's version names the image that trained it, of AWS's registry.
+        stack = Stack.of(self)
+        theirs = f"arn:{stack.partition}:ecr:{stack.region}:{stack.regional_fact(FactName.DLC_REPOSITORY_ACCOUNT)}"
+        images = [self._places.images.repository_arn, f"{theirs}:repository/pytorch*"]
+        grants.allow(register, ["ecr:BatchGetImage", "ecr:DescribeImages"], images)
         grants.rows(register, self._places.ledger, *ROW)
         return register
 

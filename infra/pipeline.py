@@ -13,7 +13,7 @@ from typing import Any
 
 from infra.asl import machine
 from infra.deployment import LONGEST_SECONDS as DEPLOYMENT_SECONDS
-from infra.steps import accept, champion, evaluate, image, plan, prepare, release, settle, train, tune
+from infra.steps import accept, champion, evaluate, image, plan, prepare, release, script, settle, train, tune
 from infra.steps.parts import Parts
 
 DAY = 86_400
@@ -62,7 +62,12 @@ def story(parts: Parts) -> dict[str, Any]:
             "Did training finish?": train.did_finish(yes="Check artefact", no="Stop training"),
             "Fail training": train.failed(parts, redriven="Use spot?"),
             "Stop training": train.stopped(parts, redriven="Use spot?"),
-            "Check artefact": train.check_artefact(parts, then="Find champion"),
+            "Check artefact": train.check_artefact(parts, then="Is it a script's model?"),
+            # A script's model is known to the script alone: its own metric decides, and its owner serves it.
+            "Is it a script's model?": script.is_script(yes="Judge script", no="Find champion"),
+            "Judge script": script.judge(parts, then="Is the script's model better?"),
+            "Is the script's model better?": evaluate.gate(promote="Register script", keep="Settle run"),
+            "Register script": script.register(parts, then="Settle run"),
             # The challenger against the champion, on the same rows.
             "Find champion": champion.find(parts, then="Evaluate"),
             "Evaluate": evaluate.job(parts, then="Read evaluation report"),

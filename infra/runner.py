@@ -31,7 +31,7 @@ TENSORFLOW_CPU_TAG, TENSORFLOW_GPU_TAG = (
 )
 """Those with the TensorFlow that pyproject.toml's extra pins; only training jobs of Keras recipes take them."""
 
-CALLED = ("accept", "prepare", "plan", "best", "halt", "register", "settle")
+CALLED = ("accept", "prepare", "plan", "best", "halt", "judge", "register", "settle")
 """The functions that the story calls."""
 
 

@@ -162,6 +162,8 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
 
     request, s3 = RunRequest.from_dict(event), boto3.client("s3")
     artifacts = os.environ[names.ARTIFACTS_BUCKET]
+    if request.script:
+        return _handed_on(request, s3, artifacts)
     with tempfile.TemporaryDirectory() as scratch:
         upload, out = Path(scratch, "upload"), Path(scratch, "out")
         out.mkdir()
@@ -175,6 +177,13 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
             s3.upload_file(str(path), artifacts, request.prefix + path.relative_to(out).as_posix())
     print(_summary(report), flush=True)
     return {"accepted": report.accepted, "outcome": report.outcome, "reasons": list(report.reasons)}
+
+
+def _handed_on(request: RunRequest, s3: Any, artifacts: str) -> dict[str, Any]:
+    """Report files that a script gets as they are: only their number and size are known."""
+    report = DatasetReport(run=request.run, accepted=True, files=request.upload.files, bytes=request.upload.bytes)
+    s3.put_object(Bucket=artifacts, Key=request.prefix + keys.DATASET_REPORT, Body=json.dumps(report.to_dict()))
+    return {"accepted": True, "outcome": None, "reasons": []}
 
 
 def _check_salt(request: RunRequest, salt: bytes) -> bytes:

@@ -90,8 +90,8 @@ def _metrics(evaluation: EvaluationReport) -> Markup:
 
 
 def forms(evaluation: EvaluationReport | None) -> Markup:
-    """Return every form of the model that was measured."""
-    if evaluation is None:
+    """Return every form of the model that was measured; a script's model has no form that is known here."""
+    if evaluation is None or not evaluation.forms:
         return join()
     rows = [
         (

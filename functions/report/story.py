@@ -11,13 +11,14 @@ from functions.report.tables import code, folded, section
 
 MEANING = {
     Outcome.DEPLOYED: "The new model is in service.",
+    Outcome.REGISTERED: "The new model is a version in the registry. It is served by whoever knows its format.",
     Outcome.KEPT_CHAMPION: "The new model was not better, so the version in service stays.",
     Outcome.REJECTED: "The upload could not become a dataset. It was not changed; nothing was trained.",
     Outcome.REFUSED: "The request has a mistake, or could cost more than it may. Nothing was trained.",
     Outcome.FAILED: "Something broke. Redrive the execution to continue at the state that failed.",
     Outcome.STOPPED: "The run was stopped before its end. Redrive the execution to continue.",
 }
-TONE = {Outcome.DEPLOYED: "good", Outcome.KEPT_CHAMPION: "calm", Outcome.STOPPED: "calm"}
+TONE = {Outcome.DEPLOYED: "good", Outcome.REGISTERED: "good", Outcome.KEPT_CHAMPION: "calm", Outcome.STOPPED: "calm"}
 
 
 def header(run: Run) -> Markup:
@@ -53,6 +54,8 @@ def _quality(evaluation: EvaluationReport | None) -> Markup:
     if evaluation is None:
         return join()
     name = evaluation.metric
+    if not evaluation.rows:
+        return _card(name, words.metric(evaluation.metrics[name]), "as the script itself measured it")
     rivals = f"baseline {words.metric(evaluation.baseline.get(name))}"
     if evaluation.champion:
         measured = evaluation.champion.metrics.get(name)
@@ -88,6 +91,8 @@ def _time(run: Run) -> Markup:
 def _rows(dataset: DatasetReport | None) -> Markup:
     if dataset is None:
         return join()
+    if dataset.files:
+        return _card("Files", words.count(dataset.files), f"{words.size(dataset.bytes)}, handed on as they are")
     parts = ", ".join(f"{words.count(rows)} {split}" for split, rows in dataset.rows.items())
     rejected = f"{words.plural(dataset.rejected_rows, 'row')} rejected" if dataset.rejected_rows else "none rejected"
     return _card("Rows", words.count(sum(dataset.rows.values())), parts, rejected)

@@ -24,6 +24,7 @@ class Parts:
     plan: str
     best: str
     halt: str
+    judge: str
     register: str
     settle: str
     deployment: str

@@ -6,6 +6,7 @@ from contract import keys
 from infra.asl import State, caught, choice, expression, invoke, task, transient, when
 from infra.steps.parts import Parts, report
 from infra.steps.processing import local_input, processing_job
+from infra.steps.script import IS_SCRIPT
 
 S3_ERRORS = ("S3.SdkClientException", "S3.S3Exception")
 OUTGROWN = (
@@ -18,8 +19,9 @@ GB = 1_000_000_000
 
 
 def is_small(*, yes: str, no: str) -> State:
-    """Compare the upload's size with the project's limit for Lambda."""
-    return choice(when(f"$run.upload.bytes <= $run.prepare.lambda_limit_mb * {MIB}", yes), otherwise=no)
+    """Compare the upload's size with the project's limit for Lambda; a script's files are only counted."""
+    small = f"$run.upload.bytes <= $run.prepare.lambda_limit_mb * {MIB}"
+    return choice(when(f"{IS_SCRIPT} or {small}", yes), otherwise=no)
 
 
 def small(parts: Parts, *, then: str, outgrown: str) -> State:

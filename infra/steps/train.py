@@ -8,7 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from contract import attempts, keys, metrics, names
-from infra.asl import State, caught, choice, expression, invoke, task, transient, when
+from contract.frameworks import TENSORFLOW
+from contract.recipes import load_recipes
+from infra.asl import State, caught, choice, code, expression, invoke, task, transient, when
+from infra.steps import script
 from infra.steps.parts import Parts, job_name, tags
 from infra.steps.processing import CREATE_ERRORS, START_UP
 
@@ -23,6 +26,11 @@ FAILED_IN = {"failed_in": "{% $states.context.Execution.RedriveCount %}"}
 
 ROWS_MODE = "{% $run.train.input_mode = 'fastfile' ? 'FastFile' : 'File' %}"
 
+ONE_TYPE = (
+    "{'InstanceType': $plan.train.instance, 'InstanceCount': $plan.train.hosts, "
+    "'VolumeSizeInGB': $plan.train.volume_gb}"
+)
+
 RESULT = {
     "name": "{% $states.result.TrainingJobName %}",
     "status": "{% $states.result.TrainingJobStatus %}",
@@ -34,11 +42,7 @@ RESULT = {
 
 def on_spot(parts: Parts, *, then: str, failed: str) -> State:
     """Train on managed spot: cheaper, may be interrupted, resumes by itself while it may wait."""
-    resources = {
-        "InstanceType": "{% $plan.train.instance %}",
-        "InstanceCount": "{% $plan.train.hosts %}",
-        "VolumeSizeInGB": "{% $plan.train.volume_gb %}",
-    }
+    resources = expression(_or_groups(ONE_TYPE))
     limits = {"MaxWaitTimeInSeconds": "{% $plan.train.max_wait_seconds %}"}
     arguments = _arguments(parts, "spot", resources, limits) | {"EnableManagedSpotTraining": True}
     return task(
@@ -131,24 +135,22 @@ def _ladder() -> str:
     """
     preference = "{'InstanceType': $, 'InstanceCount': $plan.train.hosts}"
     several = f"{{'InstancePreferences': [$plan.train.ladder.({preference})], 'VolumeSizeInGB': $plan.train.volume_gb}}"
-    one = (
-        "{'InstanceType': $plan.train.ladder[0], 'InstanceCount': $plan.train.hosts, "
-        "'VolumeSizeInGB': $plan.train.volume_gb}"
-    )
-    return expression(f"$count($plan.train.ladder) > 1 ? {several} : {one}")
+    return expression(_or_groups(f"$count($plan.train.ladder) > 1 ? {several} : {ONE_TYPE}"))
+
+
+def _or_groups(machines: str) -> str:
+    """The instance groups of a cluster of several types, where the plan has them; else ``machines``."""
+    groups = "{'InstanceGroups': [$plan.train.groups], 'VolumeSizeInGB': $plan.train.volume_gb}"
+    return f"$count($plan.train.groups) > 0 ? {groups} : ({machines})"
 
 
 def _arguments(parts: Parts, step: str, resources: Any, limits: dict[str, Any]) -> dict[str, Any]:
     return {
         "TrainingJobName": job_name(step),
-        "AlgorithmSpecification": {
-            "TrainingImage": image(parts),
-            "TrainingInputMode": "File",
-            "ContainerEntrypoint": names.container_entrypoint("train", names.TRAINING_INPUTS),
-            "MetricDefinitions": metrics.definitions(),
-        },
-        "HyperParameters": _hyperparameters(),
-        "InputDataConfig": inputs(parts),
+        "AlgorithmSpecification": _unless_script(_algorithm(parts), script.algorithm(image(parts))),
+        "HyperParameters": _unless_script(_hyperparameters(), "$run.script.hyperparameters"),
+        "InputDataConfig": _unless_script(inputs(parts), script.channels(parts)),
+        "Environment": _unless_script({}, "$run.script.environment"),
         "OutputDataConfig": {"S3OutputPath": parts.artifact(keys.TRAIN.rstrip("/")), "KmsKeyId": parts.key},
         "CheckpointConfig": {"S3Uri": parts.artifact(keys.CHECKPOINTS.rstrip("/"))},
         # No VolumeKmsKeyId: types with local NVMe (g4dn, g5, p4d) refuse it; those disks are encrypted in hardware.
@@ -159,6 +161,20 @@ def _arguments(parts: Parts, step: str, resources: Any, limits: dict[str, Any]) 
         "EnableInterContainerTrafficEncryption": "{% $plan.train.hosts > 1 %}",
         "RoleArn": parts.job_role,
         "Tags": tags(),
+    }
+
+
+def _unless_script(ours: Any, theirs: str) -> str:
+    """Return the expression of our own part of a request, or of a script's."""
+    return expression(f"{script.IS_SCRIPT} ? {theirs} : {code(ours)}")
+
+
+def _algorithm(parts: Parts) -> dict[str, Any]:
+    return {
+        "TrainingImage": image(parts),
+        "TrainingInputMode": "File",
+        "ContainerEntrypoint": names.container_entrypoint("train", names.TRAINING_INPUTS),
+        "MetricDefinitions": metrics.definitions(),
     }
 
 
@@ -174,10 +190,13 @@ def inputs(parts: Parts) -> list[dict[str, Any]]:
 
 
 def image(parts: Parts, recipe: str = "$run.recipe.name") -> str:
-    """The CUDA image when any type that may be chosen has a GPU: families g* and p*."""
+    """The recipe's framework's; the CUDA one when any type that may be chosen has a GPU: families g* and p*."""
     types = "$append([$plan.train.instance], $plan.train.ladder)"
-    gpus = f"$count($filter({types}, function($type) {{ $contains($type, /^ml[.][gp][0-9]/) }}))"
-    return expression(f"{gpus} > 0 ? '{parts.gpu_image}' : '{parts.cpu_image}'")
+    gpus = f"$count($filter({types}, function($type) {{ $contains($type, /^ml[.][gp][0-9]/) }})) > 0"
+    keras = [name for name, recipe in load_recipes().items() if recipe.framework == TENSORFLOW]
+    tensorflow = f"{gpus} ? '{parts.tensorflow_gpu_image}' : '{parts.tensorflow_cpu_image}'"
+    torch = f"{gpus} ? '{parts.gpu_image}' : '{parts.cpu_image}'"
+    return expression(f"{recipe} in {keras} ? ({tensorflow}) : ({torch})")
 
 
 def _hyperparameters() -> str:
