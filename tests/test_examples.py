@@ -21,7 +21,7 @@ from functions.plan import worst_case
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DIGITS, PENGUINS = EXAMPLES / "digits", EXAMPLES / "penguins"
-UPLOADS = {"digits": DIGITS / "digits.zip", "penguins": PENGUINS / "penguins.csv"}
+UPLOADS = {"digits": DIGITS / "digits.zip", "penguins": PENGUINS / "penguins.csv", "keras": DIGITS / "digits.zip"}
 
 
 def request_of(example: str) -> RunRequest:
