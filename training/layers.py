@@ -146,12 +146,12 @@ class Additive(nn.Module):
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         """Add up; numbers come first."""
-        total = self.bias.expand(len(inputs[0]), -1)
+        parts = []
         if self.numbers and self.weights:
-            total = total + self.weights(self.numbers(inputs[0])) / math.sqrt(self.numbers.width)
+            parts.append(self.weights(self.numbers(inputs[0])) / math.sqrt(self.numbers.width))
         if self.categories:
-            total = total + self.categories(inputs[-1]).unflatten(1, (-1, self._outputs)).sum(dim=1)
-        return total
+            parts.append(self.categories(inputs[-1]).unflatten(1, (-1, self._outputs)).sum(dim=1))
+        return sum(parts, self.bias)
 
 
 class Front(nn.Module):
