@@ -46,12 +46,8 @@ METRICS: dict[str, Metric] = {
         higher_is_better=False,
         tasks=("regression",),
     ),
-    "ndcg_at_10": Metric(
-        doc="how high the relevant items rank among the first ten", higher_is_better=True, tasks=("regression",)
-    ),
-    "recall_at_10": Metric(
-        doc="share of the relevant items among the first ten", higher_is_better=True, tasks=("regression",)
-    ),
+    "ndcg_at_10": Metric(doc="how high the relevant items rank among the first ten", higher_is_better=True),
+    "recall_at_10": Metric(doc="share of the relevant items among the first ten", higher_is_better=True),
 }
 
 COMMON = ("epoch", "train_loss", "validation_loss", "samples_per_second", "seconds")

