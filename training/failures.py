@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import math
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -13,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import TrainingFailed
+from training.cause import LOST_PEER
 from training.config import TrainConfig
 from training.data import ROW, Split
 
+LOST_PEER_SECONDS = 2  # in which torchrun notices a rank that died without a word
 SHOWN = 5  # rows that a message names
 NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")  # as torch says it, on CPUs and GPUs
 
@@ -55,7 +58,7 @@ def remedy(config: TrainConfig) -> str:
 
 @contextmanager
 def explained(config: TrainConfig, ranks: int) -> Iterator[None]:
-    """Say of memory and disks that are full which settings need less of them.
+    """Say of memory and disks that are full which settings need less of them; let a lost rank be named first.
 
     Raises:
         TrainingFailed: in place of what torch or the system said.
@@ -63,6 +66,8 @@ def explained(config: TrainConfig, ranks: int) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
+        if any(sign in str(error) for sign in LOST_PEER):
+            time.sleep(LOST_PEER_SECONDS)  # torchrun takes the first error for the cause, and this one is not
         if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in NO_MEMORY):
             raise
         rows = math.ceil(config.batch_size / ranks / config.accumulation)

@@ -29,6 +29,7 @@ from types import FrameType
 from contract import keys
 from contract.frameworks import FRAMEWORKS, TENSORFLOW, TORCH
 from contract.recipes import load_recipes
+from training.cause import LOST_PEER, of_failure
 from training.container import STOPPED, Container, Hosts, gpus
 from training.packages import REQUIREMENTS, CannotInstall, install_missing
 
@@ -39,7 +40,6 @@ RESOLVE_SECONDS = 120  # names of hosts appear a little after their containers
 GRACE_SECONDS = 100  # of the 120 between SIGTERM and SIGKILL
 CUDA_COMPAT = Path("/usr/local/bin/start_cuda_compat.sh")
 """Of AWS's images, for hosts whose driver is older than the image's CUDA; their own entry point is not run here."""
-LOST_PEER = ("Connection closed by peer", "Connection reset by peer", "Connection refused", "ncclRemoteError")
 LOST_PEER_SECONDS = 5  # lets the host that really failed end, and be named, first
 LOST_PEER_NOTE = "This host lost the others; the cause is the failure of another host."
 FIRST_PORT, PORTS = 20_000, 10_000  # below the ports that systems hand out to clients
@@ -66,7 +66,8 @@ def main(arguments: list[str]) -> int:
     if child.stopped:
         return STOPPED
     if status:
-        return _fail(container, program, _reason(child, container, status))
+        host = container.hosts().current if program == "train" else "this host"
+        return _fail(container, program, of_failure(_error_file(container), child.tail, host=host, status=status))
     if program == "train" and container.hosts().rank == 0 and not (container.model / keys.MODEL_WEIGHTS).exists():
         return _fail(container, program, f"training ended without writing {container.model / keys.MODEL_WEIGHTS}")
     return 0
@@ -204,19 +205,6 @@ def _wait_for_name(host: str, seconds: float) -> None:
             if time.monotonic() > deadline:
                 raise CannotStart(f"the first host, {host!r}, has no address after {seconds:g} s ({error})") from error
             time.sleep(1)
-
-
-def _reason(child: Child, container: Container, status: int) -> str:
-    """Return why the program failed, its last part within SageMaker's limit."""
-    path = _error_file(container)
-    if path.exists():
-        entry = json.loads(path.read_text())["message"]
-        text = entry["extraInfo"]["py_callstack"] if isinstance(entry, dict) else str(entry)
-    else:
-        lines = list(child.tail)
-        starts = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
-        text = "\n".join(lines[starts[-1] :] if starts else lines)
-    return text.strip() or f"the program ended with status {status}"
 
 
 def _error_file(container: Container) -> Path:

@@ -24,6 +24,7 @@ from torch.distributed import DistError, PrefixStore, TCPStore
 
 FRAMES = 4  # of the stack that are shown
 LOOKS = 8  # at how far the others are, in the time that a rank may be silent
+STARTING_SECONDS = 600  # in which a rank reads its data and a checkpoint, and begins its first update
 OTHERS_WAIT = 0.25  # of that time, more, before another rank names the hung one
 
 
@@ -81,7 +82,8 @@ class Watchdog:
             except DistError:
                 continue  # the store went with its host, whose end the process group reports
             silent = time.monotonic() - self._cluster.since
-            if silent < self._seconds or self._ended.is_set():
+            patience = self._seconds if self._cluster.doing.number else max(self._seconds, STARTING_SECONDS)
+            if silent < patience or self._ended.is_set():
                 continue
             last = min(each["number"] for each in everyone.values())
             hung = [rank for rank, each in everyone.items() if each["number"] == last]

@@ -24,10 +24,10 @@ def job(tmp_path: Path, table: Path, **settings: object) -> list[Path]:
     return [training_job(tmp_path / host, table, host=host, hosts=HOSTS, **settings) for host in HOSTS]
 
 
-def launch_all(bases: list[Path]) -> list[str]:
+def launch_all(bases: list[Path], **more: str) -> list[str]:
     """Run the entry on each host; return their outputs with the exit status at the end."""
     name = f"job-{uuid.uuid4().hex[:8]}"
-    running = [start(base, "-m", "training.launch", "train", TRAINING_JOB_NAME=name) for base in bases]
+    running = [start(base, "-m", "training.launch", "train", TRAINING_JOB_NAME=name, **more) for base in bases]
     return [f"{process.communicate(timeout=100)[0]}\nexit {process.returncode}" for process in running]
 
 
