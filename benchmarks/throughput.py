@@ -84,6 +84,17 @@ def series_csv() -> bytes:
     return text.getvalue().encode()
 
 
+def ratings_csv() -> bytes:
+    """Return 5 x ROWS ratings of 500 users and 300 items."""
+    source, text = random.Random(0), io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["user", "item", "stars"])
+    writer.writerows(
+        [f"u{source.randrange(500)}", f"i{source.randrange(300)}", source.randint(1, 5)] for _ in range(5 * ROWS)
+    )
+    return text.getvalue().encode()
+
+
 UPLOADS: dict[str, tuple[str, Callable[[], bytes], dict[str, object]]] = {
     "anomaly": ("rows.csv", table_csv, {"prepare": {"target": "target"}}),
     "forecast": (
@@ -92,6 +103,7 @@ UPLOADS: dict[str, tuple[str, Callable[[], bytes], dict[str, object]]] = {
         {"recipe": {"name": "forecast", "series": "road"}, "prepare": {"target": "flow"}},
     ),
     "image": ("images.zip", image_zip, {}),
+    "recommend": ("ratings.csv", ratings_csv, {"prepare": {"target": "stars"}}),
     "tabular": ("rows.csv", table_csv, {"prepare": {"target": "target"}}),
     "text": ("texts.csv", texts_csv, {"prepare": {"target": "class"}}),
 }
