@@ -95,9 +95,10 @@ def _definition(parts: Parts, definition: str = "$plan.tune.definitions[0]") -> 
         parts: the surroundings.
         definition: JSONata code of the plan's definition.
     """
+    folder = f"{names.DEFAULT_BASE_DIR}/{names.TRAINING_INPUTS}/code/"
     program = {
         "sagemaker_program": names.TUNING_PROGRAM,
-        "sagemaker_submit_directory": f"{names.DEFAULT_BASE_DIR}/{names.TRAINING_INPUTS}/code/{_file(parts.code)}",
+        "sagemaker_submit_directory": expression(f"'{folder}' & $split('{parts.code}', '/')[-1]"),
     }
     template = {
         "StaticHyperParameters": expression(f"$merge([{definition}.hyperparameters, {code(program)}])"),
@@ -117,10 +118,6 @@ def _definition(parts: Parts, definition: str = "$plan.tune.definitions[0]") -> 
         "RoleArn": parts.job_role,
     }
     return expression(f"$merge([{code(template)}, {_machines()}])")
-
-
-def _file(uri: str) -> str:
-    return uri.rpartition("/")[2]
 
 
 def _limits() -> str:

@@ -134,7 +134,7 @@ def test_every_variable_is_assigned_before_any_state_can_read_it(states: States)
 
 FUNCTIONS = {
     "append", "ceil", "contains", "count", "each", "exists", "filter", "floor", "join", "map", "merge", "millis", "now",
-    "number", "parse", "replace", "string", "substringAfter", "type",
+    "number", "parse", "replace", "split", "string", "substringAfter", "type",
 }  # fmt: skip
 
 
