@@ -4,6 +4,8 @@ A date is ISO 8601, as :mod:`contract.timeline` reads it, and may have fractions
 It becomes several numbers, the *parts*: days since 1970, for what changes with the years, and where it lies
 in its year and its week, each as a point on a circle, so that December is next to January. Where times of day
 occur, the seconds since midnight and a circle for the day are added. :func:`from_parts` turns them back.
+
+The years 0000, 0001 and 9999 are what programs write where there is no date: the value is missing.
 """
 
 from __future__ import annotations
@@ -20,11 +22,15 @@ TIME_PARTS = (SECONDS, "day_sin", "day_cos")
 PARTS = DATE_PARTS + TIME_PARTS
 EXPECTED = "a date like 2026-01-31, or a time like 2026-01-31T08:00 (ISO 8601)"
 WEEK = 7 * DAY
+NEVER = re.compile(r"(?:000[01]|9999)-[0-9]{2}-[0-9]{2}(?:[T ].*)?")
+MISSING = dict.fromkeys(PARTS, math.nan)
 _FRACTION = re.compile(r"\.[0-9]{1,9}")
 
 
-def to_parts(text: str) -> dict[str, float] | None:
-    """Return all parts of cleaned text; None when it is no date."""
+def to_parts(text: str) -> Mapping[str, float] | None:
+    """Return all parts of cleaned text, NaN where the value is missing; None when it is no date."""
+    if not text or NEVER.fullmatch(text):
+        return MISSING
     seconds = to_seconds(_FRACTION.sub("", text, count=1))
     if seconds is None:
         return None

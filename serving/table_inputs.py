@@ -192,9 +192,7 @@ def _generalised(value: float, multiple: float | None) -> float:
 
 
 def _date(text: str) -> Mapping[str, float]:
-    """Return the parts of cleaned text; none where it is missing."""
-    if not text:
-        return {}
+    """Return the parts of cleaned text, NaN where it is missing."""
     parts = to_parts(text)
     if parts is None:
         raise ValueError(f"{show(text)} is not allowed; expected {EXPECTED}, or nothing where it is missing")

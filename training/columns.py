@@ -72,8 +72,13 @@ class Tally:
         self.commas += sum(1 for cell in filled if "," in cell and WITH_COMMAS.fullmatch(cell))
         dates = [parts for cell in filled if "-" in cell and (parts := to_parts(cell))]
         self.dates += len(dates)
-        self.times += sum(1 for parts in dates if parts[SECONDS])
+        self.times += sum(1 for parts in dates if parts[SECONDS] > 0)
         self.other_dates += sum(1 for cell in filled if cell[0].isdigit() and OTHER_DATES.fullmatch(cell))
+
+    def merge(self, other: Tally) -> None:
+        """Take in what a look at other rows found."""
+        for name, count in vars(other).items():
+            setattr(self, name, getattr(self, name) + count)
 
     def is_number(self) -> bool:
         """Whether the column's values are numbers."""
@@ -111,18 +116,24 @@ class Moments:
     def add(self, values: NDArray[np.float64]) -> None:
         """Take in rows [n, columns]; NaN is missing."""
         there = ~np.isnan(values)
-        count = there.sum(axis=0)
-        total = self.count + count
-        safe, safe_total = np.maximum(count, 1), np.maximum(total, 1)
-        mean = np.where(there, values, 0.0).sum(axis=0) / safe
-        squares = (np.where(there, values - mean, 0.0) ** 2).sum(axis=0)
-        apart = mean - self.mean
-        self.squares += squares + apart**2 * self.count * count / safe_total
-        self.mean += apart * count / safe_total
-        self.count, self.rows = total, self.rows + len(values)
+        more = Moments(columns=self.columns)
+        more.count, more.rows = there.sum(axis=0), len(values)
+        more.mean = np.where(there, values, 0.0).sum(axis=0) / np.maximum(more.count, 1)
+        more.squares = (np.where(there, values - more.mean, 0.0) ** 2).sum(axis=0)
         if len(values):
-            self.lowest = np.minimum(self.lowest, np.where(there, values, np.inf).min(axis=0))
-            self.highest = np.maximum(self.highest, np.where(there, values, -np.inf).max(axis=0))
+            more.lowest = np.where(there, values, np.inf).min(axis=0)
+            more.highest = np.where(there, values, -np.inf).max(axis=0)
+        self.merge(more)
+
+    def merge(self, other: Moments) -> None:
+        """Take in the moments of other rows."""
+        total = self.count + other.count
+        apart, safe_total = other.mean - self.mean, np.maximum(total, 1)
+        self.squares += other.squares + apart**2 * self.count * other.count / safe_total
+        self.mean += apart * other.count / safe_total
+        self.count, self.rows = total, self.rows + other.rows
+        self.lowest = np.minimum(self.lowest, other.lowest)
+        self.highest = np.maximum(self.highest, other.highest)
 
     def statistics(self, column: int) -> dict[str, float]:
         """Return a column's statistics; zeros when no training row has a value."""
@@ -152,6 +163,13 @@ class Words:
             self.counts.update(cells)
         else:
             self.counts.update(cell for cell in cells if cell in self.counts)
+
+    def merge(self, other: Words) -> None:
+        """Take in the values of other rows; new ones beyond MAX_COUNTED are not counted."""
+        self.rows += other.rows
+        for cell, count in other.counts.items():
+            if cell in self.counts or len(self.counts) < MAX_COUNTED:
+                self.counts[cell] += count
 
     def vocabulary(self, limit: int) -> tuple[str, ...]:
         """Return the most frequent values, at most ``limit``; ties in the order of their text."""

@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.dates import PARTS, from_parts, to_parts
+from contract.dates import MISSING, from_parts, to_parts
 from contract.manifest import Feature, Schema, Tensor
 from contract.values import category_code, round_down
 from training.columns import to_numbers
 
 NUMERIC, CATEGORY = "numeric", "category"
-MISSING_DATE = dict.fromkeys(PARTS, math.nan)
 
 
 def tensor_of(feature: Feature) -> str:
@@ -43,7 +42,7 @@ def encode(features: Sequence[Feature], column: Callable[[str], Sequence[str]]) 
         features: of the model that is asked.
         column: returns a column's cleaned cells.
     """
-    parts: dict[str, list[dict[str, float]]] = {}
+    parts: dict[str, list[Mapping[str, float]]] = {}
     columns: dict[str, list[NDArray]] = {NUMERIC: [], CATEGORY: []}
     for feature in features:
         cells = column(feature.name)
@@ -74,10 +73,10 @@ def decode(arrays: Mapping[str, NDArray], schema: Schema) -> dict[str, Any]:
     return values | whole
 
 
-def to_dates(cells: Sequence[str]) -> tuple[list[dict[str, float]], NDArray[np.bool_]]:
+def to_dates(cells: Sequence[str]) -> tuple[list[Mapping[str, float]], NDArray[np.bool_]]:
     """Return the parts of a column's dates (NaN where missing or mistaken), and where the mistakes are."""
-    found = [to_parts(cell) if cell else MISSING_DATE for cell in cells]
-    return [parts or MISSING_DATE for parts in found], np.array([parts is None for parts in found], np.bool_)
+    found = [to_parts(cell) for cell in cells]
+    return [parts or MISSING for parts in found], np.array([parts is None for parts in found], np.bool_)
 
 
 def _in_order(arrays: Mapping[str, NDArray], features: Sequence[Feature]) -> Iterator[Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import io
+import math
 import random
 import zipfile
 
@@ -26,6 +28,21 @@ def table(rows: int = 240, *, seed: int = 0, noise: float = 0.0) -> bytes:
             high = source.random() < 0.5
         writer.writerow([f"{income:.4f}", f"{age:.1f}", region, "high" if high else "low"])
     return text.getvalue().encode()
+
+
+def fares(rows: int = 500, *, seed: int = 0) -> str:
+    """Return a table whose ``fare`` depends on distance, on the hour and on one of 150 drivers, many of them rare."""
+    source, text = random.Random(seed), io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["pickup", "driver", "km", "fare"])
+    for _ in range(rows):
+        time = datetime.datetime(2026, 1, 1) + datetime.timedelta(minutes=source.randrange(60 * 24 * 90))
+        driver, km = min(int(source.expovariate(0.03)), 149), source.uniform(1, 20)
+        night = 1 + math.cos(time.hour * math.pi / 12)
+        fare = 3 + 1.5 * km + 4 * night + (driver % 5) + source.gauss(0, 0.5)
+        when = "" if source.random() < 0.02 else time.isoformat(timespec="minutes")
+        writer.writerow([when, f"driver-{driver}", f"{km:.2f}", f"{fare:.2f}"])
+    return text.getvalue()
 
 
 def images(rows: int = 120, *, size: int = 8, seed: int = 0, extra: dict[str, bytes] | None = None) -> bytes:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import datetime
 import io
 import math
-import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import pytest
 from contract import keys
 from contract.run import Outcome
 from tests.e2e.app import App
+from tests.e2e.data import fares
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,21 +30,6 @@ spot = false
 instance = "ml.m5.large"
 max_minutes = 10
 """
-
-
-def fares(rows: int = 500, *, seed: int = 0) -> str:
-    """Return a table whose ``fare`` depends on distance, on the hour and on one of 150 drivers, many of them rare."""
-    source, text = random.Random(seed), io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["pickup", "driver", "km", "fare"])
-    for _ in range(rows):
-        time = datetime.datetime(2026, 1, 1) + datetime.timedelta(minutes=source.randrange(60 * 24 * 90))
-        driver, km = min(int(source.expovariate(0.03)), 149), source.uniform(1, 20)
-        night = 1 + math.cos(time.hour * math.pi / 12)
-        fare = 3 + 1.5 * km + 4 * night + (driver % 5) + source.gauss(0, 0.5)
-        when = "" if source.random() < 0.02 else time.isoformat(timespec="minutes")
-        writer.writerow([when, f"driver-{driver}", f"{km:.2f}", f"{fare:.2f}"])
-    return text.getvalue()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,7 +65,7 @@ class Linear(TableRecipe):
     }
     defaults = {
         "train": {
-            "epochs": 60,
+            "epochs": 40,
             "batch_size": 16,
             "learning_rate": 0.05,
             "weight_decay": 0.0,
