@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def test_every_form_answers_as_the_network_of_the_weights_does(trained: tuple[Pa
     model = trained[1] / "model"
     manifest = archive.read_manifest(model)
     schema, recipe = manifest.schema, recipes.load(manifest.recipe)
-    network = recipe.network(schema, recipe.parse_options(manifest.options))
+    network: Any = recipe.network(schema, recipe.parse_options(manifest.options))
     checkpoint.assign(network.variables, load_file(model / keys.MODEL_WEIGHTS))
     rows, recorded = reference.read(model / keys.MODEL_REFERENCE, schema)
     inputs = {name: tf.convert_to_tensor(array) for name, array in rows.items()}

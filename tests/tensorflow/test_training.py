@@ -93,7 +93,7 @@ def test_hosts_and_devices_learn_what_one_learns(table: Path, tmp_path: Path, se
 
 
 def test_a_stopped_job_goes_on_to_the_same_weights(table: Path, tmp_path: Path) -> None:
-    settings = {"epochs": 60, "batch_size": 8, "checkpoint_every": 1000}
+    settings: dict[str, Any] = {"epochs": 60, "batch_size": 8, "checkpoint_every": 1000}
     whole = training_job(tmp_path / "whole", table, **settings)
     finish(start(whole, *LAUNCH))
     bases = [training_job(tmp_path / "stopped", table, **settings)]

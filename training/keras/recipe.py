@@ -18,7 +18,7 @@ class KerasRecipe(Recipe):
     """
 
     framework = TENSORFLOW
-    default_for = ()  # it needs another image, so it is only taken when it is named
+    default_for: tuple[str, ...] = ()  # it needs another image, so it is only taken when it is named
     searches: Mapping[str, Search] = {}
 
     def loss(self, outputs: Any, labels: Any, schema: Schema) -> Any:

@@ -68,7 +68,7 @@ class Trainer:
         half = config.precision == "bf16" and cluster.device == "gpu"
         keras.config.set_dtype_policy("mixed_bfloat16" if half else "float32")
         with cluster.strategy.scope():
-            self.model: Any = self.recipe.network(self.schema, self.recipe.parse_options(config.options))
+            self.model: keras.Model = _network(self.recipe, self.schema, config)
             self.optimiser = _optimiser(config)
             self.optimiser.build(self.model.trainable_variables)
         self.best = checkpoint.tensors(self.model.variables)
@@ -193,7 +193,7 @@ class Trainer:
         folder = self.container.model
         folder.mkdir(parents=True, exist_ok=True)
         keras.config.set_dtype_policy("float32")
-        network: Any = self.recipe.network(self.schema, self.recipe.parse_options(self.config.options))
+        network = _network(self.recipe, self.schema, self.config)
         checkpoint.assign(network.variables, self.best)
         some = self.validation_rows.take(np.arange(min(export.REFERENCE_ROWS, len(self.validation_rows))))
         parity = export.write(folder, network, self.recipe, self.schema, some)
@@ -268,6 +268,11 @@ class Trainer:
 
     def _inputs(self, part: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return {tensor.name: part[tensor.name] for tensor in self.schema.inputs}
+
+
+def _network(recipe: Recipe, schema: Schema, config: TrainConfig) -> keras.Model:
+    network: Any = recipe.network(schema, recipe.parse_options(config.options))
+    return network
 
 
 def _optimiser(config: TrainConfig) -> keras.Optimizer:

@@ -70,10 +70,11 @@ class Image(Recipe):
     when = "Pictures that belong to one class each, and at least a few dozen of each class."
     examples = "digits"
     reader = "images"
-    accepts = default_for = (".zip",)
-    options = Options
+    accepts = (".zip",)
+    default_for: tuple[str, ...] = accepts
+    options: type = Options
     read_options = ("image_size", "colours")
-    searches = {
+    searches: Mapping[str, Search] = {
         "deep": Search(options={"network": "deep"}, ranges=RANGES | {"options.width": {"choices": [16, 32, 64]}}),
         "small": Search(options={"network": "small"}, ranges=RANGES | {"options.width": {"choices": [16, 32, 64]}}),
         "resnet18": Search(options={"network": "resnet18"}, ranges=RANGES),

@@ -33,12 +33,12 @@ class Keras(KerasRecipe, image.Image):
     summary = "Classifies images with a small convolutional network in Keras (TensorFlow)."
     when = "Images, where the model is wanted as a SavedModel or for TensorFlow Lite too, or the team knows Keras."
     examples = "keras"
-    options = Options
+    options: type = Options
     throughput = Throughput(
         samples_per_second=9500.0, machine="2 x86_64 cores, 1 thread a process", measured="2026-11-21"
     )
 
-    def network(self, schema: Schema, options: Options) -> Any:
+    def network(self, schema: Schema, options: Any) -> Any:
         """Return a ``keras.Model``: the chosen one of training.keras.networks."""
         from training.keras import networks
 

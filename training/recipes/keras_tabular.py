@@ -7,7 +7,7 @@ from typing import Any
 from contract.manifest import Schema
 from contract.recipes import Throughput
 from training.keras.recipe import KerasRecipe
-from training.recipes.tabular import Options, Tabular
+from training.recipes.tabular import Tabular
 
 
 class KerasTabular(KerasRecipe, Tabular):
@@ -20,7 +20,7 @@ class KerasTabular(KerasRecipe, Tabular):
         samples_per_second=56100.0, machine="2 x86_64 cores, 1 thread a process", measured="2026-11-21"
     )
 
-    def network(self, schema: Schema, options: Options) -> Any:
+    def network(self, schema: Schema, options: Any) -> Any:
         """Return a ``keras.Model``: a multi-layer perceptron over standardised numbers and embedded categories."""
         from training.keras import networks
 
