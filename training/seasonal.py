@@ -59,7 +59,6 @@ class Forecaster(nn.Module):
         series: how many series are told apart; 0 when there is no category.
         hidden: units of the hidden layer.
         embedding: numbers that describe one series.
-        dropout: share of hidden units that each update leaves out.
     """
 
     mean: torch.Tensor
@@ -68,7 +67,7 @@ class Forecaster(nn.Module):
 
     def __init__(
         self, *, history: int, season: int, horizon: int, mean: float, std: float,
-        clock: Clock, series: int, hidden: int, embedding: int, dropout: float,
+        clock: Clock, series: int, hidden: int, embedding: int,
     ) -> None:  # fmt: skip
         super().__init__()
         self.season, self.seasons = season, history // season
@@ -79,9 +78,7 @@ class Forecaster(nn.Module):
         self.names = nn.Embedding(series + 1, embedding) if series else None
         width = history + clock.width + (embedding if series else 0)
         self.linear = _silent(nn.Linear(history, horizon))
-        self.network = nn.Sequential(
-            nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), _silent(nn.Linear(hidden, horizon))
-        )
+        self.network = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), _silent(nn.Linear(hidden, horizon)))
 
     def forward(self, history: torch.Tensor, start: torch.Tensor, *category: torch.Tensor) -> torch.Tensor:
         """Forecast."""

@@ -46,10 +46,6 @@ class Options:
     )  # fmt: skip
     hidden: int = setting("Units of the hidden layer.", default=128, minimum=4, maximum=4096)
     embedding: int = setting("Numbers that describe one series.", default=4, minimum=1, maximum=128)
-    dropout: float = setting(
-        "Share of hidden units that each update leaves out, against learning by heart.",
-        default=0.2, minimum=0.0, maximum=0.9,
-    )  # fmt: skip
 
 
 class Forecast(Recipe):
@@ -73,7 +69,7 @@ class Forecast(Recipe):
             ranges={
                 "learning_rate": {"min": 0.0003, "max": 0.01, "scale": "log"},
                 "options.hidden": {"min": 32, "max": 512, "scale": "log"},
-                "options.dropout": {"min": 0.0, "max": 0.5},
+                "weight_decay": {"min": 0.001, "max": 0.5, "scale": "log"},
             }
         )
     }
@@ -100,7 +96,6 @@ class Forecast(Recipe):
             series=len(names.vocabulary) if names else 0,
             hidden=options.hidden,
             embedding=options.embedding,
-            dropout=options.dropout,
         )
 
     def loss(self, outputs: torch.Tensor, labels: torch.Tensor, schema: Schema) -> torch.Tensor:
