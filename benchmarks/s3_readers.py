@@ -27,6 +27,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import boto3
 import numpy as np
 
 BUCKET, BATCH, BUFFER = "loading", 256, 1000
@@ -48,8 +49,9 @@ def webdataset(dataset: str, workers: int) -> Batches:
     """Read tars through curl."""
     import webdataset as wds
 
-    endpoint = os.environ["AWS_ENDPOINT_URL"]
-    urls = [f"pipe:curl -s -L {endpoint}/{BUCKET}/{key}" for key in _keys(f"{dataset}/tar/")]
+    client = boto3.client("s3")
+    places = [{"Bucket": BUCKET, "Key": key} for key in _keys(f"{dataset}/tar/")]
+    urls = [f"pipe:curl -s -f -L '{client.generate_presigned_url('get_object', place)}'" for place in places]
     rows = wds.WebDataset(urls, shardshuffle=len(urls), seed=0).shuffle(BUFFER).decode().to_tuple("npy", "cls")
     return wds.WebLoader(rows.batched(BATCH), batch_size=None, num_workers=workers)
 
@@ -115,8 +117,6 @@ def _connection() -> dict[str, Any]:
 
 
 def _keys(prefix: str) -> list[str]:
-    import boto3
-
     pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
     return [entry["Key"] for page in pages for entry in page["Contents"]]
 
@@ -156,8 +156,7 @@ def main() -> None:
     reader, dataset, workers = sys.argv[1], sys.argv[2], int(sys.argv[3])
     for package in PACKAGES[reader]:
         __import__(package)
-    import boto3  # noqa: F401 - as above
-    import torch.utils.data  # noqa: F401
+    import torch.utils.data  # noqa: F401 - imported now, so that it is not in the time
 
     __import__("training.remote")
     started = time.perf_counter()

@@ -32,18 +32,21 @@ class Writer:
     """Packs the rows of one split into shards of about ``shard_bytes``.
 
     Args:
-        folder: where ``00000.safetensors`` and so on go; made if missing.
+        folder: where ``00000-00000.safetensors`` (the part, the shard) and so on go; made if missing.
         shard_bytes: size at which a new shard begins.
     """
 
     def __init__(self, folder: Path, *, shard_bytes: int) -> None:
-        self.rows = self.bytes = 0
+        self.rows = self.bytes = self._part = 0
         self._folder, self._limit = folder, shard_bytes
         self._waiting: list[dict[str, NDArray]] = []
         self._shards = 0
 
-    def add(self, arrays: Arrays) -> None:
-        """Append rows: arrays with equal first dimension, the same names each time."""
+    def add(self, arrays: Arrays, part: int = 0) -> None:
+        """Append rows: arrays with equal first dimension, the same names each time; a new part begins a new shard."""
+        if part != self._part:
+            self.close()
+            self._part, self._shards = part, 0
         self._waiting.append({name: np.ascontiguousarray(array) for name, array in arrays.items()})
         self.rows += len(arrays[LABEL])
         if sum(array.nbytes for part in self._waiting for array in part.values()) >= self._limit:
@@ -54,7 +57,7 @@ class Writer:
         if not self._waiting:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{self._shards:05}.safetensors"
+        path = self._folder / f"{self._part:05}-{self._shards:05}.safetensors"
         save_file({name: np.concatenate([part[name] for part in self._waiting]) for name in self._waiting[0]}, path)
         self.bytes += path.stat().st_size
         self._shards += 1
@@ -218,15 +221,29 @@ def empty(like: Shard, rows: int) -> dict[str, NDArray]:
 
 
 def fingerprint(dataset: Path) -> str:
-    """Return sha256 of all rows of a dataset folder, in hex; the same however they are cut into shards."""
-    parts = []
+    """Return sha256 of all rows of a dataset folder, in hex; the same however its parts are cut into shards."""
+    return combine(hashes(dataset))
+
+
+def hashes(dataset: Path, shards: str = "*.safetensors") -> dict[str, str]:
+    """Return sha256 of each array's rows, by split, part of the upload, and name.
+
+    Args:
+        dataset: its folder.
+        shards: pattern of the files' names.
+    """
+    found: dict[str, Any] = {}
     for split in keys.SPLITS:
-        hashes: dict[str, Any] = {}
-        for path in sorted((dataset / split).glob("*.safetensors")):
+        for path in sorted((dataset / split).glob(shards)):
             for name, array in memory_map(path).items():
-                hashes.setdefault(name, hashlib.sha256()).update(np.ascontiguousarray(array).data)
-        parts += [f"{split}/{name}:{value.hexdigest()}" for name, value in sorted(hashes.items())]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+                entry = f"{split}/{path.name.partition('-')[0]}/{name}"
+                found.setdefault(entry, hashlib.sha256()).update(np.ascontiguousarray(array).data)
+    return {entry: value.hexdigest() for entry, value in found.items()}
+
+
+def combine(parts: Mapping[str, str]) -> str:
+    """Return the fingerprint of a dataset whose parts have these hashes."""
+    return hashlib.sha256("\n".join(f"{entry}:{value}" for entry, value in sorted(parts.items())).encode()).hexdigest()
 
 
 def read_schema(folder: Path) -> Schema:

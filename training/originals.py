@@ -25,17 +25,20 @@ class Writer:
     """Packs originals into files of about ``shard_bytes``.
 
     Args:
-        folder: where ``00000.safetensors`` and so on go; made if missing.
+        folder: where ``00000-00000.safetensors`` (the part, the file) and so on go; made if missing.
         shard_bytes: size at which a new file begins.
     """
 
     def __init__(self, folder: Path, *, shard_bytes: int) -> None:
         self._folder, self._limit = folder, shard_bytes
         self._waiting: list[bytes] = []
-        self._size = self._files = 0
+        self._size = self._files = self._part = 0
 
-    def add(self, originals: Sequence[bytes]) -> None:
-        """Append some."""
+    def add(self, originals: Sequence[bytes], part: int = 0) -> None:
+        """Append some; a new part begins a new file."""
+        if part != self._part:
+            self.close()
+            self._part, self._files = part, 0
         for original in originals:
             self._waiting.append(original)
             self._size += len(original)
@@ -49,7 +52,7 @@ class Writer:
         self._folder.mkdir(parents=True, exist_ok=True)
         ends = np.cumsum([len(original) for original in self._waiting], dtype=np.int64)
         content = np.frombuffer(b"".join(self._waiting), np.uint8)
-        save_file({CONTENT: content, ENDS: ends}, self._folder / f"{self._files:05}.safetensors")
+        save_file({CONTENT: content, ENDS: ends}, self._folder / f"{self._part:05}-{self._files:05}.safetensors")
         self._files += 1
         self._waiting, self._size = [], 0
 

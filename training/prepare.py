@@ -29,8 +29,9 @@ from contract.run import Outcome
 from training import recipes
 from training.checks import Labels, check_quarantine, check_rows
 from training.container import Container
-from training.data import fingerprint
-from training.packing import Packer
+from training.data import combine
+from training.engine import Embedded, Engine
+from training.packing import pack
 from training.recipes import Preparation
 from training.rejection import Quarantine, Rejected, bounded, shorten
 from training.split import Splitter
@@ -38,7 +39,9 @@ from training.split import Splitter
 MAX_WORDS, MAX_WORD = 20, 40  # in the report, which passes through the state machine
 
 
-def prepare(request: RunRequest, *, upload: Path, salt: bytes, out: Path) -> DatasetReport:
+def prepare(
+    request: RunRequest, *, upload: Path, salt: bytes, out: Path, engine: Engine | None = None
+) -> DatasetReport:
     """Write ``dataset/``, ``quarantine/`` and ``dataset_report.json`` below ``out``.
 
     What is wrong with the upload ends in a report that says so; only our own
@@ -49,11 +52,12 @@ def prepare(request: RunRequest, *, upload: Path, salt: bytes, out: Path) -> Dat
         upload: folder of the uploaded files.
         salt: the tenant's salt; empty when the project hashes no column.
         out: an empty folder.
+        engine: what reads the parts of the upload; this process, if none is given.
     """
     started = time.monotonic()
     quarantine = Quarantine(out / keys.QUARANTINE)
     try:
-        report = _accept(request, upload, salt, out, quarantine)
+        report = _accept(request, upload, salt, out, quarantine, engine or Embedded())
     except Rejected as rejected:
         shutil.rmtree(out / keys.DATASET, ignore_errors=True)
         report = _rejection(request, rejected, quarantine)
@@ -62,36 +66,35 @@ def prepare(request: RunRequest, *, upload: Path, salt: bytes, out: Path) -> Dat
     return report
 
 
-def _accept(request: RunRequest, upload: Path, salt: bytes, out: Path, quarantine: Quarantine) -> DatasetReport:
-    work = Preparation(request=request, splitter=_splitter(request), quarantine=quarantine, salt=salt)
+def _accept(
+    request: RunRequest, upload: Path, salt: bytes, out: Path, quarantine: Quarantine, engine: Engine
+) -> DatasetReport:
+    work = Preparation(request=request, splitter=_splitter(request), quarantine=quarantine, salt=salt, engine=engine)
     recipe = recipes.load(request.recipe.name)
     source = recipe.read(_files(upload, recipe.accepts), work)
     dataset = out / keys.DATASET
-    packer = Packer(dataset, shard_bytes=request.prepare.shard_mb * 2**20)
-    for chunk in source.chunks():
-        packer.add(chunk)
-    packer.close()
+    packed = pack(source, dataset, shard_bytes=request.prepare.shard_mb * 2**20)
     schema = source.schema()
-    good = sum(packer.rows.values()) if quarantine.good is None else quarantine.good
+    good = sum(packed.rows.values()) if quarantine.good is None else quarantine.good
     check_quarantine(quarantine, good=good, allowed=request.prepare.max_rejected_fraction)
-    check_rows(packer.rows, packer.labels, schema)
+    check_rows(packed.rows, packed.labels, schema)
     (out / keys.DATASET_SCHEMA).write_text(json.dumps(to_dict(schema)))
     return DatasetReport(
         run=request.run,
         accepted=True,
         reasons=_reasons(source.notes, quarantine),
-        rows=packer.rows,
+        rows=packed.rows,
         rejected_rows=quarantine.rows,
-        duplicate_rows=packer.duplicates,
+        duplicate_rows=packed.duplicates,
         task=schema.task,
         metric=schema.metric,
-        labels=_label_counts(packer.labels, schema) if schema.task == "classification" else {},
+        labels=_label_counts(packed.labels, schema) if schema.task == "classification" else {},
         statistics=schema.statistics,
         features=tuple(_briefly(feature) for feature in schema.features[:MAX_FEATURES]),
         features_total=len(schema.features),
         anonymised=source.anonymised,
-        fingerprint=fingerprint(dataset),
-        bytes=packer.bytes,
+        fingerprint=combine(packed.hashes),
+        bytes=packed.bytes,
     )
 
 

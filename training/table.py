@@ -6,9 +6,13 @@ column is, to learn statistics and vocabularies from the training rows, and to e
 
 from __future__ import annotations
 
+import copy
+import functools
+import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +33,9 @@ __all__ = ["CATEGORY", "NUMERIC", "Table"]
 
 SHOWN = 40  # characters of a bad value that a reason quotes
 NAMED = 5  # columns that a note is given each
+T = TypeVar("T")
+Look = tuple[int, targets.TargetTally, dict[str, Tally]]  # good rows, the target, each column
+Learned = tuple[Moments, Moments, dict[str, Words], targets.Target]  # numbers, dates, categories, the target
 
 
 class Settings(Protocol):
@@ -75,13 +82,7 @@ class Table:
 
     def _look(self, target: str) -> None:
         """See what each column is: the target, a number, a date or a category."""
-        tallies, found = {name: Tally() for name in self._rows.columns}, targets.TargetTally()
-        count = 0
-        for block in self._rows.blocks():
-            count += len(block)
-            found.add(block.column(target))
-            for name, tally in tallies.items():
-                tally.add(block.column(name))
+        count, found, tallies = functools.reduce(_merge_looks, self._rows.each_part(partial(self._look_at, target)))
         if not count:
             raise Rejected("the upload holds no good row below the header")
         if not tallies:
@@ -100,21 +101,21 @@ class Table:
         self._categories = [name for name in filled if name not in {*self._numbers, *self._dates}]
         self._note_almost(tallies)
 
+    def _look_at(self, target: str, part: int) -> Look:
+        """Return what a first look at a part finds."""
+        tallies, found = {name: Tally() for name in self._rows.columns}, targets.TargetTally()
+        count = 0
+        for block in self._rows.part(part):
+            count += len(block)
+            found.add(block.column(target))
+            for name, tally in tallies.items():
+                tally.add(block.column(name))
+        return count, found, tallies
+
     def _learn(self) -> None:
         """Gather statistics and vocabularies from the training rows, the target's of all; set mistakes aside."""
-        moments = Moments(columns=len(self._numbers)), Moments(columns=len(self._dates) * len(PARTS))
-        words = {name: Words() for name in self._categories}
-        for block in self._rows.blocks():
-            values, good = self._check(block)
-            block = block.where(good.tolist())
-            train = self._split(self._digests(block)) == TRAIN
-            for gathered, matrix in zip(moments, values, strict=True):
-                gathered.add(matrix[good][train])
-            learned = block.where(train.tolist())
-            for name, seen in words.items():
-                seen.add(learned.column(name))
-            self._target.learn(block.column(self._target.name), train)
-        numbers, dates = moments
+        numbers, dates, words, target = functools.reduce(_merge_learned, self._rows.each_part(self._learn_from))
+        self._target = target
         self._features = [
             *self._number_features(numbers),
             *self._date_features(dates),
@@ -123,9 +124,33 @@ class Table:
         if not self._features:
             raise Rejected("there is no column to learn from: no value of any category occurs twice")
 
+    def _learn_from(self, part: int) -> Learned:
+        """Return what is learned from a part."""
+        moments = Moments(columns=len(self._numbers)), Moments(columns=len(self._dates) * len(PARTS))
+        words, target = {name: Words() for name in self._categories}, copy.deepcopy(self._target)
+        for block in self._rows.part(part):
+            values, good = self._check(block)
+            block = block.where(good.tolist())
+            train = self._split(self._digests(block)) == TRAIN
+            for gathered, matrix in zip(moments, values, strict=True):
+                gathered.add(matrix[good][train])
+            learned = block.where(train.tolist())
+            for name, seen in words.items():
+                seen.add(learned.column(name))
+            target.learn(block.column(target.name), train)
+        return *moments, words, target
+
     def chunks(self) -> Iterator[Chunk]:
         """Yield the good rows, encoded."""
-        for block in self._rows.blocks():
+        return itertools.chain.from_iterable(self.part(part) for part in range(len(self._rows.found)))
+
+    def each_part(self, function: Callable[[int], T]) -> Iterator[T]:
+        """Yield what ``function`` makes of each part, wherever the engine has it done."""
+        return self._rows.each_part(function)
+
+    def part(self, part: int) -> Iterator[Chunk]:
+        """Yield the good rows of one part, encoded."""
+        for block in self._rows.part(part):
             arrays: dict[str, NDArray] = {
                 LABEL: self._target.encode(block.column(self._target.name)),
                 ROW: np.array([line.number for line in block.lines], np.int64),
@@ -134,7 +159,7 @@ class Table:
             digests = self._digests(block)
             split = self._split(digests)
             held_out = self._originals(block.where((split == TEST).tolist()))
-            yield Chunk(arrays=arrays, content=digests, split=split, originals=held_out)
+            yield Chunk(arrays=arrays, content=digests, split=split, originals=held_out, part=part)
 
     def _originals(self, block: Block) -> list[bytes]:
         """Return rows as the champion is asked them: with the columns that this model may not see, too."""
@@ -233,3 +258,21 @@ class Table:
         self.notes += [f"column {name!r} is left out: it {why}" for name in names[:NAMED]]
         if len(names) > NAMED:
             self.notes.append(f"{len(names) - NAMED} more columns are left out: each {why}")
+
+
+def _merge_looks(one: Look, two: Look) -> Look:
+    """Return what both looks found; the first one is changed."""
+    one[1].merge(two[1])
+    for name, tally in one[2].items():
+        tally.merge(two[2][name])
+    return one[0] + two[0], one[1], one[2]
+
+
+def _merge_learned(one: Learned, two: Learned) -> Learned:
+    """Return what was learned from both; the first one is changed."""
+    one[0].merge(two[0])
+    one[1].merge(two[1])
+    for name, seen in one[2].items():
+        seen.merge(two[2][name])
+    one[3].merge(two[3])
+    return one

@@ -37,6 +37,10 @@ class Target(ABC):
         """Take in good rows; ``train`` says which ones are training rows."""
 
     @abstractmethod
+    def merge(self, other: Any) -> None:
+        """Take in what a target of the same kind learned from other rows."""
+
+    @abstractmethod
     def encode(self, cells: Sequence[str]) -> NDArray:
         """Return the labels of good rows, once all have been learned."""
 
@@ -57,6 +61,11 @@ class Classes(Target):
     def learn(self, cells: Sequence[str], train: NDArray[np.bool_]) -> None:
         """Count the classes of all rows."""
         self._counts.update(cells)
+        check_classes(len(self._counts), self.name)
+
+    def merge(self, other: Classes) -> None:
+        """Add up the classes of all rows."""
+        self._counts.update(other._counts)
         check_classes(len(self._counts), self.name)
 
     def encode(self, cells: Sequence[str]) -> NDArray[np.int64]:
@@ -86,6 +95,10 @@ class Values(Target):
         """Gather the statistics of the training rows."""
         self._moments.add(to_numbers(cells)[0][train][:, None])
 
+    def merge(self, other: Values) -> None:
+        """Add up the statistics of the training rows."""
+        self._moments.merge(other._moments)
+
     def encode(self, cells: Sequence[str]) -> NDArray[np.float32]:
         """Return values [n, 1]."""
         return to_numbers(cells)[0][:, None].astype(np.float32)
@@ -114,6 +127,12 @@ class TargetTally:
                 if len(self.different) > FEW:
                     break
         self.whole = self.whole and all(to_number(cell).is_integer() for cell in cells if _is_number(cell))
+
+    def merge(self, other: TargetTally) -> None:
+        """Take in what a look at other rows found."""
+        self.tally.merge(other.tally)
+        self.whole = self.whole and other.whole
+        self.different |= other.different
 
     def are_values(self) -> bool:
         """Whether they look like values, not like the names of classes."""

@@ -36,7 +36,7 @@ def test_lambda_reads_from_s3_and_writes_there(cloud: Cloud, tmp_path: Path, mon
     assert {
         keys.DATASET_REPORT,
         keys.DATASET_SCHEMA,
-        *(f"dataset/{s}/00000.safetensors" for s in keys.SPLITS),
+        *(f"dataset/{s}/00000-00000.safetensors" for s in keys.SPLITS),
     } < written
     body = s3.get_object(Bucket="prepare-artifacts", Key=asked.prefix + keys.DATASET_REPORT)["Body"].read()
     expected, _ = run_prepare(tmp_path / "a", {"rows.csv": csv()}, HASHED)

@@ -14,7 +14,7 @@ import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,6 +28,7 @@ from contract.parsing import parse
 from contract.recipes import Search, Throughput
 from contract.request import RunRequest
 from training.data import Split
+from training.engine import Embedded, Engine
 from training.rejection import Quarantine
 from training.split import Splitter
 from training.tasks import TASKS
@@ -45,6 +46,7 @@ class Preparation:
     splitter: Splitter
     quarantine: Quarantine
     salt: bytes  # the tenant's; empty when nothing is hashed
+    engine: Engine = field(default_factory=Embedded)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,7 @@ class Chunk:
     content: Sequence[bytes]
     split: NDArray[np.int8]
     originals: Sequence[bytes]
+    part: int = 0  # of the upload; the shards of different parts are different
 
 
 class Source(Protocol):
