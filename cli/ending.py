@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from rich.console import RenderableType
 from rich.text import Text
 
 from cli import ledger, render, watch
@@ -70,6 +71,7 @@ def summary(context: Context, document: dict[str, Any]) -> dict[str, Any]:
     )  # fmt: skip
     return {
         **{name: document.get(name) for name in kept},
+        "tuning": document.get("tuning"),
         "metric": evaluation.get("metric"),
         "metrics": evaluation.get("metrics"),
         "report": _address(context, document, keys.REPORT),
@@ -116,12 +118,45 @@ def facts(document: dict[str, Any]) -> dict[str, str]:
         metric = evaluation["metric"]
         measured = f"{evaluation['rows']:,} held-out rows" if evaluation["rows"] else "what the script measured"
         found["test"] = f"{metric} {evaluation['metrics'][metric]:.4f} on {measured}"
+    if document.get("tuning"):
+        found["search"] = _search(document["tuning"])
     if document.get("endpoint"):
         found["endpoint"] = document["endpoint"]
     if document.get("usd") is not None:
         planned = f" (about {render.dollars(expected['usd'])} was expected)" if expected.get("usd") is not None else ""
         found["AWS cost"] = f"{render.dollars(document['usd'])}{planned}"
     return found
+
+
+def _search(board: dict[str, Any]) -> str:
+    """Return what a search found, in a line."""
+    tried = f"{len(board['trials'])} of at most {board['jobs']} training jobs, {board['strategy']}"
+    best = next((trial for trial in board["trials"] if trial["job"] == board["best"]), None)
+    if best is None:
+        return f"no model from {tried}"
+    values = ", ".join(f"{name.removeprefix('options.')} {value:.6}" for name, value in best["values"].items())
+    return f"{best['candidate']} was the best of {tried}: {values}"
+
+
+def leaderboard(document: dict[str, Any]) -> RenderableType | None:
+    """Return every training job of a run's search as a table, best first; None when there was no search."""
+    board = document.get("tuning")
+    if not board:
+        return None
+    rows = [
+        (
+            place,
+            trial["candidate"],
+            None if trial["score"] is None else f"{trial['score']:.4f}",
+            trial["status"],
+            render.seconds(trial["seconds"]),
+            render.dollars(trial["usd"]),
+            ", ".join(f"{name.removeprefix('options.')} {value:.6}" for name, value in trial["values"].items()),
+        )
+        for place, trial in enumerate(board["trials"], start=1)
+    ]
+    metric = f"validation {board['metric'].replace('_', ' ')}"
+    return render.table(("", "recipe", metric, "status", "billed", "cost", "searched"), rows, title="Leaderboard")
 
 
 def _show_failure(context: Context, failure: dict[str, Any]) -> None:

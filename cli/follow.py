@@ -33,7 +33,7 @@ class Visit:
 class Task:
     """What a state started, as far as its logs and its insides can be found by it."""
 
-    kind: str  # training, processing, function, build, execution
+    kind: str  # training, tuning, processing, function, build, execution
     name: str  # a job's name, a function's name or ARN, a build's id, an execution's ARN
 
 
@@ -52,12 +52,26 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Search:
+    """How far a search among settings or recipes is."""
+
+    metric: str
+    wanted: int
+    started: int = 0
+    finished: int = 0
+    failed: int = 0
+    best: float | None = None
+    values: Mapping[str, str] = field(default_factory=dict)  # what the best job tries
+
+
+@dataclass(frozen=True, kw_only=True)
 class Progress:
     """How far a run is."""
 
     visits: tuple[Visit, ...] = ()
     variables: Mapping[str, Any] = field(default_factory=dict)
     epochs: tuple[Mapping[str, float], ...] = ()
+    search: Search | None = None
     status: str = "RUNNING"
     started: datetime | None = None
     ended: datetime | None = None
@@ -85,6 +99,11 @@ class Progress:
     def epochs_wanted(self) -> int | None:
         """How many epochs the run trains, once its request is known."""
         return _dig(self.variables, "run", "train", "epochs")
+
+    @property
+    def planned_search(self) -> Mapping[str, Any]:
+        """``metric``, ``jobs`` and more of the planned search; empty when there is none, or before Plan compute."""
+        return _dig(self.variables, "plan", "tune") or {}
 
     @property
     def expected(self) -> Mapping[str, Any]:
@@ -194,7 +213,12 @@ def _during(visit: Visit, kind: str, details: Mapping[str, Any]) -> Visit:
     return replace(visit, tasks=(*visit.tasks, started)) if started and started not in visit.tasks else visit
 
 
-_PARAMETERS = {"TrainingJobName": "training", "ProcessingJobName": "processing", "FunctionName": "function"}
+_PARAMETERS = {
+    "TrainingJobName": "training",
+    "HyperParameterTuningJobName": "tuning",
+    "ProcessingJobName": "processing",
+    "FunctionName": "function",
+}
 
 
 def _started(kind: str, details: Mapping[str, Any]) -> Task | None:
@@ -220,6 +244,33 @@ def read_epochs(lines: Iterable[str]) -> tuple[Mapping[str, float], ...]:
         if "epoch" in values:
             epochs[values["epoch"]] = values
     return tuple(epochs[number] for number in sorted(epochs))
+
+
+def read_search(jobs: Iterable[Mapping[str, Any]], *, metric: str, wanted: int) -> Search:
+    """Return how far a search is.
+
+    Args:
+        jobs: as ListTrainingJobsForHyperParameterTuningJob lists its training jobs.
+        metric: what they are compared by.
+        wanted: how many there will be at most.
+    """
+    listed = list(jobs)
+    scored = [(job["FinalHyperParameterTuningJobObjectiveMetric"]["Value"], job) for job in listed if _scored(job)]
+    sign = 1 if metrics.METRICS[metric].higher_is_better else -1
+    best, job = max(scored, key=lambda pair: sign * pair[0], default=(None, {}))
+    return Search(
+        metric=metric,
+        wanted=wanted,
+        started=len(listed),
+        finished=sum(each["TrainingJobStatus"] in ("Completed", "Stopped") for each in listed),
+        failed=sum(each["TrainingJobStatus"] == "Failed" for each in listed),
+        best=best,
+        values=dict(job.get("TunedHyperParameters", {})),
+    )
+
+
+def _scored(job: Mapping[str, Any]) -> bool:
+    return job["TrainingJobStatus"] == "Completed" and "FinalHyperParameterTuningJobObjectiveMetric" in job
 
 
 def join(outer: Progress, inner: Iterable[Progress]) -> Progress:

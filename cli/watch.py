@@ -13,7 +13,7 @@ from rich.live import Live
 from cli import follow
 from cli.aws import Account, error_code
 from cli.errors import NotDeployed
-from cli.follow import Progress
+from cli.follow import Progress, Search
 from cli.progress_view import Lines, picture
 from cli.render import Output
 from contract import names
@@ -77,6 +77,7 @@ class Watcher:
         return replace(
             follow.join(outer, inner),
             epochs=follow.read_epochs(self._training_log(outer.jobs("training"))),
+            search=self._search(outer),
             status=described["status"],
             started=described["startDate"],
             ended=described.get("stopDate"),
@@ -101,6 +102,21 @@ class Watcher:
                 return progress
             self._ended[arn] = progress
         return self._ended[arn]
+
+    def _search(self, progress: Progress) -> Search | None:
+        """Return how far the run's newest tuning job is; None when there is none."""
+        planned = progress.planned_search
+        if not planned or not progress.jobs("tuning"):
+            return None
+        name = progress.jobs("tuning")[-1]
+        operation, member = "list_training_jobs_for_hyper_parameter_tuning_job", "TrainingJobSummaries"
+        try:
+            listed = list(self.account.pages("sagemaker", operation, member, HyperParameterTuningJobName=name))
+        except ClientError as error:
+            if error_code(error) != "ResourceNotFound":  # it is about to be created
+                raise
+            listed = []
+        return follow.read_search(listed, metric=planned["metric"], wanted=planned["jobs"])
 
     def _training_log(self, jobs: list[str]) -> Iterator[str]:
         for job in jobs:

@@ -85,6 +85,8 @@ def _events(account: Account, visit: Visit, task: Task) -> Iterator[dict[str, An
 def _source(account: Account, visit: Visit, task: Task) -> Source | None:
     if task.kind in LOG_GROUPS:
         return Source(group=LOG_GROUPS[task.kind], streams=f"{task.name}/", since=None, until=None)
+    if task.kind == "tuning":  # its training jobs' names begin with its own
+        return Source(group=LOG_GROUPS["training"], streams=f"{task.name}-", since=None, until=None)
     if task.kind == "function":
         until = visit.left + SLACK if visit.left else None
         return Source(group=_function_group(account, task.name), streams=None, since=visit.entered, until=until)

@@ -37,6 +37,9 @@ def report(
     path.write_bytes(body)
     context.out.document({**ending.summary(context, document), "path": str(path.resolve())})
     ending.show(context, document)
+    board = ending.leaderboard(document)
+    if board:
+        context.out.show("", board)
     context.out.show(f"Wrote {path}.")
     if show:
         webbrowser.open(path.resolve().as_uri())

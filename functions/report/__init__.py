@@ -10,7 +10,7 @@ from pathlib import Path
 
 from contract.reports import DatasetReport, EvaluationReport
 from contract.run import Run
-from functions.report import data, machines, model, story
+from functions.report import data, machines, model, search, story
 from functions.report.markup import Markup, el, join
 
 FILES = Path(__file__).parent
@@ -26,6 +26,7 @@ def render(run: Run) -> str:
         story.numbers(run, dataset, evaluation),
         story.failure(run),
         story.verdict(evaluation),
+        search.leaderboard(run),
         model.learning(run),
         model.errors(evaluation),
         model.forms(evaluation),

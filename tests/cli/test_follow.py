@@ -9,7 +9,7 @@ from typing import Any
 
 from cli import follow
 from cli.follow import Task
-from cli.progress_view import Lines, training_left
+from cli.progress_view import Lines, search_text, training_left
 
 START = datetime(2026, 11, 21, 10, tzinfo=UTC)
 
@@ -154,3 +154,44 @@ def test_plain_lines_say_everything_once() -> None:
     again = replace(progress, epochs=({"epoch": 1.0, "train_loss": 0.5},))
     assert [line.strip() for line in lines.news(again)] == ["epoch 1/3  loss 0.5000"]
     assert list(lines.news(again)) == []
+
+
+def _job(status: str, value: float | None = None, **tuned: str) -> dict[str, Any]:
+    job: dict[str, Any] = {"TrainingJobStatus": status, "TunedHyperParameters": tuned}
+    if value is not None:
+        job["FinalHyperParameterTuningJobObjectiveMetric"] = {"MetricName": "validation_rmse", "Value": value}
+    return job
+
+
+def test_a_search_shows_how_many_jobs_are_done_and_the_best_so_far() -> None:
+    jobs = [
+        _job("Completed", 3.5, learning_rate="0.01"),
+        _job("Completed", 2.25, learning_rate="0.001"),
+        _job("Stopped", 1.0, learning_rate="0.1"),  # has no model
+        _job("Failed"),
+        _job("InProgress"),
+    ]
+    search = follow.read_search(jobs, metric="rmse", wanted=12)
+    assert (search.started, search.finished, search.failed, search.best) == (5, 3, 1, 2.25)
+    assert search_text(search) == "job 5 of 12, 3 done, 1 failed; best validation rmse 2.2500 (learning_rate 0.001)"
+
+
+def test_of_accuracy_the_highest_is_the_best() -> None:
+    jobs = [_job("Completed", 0.5), _job("Completed", 0.75)]
+    assert follow.read_search(jobs, metric="accuracy", wanted=2).best == 0.75
+
+
+def test_lines_tell_of_a_search_only_what_is_new() -> None:
+    lines, search = Lines(), follow.read_search([_job("InProgress")], metric="accuracy", wanted=3)
+    progress = replace(follow.read_history(HISTORY), search=search)
+    assert any("job 1 of 3" in line for line in lines.news(progress))
+    assert list(lines.news(progress)) == []
+    more = replace(progress, search=follow.read_search([_job("Completed", 0.9)] * 2, metric="accuracy", wanted=3))
+    assert any("job 2 of 3, 2 done; best" in line for line in lines.news(more))
+
+
+def test_a_tuning_job_is_known_by_what_it_was_asked() -> None:
+    given = json.dumps({"HyperParameterTuningJobName": "r-tune-0-1-0"})
+    asked = _event(2, "TaskScheduled", resourceType="sagemaker", parameters=given)
+    history = [_event(1, "TaskStateEntered", name="Tune"), asked]
+    assert follow.read_history(history).jobs("tuning") == ["r-tune-0-1-0"]
