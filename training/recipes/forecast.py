@@ -63,6 +63,7 @@ class Forecast(Recipe):
     metric = {"regression": "mase"}
     baseline_name = "repeating the last season"
     options = Options
+    read_options = ("time", "series", "horizon", "history", "seasonality")
     defaults = {"train": {"epochs": 12, "batch_size": 128, "learning_rate": 0.005, "weight_decay": 0.01}}
     searches = {
         "forecast": Search(
