@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +32,25 @@ def image_schema(height: int = 4, width: int = 3, channels: int = 1, labels: tup
 
 
 def table_schema(*features: Feature, labels: tuple[str, ...] = LABELS) -> Schema:
-    numbers = sum(feature.kind == "number" for feature in features)
+    numbers = sum(feature.kind != "category" for feature in features)
     categories = len(features) - numbers
     inputs = [Tensor(name="numeric", dtype="float32", shape=(-1, numbers))] if numbers else []
     inputs += [Tensor(name="category", dtype="int64", shape=(-1, categories))] if categories else []
     return Schema(task="classification", inputs=tuple(inputs), features=features, labels=labels, target="credit status")
 
 
+def values_schema(*features: Feature, label: str) -> Schema:
+    """The signature of a model that predicts a value."""
+    statistics = {"mean": 20.0, "std": 5.0, "min": 1.0, "max": 60.0}
+    schema = table_schema(*features, labels=(label,))
+    return replace(schema, task="regression", metric="rmse", target=label, statistics=statistics)
+
+
 CREDIT = table_schema(AGE, JOB, INCOME)
 
 
 def network(schema: Schema, *, seed: int = 1, repeat: int = 0) -> onnx.ModelProto:
-    """A softmax over a random linear map of the inputs; NaN counts as 0.5. ``repeat`` adds slow, idle work."""
+    """A random linear map of the inputs, softmax of it for classes; NaN counts as 0.5. ``repeat`` adds idle work."""
     random = np.random.default_rng(seed)
     nodes, constants, flat, width = [], [numpy_helper.from_array(np.array(0.5, np.float32), "missing")], [], 0
     for tensor in schema.inputs:
@@ -64,14 +72,18 @@ def network(schema: Schema, *, seed: int = 1, repeat: int = 0) -> onnx.ModelProt
         helper.make_node("Concat", flat, ["row"], axis=1),
         helper.make_node("Gemm", ["row", "weights", "bias"], ["logits"]),
         *_idle_work(constants, repeat),
-        helper.make_node("Softmax", ["tired" if repeat else "logits"], ["probabilities"]),
+        helper.make_node(
+            "Softmax" if schema.task == "classification" else "Identity",
+            ["tired" if repeat else "logits"],
+            [schema.output],
+        ),
     ]
     types = {"uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
     graph = helper.make_graph(
         nodes,
         "test",
         [helper.make_tensor_value_info(t.name, types[t.dtype], ["n", *t.shape[1:]]) for t in schema.inputs],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", len(schema.labels)])],
+        [helper.make_tensor_value_info(schema.output, TensorProto.FLOAT, ["n", len(schema.labels)])],
         constants,
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)

@@ -108,6 +108,19 @@ def test_the_answer_can_be_csv(credit: Client) -> None:
     assert float(first.split(",")[1]) == credit.instances(ROW).json()["predictions"][0]["probabilities"]["bad"]
 
 
+def test_a_model_of_values_answers_with_them_by_name(tmp_path: Path) -> None:
+    client = Client(load(archives.write(tmp_path, archives.values_schema(archives.AGE, archives.INCOME, label="rent"))))
+    rows = [{"age": 31, "monthly income": 1800.5}, {"age": None, "monthly income": 0}]
+    predictions = client.instances(*rows).json()["predictions"]
+    assert [list(prediction) for prediction in predictions] == [["values"], ["values"]]
+    values = [prediction["values"]["rent"] for prediction in predictions]
+    assert len(set(values)) == 2
+    response = client.invoke(orjson.dumps({"instances": rows}), "application/json", accept="text/csv")
+    assert response.text.splitlines() == ["rent", *map(str, values)]
+    described = client.request("GET", "/").json()
+    assert (described["task"], described["target"], described["labels"]) == ("regression", "rent", ["rent"])
+
+
 @pytest.mark.parametrize(
     ("accept", "content_type"),
     [

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from contract.dates import PARTS
 from contract.manifest import Feature
 from serving.errors import Refused
 from serving.model import load
@@ -28,6 +29,12 @@ PENGUINS = archives.table_schema(
     *(Feature(name=f"{name}", kind="number") for name in ("flipper_length_mm", "body_mass_g")),
     Feature(name="sex", kind="category", vocabulary=("female", "male")),
     labels=("Adelie", "Chinstrap", "Gentoo"),
+)
+FARES = archives.values_schema(
+    Feature(name="km", kind="number"),
+    *(Feature(name="pickup", kind="date", part=part, statistics={"mean": 1.0}) for part in PARTS),
+    Feature(name="driver", kind="category", vocabulary=("7", "12"), buckets=3),
+    label="fare",
 )
 
 
@@ -65,12 +72,11 @@ def examples() -> list[Example]:
 
 
 @pytest.fixture(scope="module")
-def clients(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Client]:
-    """By whether it reads images."""
-    schemas = {False: PENGUINS, True: archives.image_schema(height=2, width=2)}
+def clients(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Client]:
+    """By a word that only requests to that model have; the first one is of the others."""
+    schemas = {"": PENGUINS, '"image"': archives.image_schema(height=2, width=2), "pickup": FARES}
     return {
-        image: Client(load(archives.write(tmp_path_factory.mktemp("docs"), schema)))
-        for image, schema in schemas.items()
+        word: Client(load(archives.write(tmp_path_factory.mktemp("docs"), schema))) for word, schema in schemas.items()
     }
 
 
@@ -84,8 +90,8 @@ def shape(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("example", examples(), ids=lambda example: example.body[:40])
-def test_an_example_is_answered_as_the_page_says(example: Example, clients: dict[bool, Client]) -> None:
-    client = clients['"image"' in example.body]
+def test_an_example_is_answered_as_the_page_says(example: Example, clients: dict[str, Client]) -> None:
+    client = next(client for word, client in reversed(clients.items()) if word in example.body)
     response: httpx.Response = client.request("POST", "/invocations", content=example.body, headers=example.headers)
     assert response.status_code == example.status, response.text
     assert response.headers["content-type"] == example.content_type
@@ -106,14 +112,14 @@ def test_the_page_has_examples_of_every_kind() -> None:
     assert {example.headers["content-type"] for example in examples()} == {"application/json", "text/csv"}
 
 
-def test_the_same_image_is_sent_as_file_and_as_pixels(clients: dict[bool, Client]) -> None:
+def test_the_same_image_is_sent_as_file_and_as_pixels(clients: dict[str, Client]) -> None:
     [example] = [example for example in examples() if '"image"' in example.body]
-    response = clients[True].request("POST", "/invocations", content=example.body, headers=example.headers)
+    response = clients['"image"'].request("POST", "/invocations", content=example.body, headers=example.headers)
     first, second = response.json()["predictions"]
     assert first == second
 
 
-def test_every_refusal_and_content_type_is_documented(clients: dict[bool, Client]) -> None:
+def test_every_refusal_and_content_type_is_documented(clients: dict[str, Client]) -> None:
     refusals: list[type[Refused]] = [Refused, *Refused.__subclasses__()]
     for refusal in refusals:
         assert f"| {refusal.status} | `{refusal.type}` |" in PAGE

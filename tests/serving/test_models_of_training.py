@@ -20,6 +20,7 @@ from contract.golden import Golden
 from contract.manifest import FORMAT, ModelManifest
 from contract.request import RunRequest
 from serving.model import load
+from tests.e2e.data import fares
 from tests.serving.client import Client
 from tests.training import builders
 from training import archive, optimise, recipes
@@ -40,7 +41,7 @@ class Served:
     """A model as evaluated, and as served."""
 
     inputs: Inputs
-    probabilities: Mapping[int, Any]  # by the row's number in the upload
+    answers: Mapping[int, Any]  # by the row's number in the upload
     golden: Golden
     client: Client
 
@@ -80,7 +81,7 @@ def serve(folder: Path, files: Mapping[str, bytes | str], settings: Mapping[str,
     answers = optimise.predict(session, inputs.rows, schema)
     return Served(
         inputs=inputs,
-        probabilities={int(row): answer for row, answer in zip(inputs.rows[ROW], answers, strict=True)},
+        answers={int(row): answer for row, answer in zip(inputs.rows[ROW], answers, strict=True)},
         golden=Golden.from_dict(json.loads((folder / "out" / "golden.json").read_text())),
         client=Client(load(folder / "model")),
     )
@@ -97,19 +98,27 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Served:
     return serve(tmp_path_factory.mktemp("pictures"), {"pictures.zip": upload}, {"evaluate": {"latency_requests": 10}})
 
 
-@pytest.mark.parametrize("kind", ["penguins", "pictures"])
+@pytest.fixture(scope="module")
+def rides(tmp_path_factory: pytest.TempPathFactory) -> Served:
+    settings = {"prepare": {"target": "fare"}, "evaluate": {"latency_requests": 10}}
+    return serve(tmp_path_factory.mktemp("rides"), {"rides.csv": fares()}, settings)
+
+
+@pytest.mark.parametrize("kind", ["penguins", "pictures", "rides"])
 def test_golden_samples_are_answered_as_evaluated(kind: str, request: pytest.FixtureRequest) -> None:
     served: Served = request.getfixturevalue(kind)
     assert len(served.golden.samples) == 8
     for sample in served.golden.samples:
         response = served.client.invoke(sample.body, sample.content_type)
-        assert response.json()["predictions"][0]["probabilities"] == pytest.approx(sample.outputs, abs=1e-6)
+        prediction = response.json()["predictions"][0]
+        answer = prediction["values" if kind == "rides" else "probabilities"]
+        assert answer == pytest.approx(sample.outputs, abs=1e-6)
 
 
 def test_raw_rows_of_the_upload_predict_as_prepared(penguins: Served) -> None:
     header, *rows = csv.reader(io.StringIO(PENGUINS))
     year = header.index("year")
-    numbers = sorted(penguins.probabilities)
+    numbers = sorted(penguins.answers)
     text = io.StringIO()
     csv.writer(text).writerows(
         [row[:year] + row[year + 1 :] for row in [header, *(rows[number] for number in numbers)]]
@@ -117,8 +126,17 @@ def test_raw_rows_of_the_upload_predict_as_prepared(penguins: Served) -> None:
     response = penguins.client.invoke(text.getvalue(), "text/csv")
     assert response.status_code == 200, response.text
     answers = [list(each["probabilities"].values()) for each in response.json()["predictions"]]
-    np.testing.assert_allclose(answers, [penguins.probabilities[number] for number in numbers], atol=1e-6)
+    np.testing.assert_allclose(answers, [penguins.answers[number] for number in numbers], atol=1e-6)
     assert len({tuple(answer) for answer in answers}) > 20  # the network tells rows apart
+
+
+def test_raw_rows_with_dates_and_rare_drivers_predict_as_prepared(rides: Served) -> None:
+    header, *rows = fares().splitlines()
+    numbers = sorted(rides.answers)
+    text = "\n".join([header, *(rows[number] for number in numbers)])
+    answers = [each["values"]["fare"] for each in rides.client.invoke(text, "text/csv").json()["predictions"]]
+    np.testing.assert_allclose(answers, [rides.answers[number][0] for number in numbers], rtol=1e-6)
+    assert len(set(answers)) > 50
 
 
 def test_the_same_rows_as_json_predict_the_same(penguins: Served) -> None:

@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from contract.dates import DATE_PARTS, PARTS, to_parts
+from contract.errors import InvalidModel
+from contract.manifest import Feature
 from serving.errors import Refused
 from serving.model import load
 from serving.table_inputs import TableReader
@@ -202,3 +205,46 @@ def test_a_pickle_in_an_array_is_never_loaded(numbers: Client) -> None:
     response = numbers.invoke(npy(np.array([[Bomb(), 1]], dtype=object)), "application/x-npy")
     assert response.status_code == 400
     assert "never objects" in response.json()["error"]["message"]
+
+
+def date(name: str, *parts: str) -> tuple[Feature, ...]:
+    """Return the features of a column of dates."""
+    return tuple(Feature(name=name, kind="date", part=part, statistics={"mean": 20000.0}) for part in parts)
+
+
+def test_dates_fill_their_columns_between_the_numbers() -> None:
+    reader = TableReader(
+        archives.table_schema(archives.AGE, *date("born", *DATE_PARTS), archives.INCOME, *date("seen", *PARTS))
+    )
+    body = b"age,born,seen,monthly income\n1,1990-02-28,2026-01-31 08:30,5\n2,,9999-12-31,6\n"
+    numeric = reader.from_csv(body)["numeric"]
+    born, seen = to_parts("1990-02-28"), to_parts("2026-01-31T08:30")
+    assert born
+    assert seen
+    expected = [1, *(born[part] for part in DATE_PARTS), 5, *(seen[part] for part in PARTS)]
+    np.testing.assert_array_equal(numeric[0], np.array(expected, np.float32))
+    missing = [np.nan] * len(DATE_PARTS), [np.nan] * len(PARTS)
+    np.testing.assert_array_equal(numeric[1], np.array([2, *missing[0], 6, *missing[1]], np.float32))
+    assert "application/x-npy" not in reader.decoders
+    assert reader.example()["born"] == "2024-10-04T00:00"
+
+
+@pytest.mark.parametrize("value", ['"31.01.2026"', '"2026-02-30"', "20260131", "true"])
+def test_what_is_no_date_is_refused_with_what_is_expected(value: str) -> None:
+    reader = TableReader(archives.table_schema(*date("seen", *PARTS)))
+    with pytest.raises(Refused, match=r"expected a date like 2026-01-31|the column holds text") as raised:
+        reader.from_json(f'{{"instances": [{{"seen": {value}}}]}}'.encode())
+    assert raised.value.path == "instances[0].seen"
+
+
+def test_values_that_are_not_known_share_buckets() -> None:
+    reader = TableReader(archives.table_schema(replace(archives.JOB, buckets=4)))
+    jobs = ["clerk", "Zoë", "", *(f"job {number}" for number in range(100))]
+    codes = reader.from_csv("\n".join(["job", *(f'"{job}"' for job in jobs)]).encode())["category"][:, 0].tolist()
+    assert codes[:3] == [1, 3, 0]
+    assert set(codes[3:]) == {4, 5, 6, 7}
+
+
+def test_a_date_whose_parts_are_named_twice_is_no_schema() -> None:
+    with pytest.raises(InvalidModel, match="each named once"):
+        TableReader(archives.table_schema(*date("seen", "days", "days")))
