@@ -3,6 +3,7 @@
 #   make demo [ARGS=--json]   an upload becomes a served model, on this machine
 #   make test [ARGS=...]      every test; ARGS go to pytest
 #   make test-tensorflow      Keras recipes, in an environment of their own (.venv-tensorflow, 3.6 GB; five minutes)
+#   make test-spark           preparation on Spark, in an environment of its own (.venv-spark); needs Java 17
 #   make check                lint, types, cdk-nag, cfn-lint
 #   make install              the environment, .venv (the others do it first)
 #   make cdk [ARGS=synth]     installs the real CDK command line, and runs it with ARGS
@@ -13,7 +14,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: install demo test test-tensorflow check docs cdk lock clean
+.PHONY: install demo test test-tensorflow test-spark check docs cdk lock clean
 .DEFAULT_GOAL := install
 
 VENV := .venv
@@ -61,6 +62,20 @@ $(TENSORFLOW)/.installed: requirements.lock pyproject.toml
 
 test-tensorflow: $(TENSORFLOW)/.installed
 	PATH="$(CURDIR)/$(TENSORFLOW)/bin:$$PATH" $(TENSORFLOW)/bin/python -m pytest -p no:xdist tests/tensorflow $(ARGS)
+
+# Spark runs on Java, which pip cannot install. Everything of the lock but torch's tests is wanted, so all of it is there.
+SPARK := .venv-spark
+$(SPARK)/.installed: requirements.lock pyproject.toml
+	@command -v java >/dev/null || { echo "Spark needs Java 17 (Debian: apt-get install openjdk-17-jre-headless)" >&2; exit 2; }
+	@echo "Installing into $(SPARK), once: some minutes"
+	"$(PYTHON)" -m venv $(SPARK)
+	$(SPARK)/bin/python -m pip install --disable-pip-version-check --quiet -r requirements.lock
+	$(SPARK)/bin/python -m pip install --disable-pip-version-check --quiet --no-build-isolation \
+		--constraint requirements.lock -e '.[spark]'
+	touch $@
+
+test-spark: $(SPARK)/.installed
+	$(SPARK)/bin/python -m pytest -p no:xdist tests/spark $(ARGS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

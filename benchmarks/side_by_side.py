@@ -23,11 +23,11 @@ class Goal:
         return (self.at_least is None or ratio >= self.at_least) and (self.at_most is None or ratio <= self.at_most)
 
 
-def need(packages: Sequence[str]) -> None:
+def need(packages: Sequence[str], *, extra: str = "benchmarks") -> None:
     """End the program with MISSING_PEER where one of the peers' packages is not installed."""
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
-        print(f"{', '.join(missing)}: not installed; pip install -e '.[benchmarks]'", file=sys.stderr)
+        print(f"{', '.join(missing)}: not installed; pip install -e '.[{extra}]'", file=sys.stderr)
         sys.exit(MISSING_PEER)
 
 
