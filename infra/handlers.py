@@ -12,7 +12,6 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
-from aws_cdk.region_info import FactName
 from constructs import Construct
 
 from contract import keys, names
@@ -158,11 +157,7 @@ class Handlers(Construct):
         grants.allow(register, ["sagemaker:ListModelPackages"], [group, package])  # IAM's reference names packages
         # CreateModelPackage checks that its caller may read the archive and see the image.
         grants.read(register, self._places.artifacts, "*/runs/*")
-        # A script's version names the image that trained it, of AWS's registry.
-        stack = Stack.of(self)
-        theirs = f"arn:{stack.partition}:ecr:{stack.region}:{stack.regional_fact(FactName.DLC_REPOSITORY_ACCOUNT)}"
-        images = [self._places.images.repository_arn, f"{theirs}:repository/pytorch*"]
-        grants.allow(register, ["ecr:BatchGetImage", "ecr:DescribeImages"], images)
+        grants.allow(register, ["ecr:BatchGetImage", "ecr:DescribeImages"], [self._places.images.repository_arn])
         grants.rows(register, self._places.ledger, *ROW)
         return register
 

@@ -62,6 +62,11 @@ class Runner(Construct):
             artifacts=artifacts,
             inputs=[code, wheels],
         )
+        # A script's version names the image that trained it, which its registration must be able to see.
+        stack = Stack.of(self)
+        registry = f"ecr:{stack.region}:{stack.regional_fact(FactName.DLC_REPOSITORY_ACCOUNT)}"
+        image = f"arn:{stack.partition}:{registry}:repository/{IMAGES}"
+        grants.allow(handlers.register, ["ecr:BatchGetImage", "ecr:DescribeImages"], [image])
         assert artifacts.encryption_key
         parts = Parts(
             **{name: getattr(handlers, name).function_arn for name in CALLED},

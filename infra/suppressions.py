@@ -55,6 +55,7 @@ OBJECTS = {
         f"/*/runs/*/{keys.CHECKPOINTS}*": "Training deletes the checkpoints it has replaced.",
         f"/*/runs/*/{keys.UPLOAD}*": "Accept request deletes copies that an earlier attempt left.",
         f"/*/runs/*/{keys.PLAN}": "Plan compute writes its plan below the run.",
+        f"/*/runs/*/{keys.EVALUATION_REPORT}": "Judge script writes its verdict below the run.",
         f"/*/runs/*/{keys.GOLDEN}": "The golden samples of any version that may be deployed.",
     },
     "data": {

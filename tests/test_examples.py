@@ -21,7 +21,12 @@ from functions.plan import worst_case
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DIGITS, PENGUINS = EXAMPLES / "digits", EXAMPLES / "penguins"
-UPLOADS = {"digits": DIGITS / "digits.zip", "penguins": PENGUINS / "penguins.csv", "keras": DIGITS / "digits.zip"}
+UPLOADS = {
+    "digits": DIGITS / "digits.zip",
+    "penguins": PENGUINS / "penguins.csv",
+    "keras": DIGITS / "digits.zip",
+    "script": EXAMPLES / "script/line.csv",
+}
 
 
 def request_of(example: str) -> RunRequest:

@@ -109,7 +109,7 @@ def test_a_bug_of_ours_is_no_error_of_the_user() -> None:
 
 def test_every_outcome_has_an_exit_code() -> None:
     assert {outcome.value: int(Exit.of(outcome)) for outcome in Outcome} == {
-        "DEPLOYED": 0, "KEPT_CHAMPION": 0, "REJECTED": 3, "REFUSED": 3, "FAILED": 1, "STOPPED": 1,
+        "DEPLOYED": 0, "REGISTERED": 0, "KEPT_CHAMPION": 0, "REJECTED": 3, "REFUSED": 3, "FAILED": 1, "STOPPED": 1,
     }  # fmt: skip
 
 

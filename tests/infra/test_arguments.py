@@ -138,7 +138,7 @@ def test_every_call_of_a_run_fits_the_services_model(run_states: States, variabl
         if state["Type"] == "Task" and resource_of(state) != "states:startExecution.sync:2":
             check(resource_of(state), evaluate(state["Arguments"], variables))
             checked += 1
-    assert checked == 22
+    assert checked == 24
 
 
 def test_every_call_of_a_deployment_fits_the_services_model(
@@ -190,6 +190,9 @@ def test_the_image_has_cuda_when_a_type_has_a_gpu(
     variables["plan"]["train"] |= {"ladder": ladder, "instance": ladder[0]}
     arguments = evaluate(run_states["Train on demand"]["Arguments"], variables)
     assert arguments["AlgorithmSpecification"]["TrainingImage"] == f"registry/pytorch:{image}"
+    variables["run"] = {**variables["run"], "recipe": {"name": "keras", "options": {}}}
+    arguments = evaluate(run_states["Train on demand"]["Arguments"], variables)
+    assert arguments["AlgorithmSpecification"]["TrainingImage"] == f"registry/tensorflow:{image}"
 
 
 def test_hyperparameters_are_strings_and_read_back_as_the_settings(

@@ -21,7 +21,8 @@ RUN = [
     "Tune", "Tune from earlier search", "Tune recipes", "Choose best model", "Did the search find a model?",
     "Is capacity missing for the search?", "Fail search", "Use spot?",
     "Train on spot", "Is capacity missing?", "Did spot training finish?", "Train on demand", "Did training finish?",
-    "Fail training", "Stop training", "Check artefact", "Find champion", "Evaluate", "Read evaluation report",
+    "Fail training", "Stop training", "Check artefact", "Is it a script's model?", "Judge script",
+    "Is the script's model better?", "Register script", "Find champion", "Evaluate", "Read evaluation report",
     "Gate", "Find serving image", "Build serving image", "Register model", "Deploy", "Is model deployed?",
     "Champion keeps changing", "Settle run",
 ]  # fmt: skip
@@ -140,7 +141,10 @@ FUNCTIONS = {
 
 def variables(state: dict[str, Any]) -> set[str]:
     expressions = re.findall(r"\{% (.*?) %\}", json.dumps(state))
-    names = {name for text in expressions for name in re.findall(r"\$([a-z_]+[A-Za-z_]*)", text)}
+    codes = [
+        re.sub(r'"(?:[^"\\]|\\.)*"', "", json.loads(f'"{text}"')) for text in expressions
+    ]  # a literal reads nothing
+    names = {name for text in codes for name in re.findall(r"\$([a-z_]+[A-Za-z_]*)", text)}
     return names - FUNCTIONS - {"states"}
 
 
@@ -178,6 +182,7 @@ def test_functions_decide_and_never_only_forward(run_states: States, deployment_
         if state.get("Resource") == "arn:aws:states:::lambda:invoke"
     ]
     assert sorted(called) == [
-        "Accept request", "Check golden samples", "Choose best model", "Fail search", "Fail training", "Plan compute", "Plan deployment", "Prepare dataset",
-        "Register model", "Settle run", "Stop training",
+        "Accept request", "Check golden samples", "Choose best model", "Fail search", "Fail training",
+        "Judge script", "Plan compute", "Plan deployment", "Prepare dataset", "Register model", "Register script",
+        "Settle run", "Stop training",
     ]  # fmt: skip
