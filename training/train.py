@@ -30,9 +30,9 @@ from torch import nn
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from contract import keys, metrics
-from contract.errors import InvalidConfig, TrainingFailed
+from contract.errors import TrainingFailed
 from contract.manifest import FORMAT, ModelManifest, Schema
-from training import failures, recipes, strategy
+from training import failures, recipes, schedule, strategy
 from training.checkpoint import MEMORY, below, collect, restore, save_checkpoint, unpack, whole
 from training.cluster import Cluster
 from training.config import TrainConfig
@@ -46,7 +46,6 @@ from training.stream import open_split
 from training.watchdog import Watchdog
 
 SEEDS, MASK = 1_000_003, 2**63 - 1  # spread the seeds of updates and ranks over what torch takes
-WARM_UP = 0.1  # share of all updates in which the learning rate rises
 EVALUATION_BATCH = 1024
 EVALUATION_MB = 64  # of validation rows that a stream holds
 
@@ -69,7 +68,7 @@ class Trainer:
             for name, mb in (("train", config.shuffle_mb), ("validation", EVALUATION_MB))
         )
         self.validation_arrays = LazyArrays(self.validation_rows)
-        self._check_ranks()
+        schedule.check_ranks(config, ranks=cluster.size, rows=len(self.train_rows))
         torch.manual_seed(config.seed)
         # Where CUDA has only an inexact kernel (max pooling backwards), that is used, with a warning.
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -90,7 +89,7 @@ class Trainer:
     def run(self) -> bool:
         """Train to the end; return False when stopped before it, after a checkpoint."""
         progress, config = self.progress, self.config
-        while not self._is_over():
+        while not schedule.is_over(progress, config):
             order = self.train_rows.order(seed=config.seed, epoch=progress.epoch)
             for step in range(progress.step, self.steps):
                 started = time.perf_counter()
@@ -149,23 +148,17 @@ class Trainer:
             raise TrainingFailed(
                 f"the validation loss is {loss} after epoch {progress.epoch + 1}; {failures.remedy(config)}"
             )
-        line = {
-            "epoch": progress.epoch + 1,
-            "train_loss": progress.loss_sum / len(self.train_rows),
-            "validation_loss": loss,
-            f"validation_{self.schema.metric}": value,
-            "samples_per_second": len(self.train_rows) / progress.seconds,
-            "seconds": progress.seconds,
-        }
+        metric, rows = self.schema.metric, len(self.train_rows)
+        line = schedule.line(progress, rows=rows, loss=loss, metric=metric, value=value)
         progress.history.append(line)
-        if self._is_best(line):
+        if not (progress.best and self.recipe.keeps_best) or schedule.is_better(line, progress.best, metric):
             progress.best, self.best = line, _copy(self.model)
         progress.epoch, progress.step, progress.loss_sum, progress.seconds = progress.epoch + 1, 0, 0.0, 0.0
         if self.cluster.leads:
             print(metrics.line(line), flush=True)
             if config.shares or config.rebalance:
                 print("lambda=" + ",".join(f"{weight:.4f}" for weight in self.balance.shares.weights), flush=True)
-        if progress.epoch % config.checkpoint_every == 0 or self._is_over():
+        if progress.epoch % config.checkpoint_every == 0 or schedule.is_over(progress, config):
             self._checkpoint()
 
     def validate(self) -> tuple[float, float]:
@@ -227,12 +220,7 @@ class Trainer:
         if not content:
             return
         progress, tensors = unpack(content)
-        if (progress.learning, progress.fingerprint) != (self.progress.learning, self.progress.fingerprint):
-            differs = (
-                failures.differences(progress.learning, self.progress.learning) or "the rows or the network differ"
-            )
-            folder = self.container.checkpoints
-            raise TrainingFailed(f"the checkpoint in {folder} is of other settings or other data: {differs}")
+        schedule.check_resumable(progress, self.progress, self.container.checkpoints)
         self.best = restore(tensors, self.model, self.optimiser)
         self.progress = progress
         if len(progress.shares) == self.cluster.size:
@@ -250,37 +238,18 @@ class Trainer:
         if self.cluster.leads:
             save_checkpoint(self.container.checkpoints, self.progress, tensors)
 
-    def _is_over(self) -> bool:
-        """Whether all epochs are done, or the last ``patience`` of them brought nothing better."""
-        progress, patience = self.progress, self.config.patience
-        without = progress.epoch - int(progress.best["epoch"]) if progress.best else 0
-        return progress.epoch >= self.config.epochs or 0 < patience <= without
-
-    def _is_best(self, line: dict[str, float]) -> bool:
-        if not (self.progress.best and self.recipe.keeps_best):
-            return True
-        name = f"validation_{self.schema.metric}"
-        sign = 1 if metrics.METRICS[self.schema.metric].higher_is_better else -1
-        mine, best = (
-            (sign * entry[name], -entry["validation_loss"], entry["epoch"]) for entry in (line, self.progress.best)
-        )
-        return mine > best
-
     def _batch(self, split: Split, rows: NDArray[np.int64]) -> tuple[list[torch.Tensor], torch.Tensor]:
         arrays = {name: torch.from_numpy(array).to(self.cluster.device) for name, array in split.take(rows).items()}
         return [arrays[tensor.name] for tensor in self.schema.inputs], arrays[LABEL]
 
     def _begin_update(self) -> None:
-        """Set the learning rate: up over the first tenth of all updates, then down along a cosine to 0; and the seed.
+        """Set the learning rate and the seed.
 
         Each update seeds what is random in it, so that a resumed run draws what the uninterrupted one does.
         """
-        progress = self.progress
-        number = progress.epoch * self.steps + progress.step
-        done = (number + 1) / (self.config.epochs * self.steps + 1)
-        factor = done / WARM_UP if done < WARM_UP else (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))) / 2
+        number = self.progress.epoch * self.steps + self.progress.step
         for group in self.optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * factor
+            group["lr"] = schedule.learning_rate(self.progress, self.config, self.steps)
         torch.manual_seed(((self.config.seed + 1) * SEEDS + number) * SEEDS + self.cluster.rank & MASK)
         self.optimiser.zero_grad(set_to_none=True)
 
@@ -293,14 +262,6 @@ class Trainer:
         if self.config.rebalance and self._counts_before:
             self.balance.note(seconds, self._counts_before)
         self._counts_before = counts
-
-    def _check_ranks(self) -> None:
-        size, rows = self.cluster.size, len(self.train_rows)
-        if self.config.batch_size < size:
-            allowed = f"at least {size}, a row for each of the ranks"
-            raise InvalidConfig("train.batch_size", self.config.batch_size, allowed)
-        if rows < size:
-            raise InvalidConfig("train.hosts", size, f"at most {rows} ranks, the number of training rows")
 
     def _does(self, phase: str) -> None:
         self.cluster.does(phase, epoch=self.progress.epoch + 1, step=self.progress.step + 1)

@@ -18,7 +18,7 @@ from contract import metrics
 from tests.training.builders import start, training_job
 from training import launch, progress
 
-HOSTS = ("localhost", "localhost.")  # two names of one machine; sorted so
+HOSTS = ("127.0.0.1", "127.0.0.2")
 LAUNCH = ("-m", "training.launch", "train")
 
 DEVICES = """

@@ -29,8 +29,7 @@ from numpy.typing import NDArray
 from contract import frameworks, keys, metrics
 from contract.errors import TrainingFailed
 from contract.manifest import FORMAT, ModelManifest, Schema
-from contract.metrics import METRICS
-from training import recipes
+from training import failures, recipes, schedule
 from training.config import TrainConfig
 from training.container import STOPPED, Container
 from training.data import LABEL, read_schema
@@ -41,7 +40,6 @@ from training.progress import Progress, newest, read_progress, write_atomically
 from training.recipes import Recipe
 from training.stream import open_split
 
-WARM_UP = 0.1  # share of all updates in which the learning rate rises
 EVALUATION_BATCH = 1024
 EVALUATION_MB = 64  # of validation rows that a stream holds
 WEIGHT = "weight"  # beside the arrays of a batch: 1, or 0 for rows that only fill up a replica's part
@@ -64,6 +62,8 @@ class Trainer:
             open_split(container.channel(name), input_mode=config.input_mode, memory=mb * 2**20)
             for name, mb in (("train", config.shuffle_mb), ("validation", EVALUATION_MB))
         )
+        self.validation_arrays = LazyArrays(self.validation_rows)
+        schedule.check_ranks(config, ranks=cluster.size, rows=len(self.train_rows))
         keras.utils.set_random_seed(config.seed)
         half = config.precision == "bf16" and cluster.device == "gpu"
         keras.config.set_dtype_policy("mixed_bfloat16" if half else "float32")
@@ -80,7 +80,7 @@ class Trainer:
     def run(self) -> bool:
         """Train to the end; return False when stopped before it, after a checkpoint."""
         progress, config = self.progress, self.config
-        while progress.epoch < config.epochs and not self._out_of_patience():
+        while not schedule.is_over(progress, config):
             order = self.train_rows.order(seed=config.seed, epoch=progress.epoch)
             for step in range(progress.step, self.steps):
                 started = time.perf_counter()
@@ -100,17 +100,11 @@ class Trainer:
         Raises:
             TrainingFailed: when the loss is not a number, or above max_loss.
         """
-        self.optimiser.learning_rate = self._learning_rate()
+        self.optimiser.learning_rate = schedule.learning_rate(self.progress, self.config, self.steps)
         batch = self.cluster.scatter(lambda replica, size: share(self.train_rows.take(rows), replica, size))
         sums = self._update(batch, tf.constant(len(rows), tf.float32), tf.constant(float(self.cluster.stopping)))
         total, stopping = sums.numpy().tolist()
-        limit = self.config.max_loss or math.inf
-        if not total / len(rows) < limit:
-            raise TrainingFailed(
-                f"the mean loss is {total / len(rows):g} in epoch {self.progress.epoch + 1}, "
-                f"step {self.progress.step + 1} of {self.steps} (allowed: below {limit:g}); "
-                f"try a train.learning_rate below {self.config.learning_rate:g}"
-            )
+        failures.check_loss(total / len(rows), self._where(), split=self.train_rows, rows=rows, config=self.config)
         return total, stopping > 0
 
     def _update_on_replicas(self, batch: Any, rows: tf.Tensor, stopping: tf.Tensor) -> tf.Tensor:
@@ -146,24 +140,17 @@ class Trainer:
         loss, value = self.validate()
         if not math.isfinite(loss):
             raise TrainingFailed(
-                f"the validation loss is {loss} after epoch {progress.epoch + 1}; "
-                f"try a train.learning_rate below {self.config.learning_rate:g}"
+                f"the validation loss is {loss} after epoch {progress.epoch + 1}; {failures.remedy(self.config)}"
             )
-        line = {
-            "epoch": progress.epoch + 1,
-            "train_loss": progress.loss_sum / len(self.train_rows),
-            "validation_loss": loss,
-            f"validation_{self.schema.metric}": value,
-            "samples_per_second": len(self.train_rows) / progress.seconds,
-            "seconds": progress.seconds,
-        }
+        metric, rows = self.schema.metric, len(self.train_rows)
+        line = schedule.line(progress, rows=rows, loss=loss, metric=metric, value=value)
         progress.history.append(line)
-        if self._is_best(line):
+        if not (progress.best and self.recipe.keeps_best) or schedule.is_better(line, progress.best, metric):
             progress.best, self.best = line, checkpoint.tensors(self.model.variables)
         progress.epoch, progress.step, progress.loss_sum, progress.seconds = progress.epoch + 1, 0, 0.0, 0.0
         if self.cluster.leads:
             print(metrics.line(line), flush=True)
-        if progress.epoch % self.config.checkpoint_every == 0 or progress.epoch == self.config.epochs:
+        if progress.epoch % self.config.checkpoint_every == 0 or schedule.is_over(progress, self.config):
             self._checkpoint()
 
     def validate(self) -> tuple[float, float]:
@@ -174,7 +161,7 @@ class Trainer:
             loss, answered = self._predict(self.cluster.scatter(lambda *place, all=arrays: share(all, *place)))
             total += float(loss)
             answers.append(answered.numpy()[: len(rows)])
-        values = self.recipe.metrics(np.concatenate(answers), LazyArrays(self.validation_rows), self.schema)
+        values = self.recipe.metrics(np.concatenate(answers), self.validation_arrays, self.schema)
         return total / len(self.validation_rows), values[self.schema.metric]
 
     def _predict_on_replicas(self, batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
@@ -235,8 +222,7 @@ class Trainer:
         if not content:
             return
         progress = read_progress(content)
-        if (progress.learning, progress.fingerprint) != (self.progress.learning, self.progress.fingerprint):
-            raise TrainingFailed(f"the checkpoint in {self.container.checkpoints} is of other settings or other data")
+        schedule.check_resumable(progress, self.progress, self.container.checkpoints)
         self.best = checkpoint.restore(content, self.model, self.optimiser)
         self.progress = progress
         if self.cluster.leads:
@@ -247,24 +233,8 @@ class Trainer:
             folder = self.container.checkpoints
             checkpoint.save_checkpoint(folder, self.progress, self.model, self.best, self.optimiser)
 
-    def _is_best(self, line: dict[str, float]) -> bool:
-        if not self.progress.best:
-            return True
-        sign, name = (1 if METRICS[self.schema.metric].higher_is_better else -1), f"validation_{self.schema.metric}"
-        mine, best = (
-            (sign * entry[name], -entry["validation_loss"], entry["epoch"]) for entry in (line, self.progress.best)
-        )
-        return mine > best
-
-    def _out_of_patience(self) -> bool:
-        patience, best = self.config.patience, self.progress.best
-        return bool(patience and best) and self.progress.epoch - best["epoch"] >= patience
-
-    def _learning_rate(self) -> float:
-        """Rise linearly over the first tenth of all updates, then fall along a cosine to 0."""
-        done = (self.progress.epoch * self.steps + self.progress.step + 1) / (self.config.epochs * self.steps + 1)
-        factor = done / WARM_UP if done < WARM_UP else (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))) / 2
-        return self.config.learning_rate * factor
+    def _where(self) -> str:
+        return f"epoch {self.progress.epoch + 1}, step {self.progress.step + 1} of {self.steps}"
 
     def _inputs(self, part: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return {tensor.name: part[tensor.name] for tensor in self.schema.inputs}
