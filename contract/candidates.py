@@ -10,6 +10,7 @@ from contract.config import Train, Tune
 from contract.errors import InvalidConfig
 from contract.parsing import parse, to_dict
 from contract.recipes import Recipe, Search, load_recipes
+from contract.training import check_training
 from contract.tuning import MAX_CANDIDATES, OPTIONS, TUNABLE, Candidate, Range, parse_ranges
 
 PATH = "tune.ranges"
@@ -113,3 +114,19 @@ def _candidate(recipe: Recipe, search_name: str, search: Search, asked: Asked) -
         train={name: value for name, value in train.items() if value != to_dict(asked.train)[name]},
         ranges=ranges,
     )
+
+
+def check_values(candidate: Candidate, train: Train) -> None:
+    """Refuse ranges whose values contradict each other or the settings beside them: such jobs would only fail.
+
+    All of a range's ends and choices are tried, with the last of every other range.
+
+    Raises:
+        InvalidConfig: for the first contradiction.
+    """
+    found = {name: each for name, each in candidate.ranges.items() if name in TUNABLE}
+    last = {name: (each.choices or (each.max,))[-1] for name, each in found.items()}
+    settings = {**to_dict(train), **candidate.train}
+    for name, each in found.items():
+        for value in each.choices or (each.min, each.max):
+            check_training(parse(Train, {**settings, **last, name: value}, "train"))

@@ -161,6 +161,8 @@ def _candidates(asked: candidates.Asked, auto: bool) -> tuple[Candidate, ...]:
         return ()
     found = candidates.of_reader(asked) if auto else (candidates.of_recipe(asked),)
     tuning.check_search(asked.tune, found, auto=auto)
+    for candidate in found:
+        candidates.check_values(candidate, asked.train)
     if asked.train.groups:
         fix = "A search takes its machines from a list of types: train.instance and train.fallback_instances."
         raise InvalidConfig("train.groups", asked.train.groups, "nothing while tune.jobs > 0", fix)
