@@ -208,8 +208,9 @@ def _mistakes(answers: NDArray[np.float32], labels: NDArray, schema: Schema) -> 
     if schema.task == "classification":
         shown = min(len(schema.labels), MAX_LABELS)
         return {"confusion": tuple(map(tuple, metrics.confusion(answers, labels)[:shown, :shown].tolist()))}
-    errors = np.abs(answers.astype(np.float64) - labels).reshape(-1)
-    both = np.stack([labels.reshape(-1), answers.reshape(-1)], axis=1).astype(np.float64)
+    known = ~np.isnan(labels)  # a forecast's truth may have gaps
+    both = np.stack([labels[known], answers[known]], axis=1).astype(np.float64)
+    errors = np.abs(both[:, 1] - both[:, 0])
     places = np.linspace(0, len(both) - 1, min(len(both), MAX_PAIRS)).astype(int)
     quantiles = {f"p{share}": float(np.percentile(errors, share)) for share in (50, 90, 99)}
     return {
