@@ -14,6 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,25 +95,28 @@ class Rebalancer:
         self._clear()
 
     def _clear(self) -> None:
-        size = len(self.shares.weights)
-        self._updates, self._seconds, self._rows = 0, [0.0] * size, [0] * size
+        self._updates = 0
+        self._row_seconds: list[list[float]] = [[] for _ in self.shares.weights]
 
     def note(self, seconds: Sequence[float], rows: Sequence[int]) -> None:
         """Take what each rank needed for its rows of one update; at the end of a window, change the shares."""
         self._updates += 1
-        self._seconds = [sum(pair) for pair in zip(self._seconds, seconds, strict=True)]
-        self._rows = [sum(pair) for pair in zip(self._rows, rows, strict=True)]
+        for mine, taken, count in zip(self._row_seconds, seconds, rows, strict=True):
+            if count and taken > 0:
+                mine.append(taken / count)
         if self._updates == self._window:
             self.shares = self._measured()
             self._window = min(2 * self._window, LAST_WINDOW)
             self._clear()
 
     def _measured(self) -> Shares:
-        """Return shares by speed; a rank that computed nothing keeps its own relative to the others."""
+        """Return shares by speed: the median, because other work on a machine comes and goes.
+
+        A rank that computed nothing keeps its share relative to the others.
+        """
         old = self.shares.weights
-        seen = [rank for rank, rows in enumerate(self._rows) if rows and self._seconds[rank] > 0]
-        if not seen:
+        speed = {rank: 1 / median(each) for rank, each in enumerate(self._row_seconds) if each}
+        if not speed:
             return self.shares
-        speed = {rank: self._rows[rank] / self._seconds[rank] for rank in seen}
-        scale = math.fsum(speed.values()) / math.fsum(old[rank] for rank in seen)
+        scale = math.fsum(speed.values()) / math.fsum(old[rank] for rank in speed)
         return Shares.of([speed.get(rank, weight * scale) for rank, weight in enumerate(old)])

@@ -88,9 +88,9 @@ class Watchdog:
             last = min(each["number"] for each in everyone.values())
             hung = [rank for rank, each in everyone.items() if each["number"] == last]
             if self._cluster.rank in hung:
-                self._end(self._said(everyone, [self._cluster.rank], silent), self._stack())
+                self._end(self._said(everyone, [self._cluster.rank], silent, ""), self._stack())
             elif silent > self._seconds * (1 + OTHERS_WAIT):
-                self._end(self._said(everyone, hung, silent), "")
+                self._end(self._said(everyone, hung, silent, "last heard of "), "")
 
     def _exchange(self) -> Mapping[int, dict[str, Any]]:
         """Tell what this rank does, and return what all do, as they last told."""
@@ -101,12 +101,12 @@ class Watchdog:
         told = [str(rank) for rank in range(self._cluster.size) if self._store.check([str(rank)])]
         return {int(key): json.loads(self._store.get(key)) for key in told}
 
-    def _said(self, everyone: Mapping[int, dict[str, Any]], hung: list[int], silent: float) -> str:
+    def _said(self, everyone: Mapping[int, dict[str, Any]], hung: list[int], silent: float, heard: str) -> str:
         each = everyone[hung[0]]
         who = " and ".join(f"rank {rank} on {everyone[rank]['host']}" for rank in hung)
         return (
             f"{who} hangs: no step for {silent:.0f} s (train.rank_timeout_seconds = {self._seconds:g}), "
-            f"in epoch {each['epoch']}, step {each['step']}, while {each['phase']}"
+            f"{heard}in epoch {each['epoch']}, step {each['step']}, while {each['phase']}"
         )
 
     def _stack(self) -> str:

@@ -55,6 +55,7 @@ def test_machines_are_as_asked(world: World) -> None:
     assert answer["train"] == {
         "instance": "ml.m5.xlarge",
         "ladder": ["ml.m5.xlarge", "ml.m5.2xlarge"],
+        "groups": [],
         "hosts": 1,
         "spot": True,
         "volume_gb": 30,
@@ -63,6 +64,38 @@ def test_machines_are_as_asked(world: World) -> None:
     }
     assert answer["evaluate"] == {"instance": "ml.m5.xlarge", "volume_gb": 30, "max_runtime_seconds": 1800}
     assert world.document(examples.request(world.tenant).prefix + keys.PLAN) == answer
+
+
+def test_a_cluster_of_several_types_is_asked_for_and_paid_by_its_groups(world: World) -> None:
+    answer = make(world, train={"groups": {"ml.m5.xlarge": 2, "ml.c5.xlarge": 1}, "max_minutes": 58, "spot": True})
+    assert answer["accepted"], answer["reasons"]
+    assert answer["train"]["groups"] == [
+        {"InstanceGroupName": "ml.m5.xlarge", "InstanceType": "ml.m5.xlarge", "InstanceCount": 2},
+        {"InstanceGroupName": "ml.c5.xlarge", "InstanceType": "ml.c5.xlarge", "InstanceCount": 1},
+    ]
+    assert (answer["train"]["instance"], answer["train"]["hosts"]) == ("ml.m5.xlarge", 3)
+    trained = [line for line in answer["worst_case"]["lines"] if line["state"] != attempts.EVALUATE]
+    hour = 2 * HOURLY.training["ml.m5.xlarge"] + HOURLY.training["ml.c5.xlarge"]
+    assert sum(line["usd"] for line in trained) == pytest.approx(2 * hour, abs=1e-3)  # on spot, then on demand
+
+
+@pytest.mark.parametrize("prepared_in_job", [False, True])
+def test_no_max_minutes_is_as_long_as_the_budget_pays_for(prepared_in_job: bool, world: World) -> None:
+    train = {"instance": "ml.m5.xlarge", "max_minutes": 0, "hosts": 2}
+    answer = make(world, prepared_in_job=prepared_in_job, train=train, budget={"max_usd_per_run": 5.0})
+    assert answer["accepted"], answer["reasons"]
+    seconds = answer["train"]["max_runtime_seconds"]
+    a_minute_more = 2 * 2 * HOURLY.training["ml.m5.xlarge"] / 60  # two hosts, on spot and on demand
+    assert 5.0 - a_minute_more < answer["worst_case"]["usd"] <= 5.0
+    assert seconds % 60 == 0
+    assert answer["train"]["max_wait_seconds"] > seconds
+
+
+def test_a_budget_that_pays_for_no_minute_is_refused(world: World) -> None:
+    train = {"instance": "ml.m5.xlarge", "max_minutes": 0}
+    answer = make(world, train=train, budget={"max_usd_per_run": 0.01})
+    assert not answer["accepted"]
+    assert "for 3 min" in answer["reasons"][0]  # one minute, and two to stop
 
 
 def test_without_spot_only_on_demand_is_counted(world: World) -> None:

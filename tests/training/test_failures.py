@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +38,7 @@ if os.environ.get("RANK") == "{rank}":
 """
 
 
-def alone(base: Path, table: Path, **settings: object) -> Trainer:
+def alone(base: Path, table: Path, **settings: Any) -> Trainer:
     return trainer(training_job(base, table, **settings), Cluster())
 
 
@@ -67,10 +69,11 @@ def test_a_dead_or_hung_rank_ends_the_job_in_seconds_by_name(
     assert says in cause
     assert "torch/distributed/run.py" not in cause
     if "hangs" in says:
-        assert "in epoch 1, step 3, while loading rows" in cause
+        assert re.search(r"in epoch 1, step [23], while loading rows", cause)
         assert "time.sleep" in cause or "in taking" in cause  # the stack of what hangs
     assert first.endswith("exit 1"), first
-    assert "127.0.0.2" in (bases[0] / "output/failure").read_text() or launch.LOST_PEER_NOTE in first
+    other = (bases[0] / "output/failure").read_text()
+    assert "rank 1 on 127.0.0.2 hangs" in other or other.startswith(launch.LOST_PEER_NOTE)
 
 
 def test_a_rank_alone_that_hangs_is_ended_too(table: Path, tmp_path: Path) -> None:
@@ -97,7 +100,7 @@ def test_a_frozen_process_is_named_by_the_others(table: Path, tmp_path: Path) ->
         processes[1].kill()
         processes[1].communicate()
     assert "rank 1 on 127.0.0.2 hangs: no step for" in output
-    assert "in epoch 1, step 3, while loading rows" in output
+    assert "last heard of in epoch 1, step " in output
 
 
 def test_a_loss_above_its_limit_names_the_batch(table: Path, tmp_path: Path) -> None:
@@ -147,13 +150,15 @@ def test_a_full_disk_fails_the_job_and_names_the_setting(where: str, table: Path
     folder = tmp_path / "a" / where
     folder.mkdir()
     (folder / f".{name}.partial").symlink_to("/dev/full")
-    with (
-        pytest.raises(TrainingFailed, match=r"the disk is full: raise train\.volume_gb = 30 .*No space left"),
-        failures.explained(mine.config, 1),
-    ):
-        mine.run()
-        mine.write_model()
+    full = pytest.raises(TrainingFailed, match=r"the disk is full: raise train\.volume_gb = 30 .*No space left")
+    with full, failures.explained(mine.config, 1):
+        _to_the_end(mine)
     assert not (folder / name).exists()
+
+
+def _to_the_end(mine: Trainer) -> None:
+    mine.run()
+    mine.write_model()
 
 
 def test_out_of_memory_names_the_settings_that_need_less(table: Path, tmp_path: Path) -> None:
