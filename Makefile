@@ -63,7 +63,7 @@ $(TENSORFLOW)/.installed: requirements.lock pyproject.toml
 test-tensorflow: $(TENSORFLOW)/.installed
 	PATH="$(CURDIR)/$(TENSORFLOW)/bin:$$PATH" $(TENSORFLOW)/bin/python -m pytest -p no:xdist tests/tensorflow $(ARGS)
 
-# Spark runs on Java, which pip cannot install. Everything of the lock but torch's tests is wanted, so all of it is there.
+# Spark runs on Java, which pip cannot install.
 SPARK := .venv-spark
 $(SPARK)/.installed: requirements.lock pyproject.toml
 	@command -v java >/dev/null || { echo "Spark needs Java 17 (Debian: apt-get install openjdk-17-jre-headless)" >&2; exit 2; }

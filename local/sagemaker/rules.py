@@ -114,6 +114,10 @@ def _check_channel(channel: dict[str, Any], mode: str) -> None:
         raise NotEmulated(f"channel {name!r} with S3DataType {source['S3DataType']}")
     if channel.get("InputMode", mode) == "Pipe":
         raise NotEmulated(f"channel {name!r} in Pipe mode")
+    if channel.get("InputMode", mode) == "FastFile" and source["S3DataType"] != "S3Prefix":
+        raise Refused(
+            f"channel {name!r}: FastFile mode supports the S3DataType S3Prefix only, not {source['S3DataType']}"
+        )
     if channel.get("CompressionType", "None") != "None":
         raise Refused(f"channel {name!r}: CompressionType is for Pipe mode only; leave it out in File mode")
     if channel.get("RecordWrapperType", "None") != "None":

@@ -64,6 +64,10 @@ def resources(**changes: Any) -> dict[str, Any]:
         (job(InputDataConfig=[sm.channel("a", "s3://b/a")] * 2), "Duplicate channel names"),
         (job(InputDataConfig=[{**sm.channel("a", "s3://b/a"), "InputMode": "Pipe"}]), "Pipe mode is not emulated"),
         (
+            job(InputDataConfig=[{**sm.channel("a", "s3://b/a", S3DataType="ManifestFile"), "InputMode": "FastFile"}]),
+            "FastFile mode supports the S3DataType S3Prefix only",
+        ),
+        (
             job(
                 ResourceConfig={
                     "InstanceGroups": [
