@@ -65,6 +65,8 @@ def bill_training(job: Described) -> Job:
     # With preferences, SageMaker says which type it found capacity for.
     instance = resources.get("SelectedInstanceType") or resources.get("InstanceType") or (preferred or [""])[0]
     hosts = resources.get("SelectedInstanceCount") or resources.get("InstanceCount") or 1
+    machines = {each["InstanceType"]: each["InstanceCount"] for each in resources.get("InstanceGroups") or []}
+    machines = machines or {instance: hosts}
     seconds = job.get("BillableTimeInSeconds")
     if seconds is None:  # a job that was stopped, or is not finished
         seconds = _seconds(job.get("TrainingStartTime") or _began(job), job.get("TrainingEndTime"))
@@ -72,11 +74,11 @@ def bill_training(job: Described) -> Job:
         name=job["TrainingJobName"],
         kind="training",
         status=f"{job['TrainingJobStatus']}",
-        instance=instance,
-        hosts=hosts,
+        instance="+".join(machines),
+        hosts=sum(machines.values()),
         spot=bool(job.get("EnableManagedSpotTraining")),
         billable_seconds=seconds,
-        usd=_usd(load_prices().training, instance, hosts, seconds),
+        usd=_usd(load_prices().training, machines, seconds),
         failure=job.get("FailureReason") or "",
     )
 
@@ -99,7 +101,7 @@ def bill_processing(job: Described) -> Job:
         hosts=cluster["InstanceCount"],
         spot=False,
         billable_seconds=seconds,
-        usd=_usd(load_prices().processing, cluster["InstanceType"], cluster["InstanceCount"], seconds),
+        usd=_usd(load_prices().processing, {cluster["InstanceType"]: cluster["InstanceCount"]}, seconds),
         failure=job.get("FailureReason") or "",
     )
 
@@ -110,8 +112,11 @@ def _seconds(start: datetime | None, end: datetime | None) -> float:
     return round(((end or datetime.now(start.tzinfo)) - start).total_seconds(), 1)
 
 
-def _usd(prices: Mapping[str, float], instance: str, hosts: int, seconds: float) -> float | None:
-    return round(prices[instance] * hosts * seconds / 3600, 6) if instance in prices else None
+def _usd(prices: Mapping[str, float], machines: Mapping[str, int], seconds: float) -> float | None:
+    """Return what machines (type = number) cost; None where a type has no known price."""
+    if not machines.keys() <= prices.keys():
+        return None
+    return round(sum(prices[name] * count for name, count in machines.items()) * seconds / 3600, 6)
 
 
 def epochs(described: list[Described]) -> list[dict[str, float]]:
