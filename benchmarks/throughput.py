@@ -4,7 +4,7 @@
 
 Prints one line of JSON a recipe: what ``training/recipes/<name>.py`` says under
 ``throughput``, from which ``Plan compute`` makes a project's first estimate. The data is
-made here: 8 x 8 grey images for ``image``, eight numbers and two categories for ``tabular``.
+made here: 8 x 8 grey images for ``image``, eight numbers and two categories for ``tabular``, a line for ``linear``.
 The fastest of the epochs counts, because other work on the machine can only slow one down.
 """
 
@@ -71,6 +71,13 @@ def texts_csv() -> bytes:
     return text.getvalue().encode()
 
 
+def line_csv() -> bytes:
+    """Return ROWS points around a line."""
+    source = random.Random(0)
+    points = [(x, 2 * x + source.gauss(0, 1)) for x in (source.uniform(0, 10) for _ in range(ROWS))]
+    return ("x,y\n" + "".join(f"{x:.4f},{y:.4f}\n" for x, y in points)).encode()
+
+
 def series_csv() -> bytes:
     """Return ROWS hours of four series: a day, a week, noise."""
     source, text = random.Random(0), io.StringIO()
@@ -103,6 +110,7 @@ UPLOADS: dict[str, tuple[str, Callable[[], bytes], dict[str, object]]] = {
         {"recipe": {"name": "forecast", "series": "road"}, "prepare": {"target": "flow"}},
     ),
     "image": ("images.zip", image_zip, {}),
+    "linear": ("line.csv", line_csv, {}),
     "recommend": ("ratings.csv", ratings_csv, {"prepare": {"target": "stars"}}),
     "tabular": ("rows.csv", table_csv, {"prepare": {"target": "target"}}),
     "text": ("texts.csv", texts_csv, {"prepare": {"target": "class"}}),

@@ -22,10 +22,16 @@ from functions.plan import worst_case
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DIGITS, PENGUINS = EXAMPLES / "digits", EXAMPLES / "penguins"
 UPLOADS = {
+    "departures": EXAMPLES / "departures/departures.csv",
+    "diabetes": EXAMPLES / "diabetes/diabetes.csv",
     "digits": DIGITS / "digits.zip",
-    "penguins": PENGUINS / "penguins.csv",
+    "films": EXAMPLES / "films/ratings.csv",
     "keras": DIGITS / "digits.zip",
+    "linear": EXAMPLES / "linear/line.csv",
+    "penguins": PENGUINS / "penguins.csv",
+    "pumps": EXAMPLES / "pumps/pumps.csv",
     "script": EXAMPLES / "script/line.csv",
+    "tickets": EXAMPLES / "tickets/tickets.csv",
 }
 
 
@@ -67,7 +73,7 @@ def test_the_settings_are_accepted_and_the_worst_case_is_within_the_budget(examp
     request = request_of(example)
     dataset = DatasetReport(run="run-1", accepted=True, rows={"train": 1300, "validation": 180, "test": 350})
     assert find_mistakes(request, dataset, prepared_in_job=True) == []
-    assert 0 < worst_case(request, prepared_in_job=True)["usd"] <= request.budget.max_usd_per_run
+    assert 0 < worst_case(request, prepared_in_job=True, search=None)["usd"] <= request.budget.max_usd_per_run
 
 
 def test_digits_train_on_two_hosts_with_spot() -> None:
@@ -124,6 +130,21 @@ def test_penguins_are_made_again_the_same(tmp_path: Path) -> None:
     maker("penguins").make(tmp_path)
     for name in ("penguins.csv", "held_out.csv"):
         assert (tmp_path / name).read_bytes() == (PENGUINS / name).read_bytes()
+
+
+def test_the_line_is_made_again_the_same(tmp_path: Path) -> None:
+    maker("linear").make(tmp_path)
+    for name in ("line.csv", "held_out.csv"):
+        assert (tmp_path / name).read_bytes() == (EXAMPLES / "linear" / name).read_bytes()
+    assert (EXAMPLES / "linear/project.toml").read_text() == 'recipe = "linear"\n'
+
+
+def test_the_patients_are_made_again_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="the example's data comes from scikit-learn; see its make.py")
+    maker("diabetes").make(tmp_path)
+    for name in ("diabetes.csv", "held_out.csv"):
+        assert (tmp_path / name).read_bytes() == (EXAMPLES / "diabetes" / name).read_bytes()
+    assert len(rows(UPLOADS["diabetes"])) == 442 - 12
 
 
 def test_all_examples_together_are_small() -> None:
