@@ -25,6 +25,9 @@ def resources(**changes: Any) -> dict[str, Any]:
     return {"InstanceType": "ml.c5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 1, **changes}
 
 
+GROUP = {"InstanceType": "ml.c5.xlarge", "InstanceCount": 1, "InstanceGroupName": "g"}
+
+
 @pytest.mark.parametrize(
     ("request_", "said"),
     [
@@ -67,15 +70,19 @@ def resources(**changes: Any) -> dict[str, Any]:
             job(InputDataConfig=[{**sm.channel("a", "s3://b/a", S3DataType="ManifestFile"), "InputMode": "FastFile"}]),
             "FastFile mode supports the S3DataType S3Prefix only",
         ),
+        (job(ResourceConfig={"InstanceGroups": [GROUP, GROUP], "VolumeSizeInGB": 1}), "none twice; given: g, g"),
+        (job(ResourceConfig={"InstanceGroups": [], "VolumeSizeInGB": 1}), "given: none"),
         (
-            job(
-                ResourceConfig={
-                    "InstanceGroups": [
-                        {"InstanceType": "ml.c5.xlarge", "InstanceCount": 1, "InstanceGroupName": "g"},
-                    ]
-                }
-            ),
-            "heterogeneous cluster .* is not emulated",
+            job(ResourceConfig={"InstanceGroups": [{**GROUP, "InstanceCount": 0}], "VolumeSizeInGB": 1}),
+            "instance group g must be at least 1",
+        ),
+        (
+            job(ResourceConfig={"InstanceGroups": [GROUP], "InstanceCount": 1, "VolumeSizeInGB": 1}),
+            "InstanceCount cannot be specified with InstanceGroups",
+        ),
+        (
+            job(InputDataConfig=[sm.channel("a", "s3://b/a", InstanceGroupNames=["g"])]),
+            "InstanceGroupNames.* is not emulated",
         ),
     ],
 )

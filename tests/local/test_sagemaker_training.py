@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -314,3 +315,24 @@ def wait_for_line(cloud: Cloud, name: str, line: str) -> None:
             return
         time.sleep(0.03)
     raise AssertionError(f"{name} has not said {line!r}")
+
+
+def test_a_cluster_of_several_types_tells_each_host_its_group(cloud: Cloud, bucket: str) -> None:
+    groups = [
+        {"InstanceGroupName": "big", "InstanceType": "ml.c5.2xlarge", "InstanceCount": 1},
+        {"InstanceGroupName": "small", "InstanceType": "ml.c5.xlarge", "InstanceCount": 2},
+    ]
+    script = "cp /opt/ml/input/config/resourceconfig.json $SAGEMAKER_BASE_DIR/model/$CURRENT_HOST.json"
+    request = sm.training(bucket, script.replace("/opt/ml", "$SAGEMAKER_BASE_DIR"))
+    job = sm.train(cloud, request | {"ResourceConfig": {"InstanceGroups": groups, "VolumeSizeInGB": 1}})
+    assert job["TrainingJobStatus"] == "Completed", job
+    body = sm.read(cloud, bucket, job["ModelArtifacts"]["S3ModelArtifacts"].removeprefix(f"s3://{bucket}/"))
+    told = {Path(name).stem: json.loads(content) for name, content in members(body).items() if content}
+    hosts = ["algo-1", "algo-2", "algo-3"]
+    assert sorted(told) == hosts
+    assert [told[host]["current_group_name"] for host in hosts] == ["big", "small", "small"]
+    assert [told[host]["current_instance_type"] for host in hosts] == ["ml.c5.2xlarge", "ml.c5.xlarge", "ml.c5.xlarge"]
+    assert told["algo-3"]["instance_groups"] == [
+        {"instance_group_name": "big", "instance_type": "ml.c5.2xlarge", "hosts": ["algo-1"]},
+        {"instance_group_name": "small", "instance_type": "ml.c5.xlarge", "hosts": ["algo-2", "algo-3"]},
+    ]
