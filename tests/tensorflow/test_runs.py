@@ -5,11 +5,15 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from contract.run import Outcome
 from tests.e2e.app import App
 from tests.e2e.data import table, table_toml
 
 ROOT = Path(__file__).parents[2]
+SECONDS = 600  # a run: TensorFlow's start on each host is most of it
+pytestmark = pytest.mark.timeout(2 * SECONDS)
 
 
 def test_digits_are_learned_on_two_hosts_and_served(app: App) -> None:
@@ -17,7 +21,7 @@ def test_digits_are_learned_on_two_hosts_and_served(app: App) -> None:
     assert tomllib.loads(toml)["train"]["hosts"] == 2
     app.configure(project, toml)
     digits = ROOT / "examples/digits"
-    run = app.settled(app.upload(project, "digits.zip", (digits / "digits.zip").read_bytes()), 300)
+    run = app.settled(app.upload(project, "digits.zip", (digits / "digits.zip").read_bytes()), SECONDS)
     assert run["outcome"] == Outcome.DEPLOYED, run["reasons"]
     assert run["evaluation"]["metrics"]["accuracy"] >= 0.97
     assert run["evaluation"]["forms"][0]["parity"] <= 1e-5
@@ -33,9 +37,9 @@ def test_digits_are_learned_on_two_hosts_and_served(app: App) -> None:
 def test_a_table_is_learned_on_one_host_and_replaces_what_torch_learned(app: App) -> None:
     project = app.project()
     app.configure(project, table_toml(epochs=1, learning_rate=0.001))
-    app.settled(app.upload(project, "rows.csv", table(seed=1)), 300)
+    app.settled(app.upload(project, "rows.csv", table(seed=1)), SECONDS)
     app.configure(project, table_toml().replace('"tabular"', '"keras_tabular"'))
-    run = app.settled(app.upload(project, "rows.csv", table(seed=1)), 300)
+    run = app.settled(app.upload(project, "rows.csv", table(seed=1)), SECONDS)
     assert run["outcome"] == Outcome.DEPLOYED, run["reasons"]
     assert app.champion(project)["run"] == run["run"]
     answer = app.predict(project, b'{"instances": [{"income": 3.0, "age": 80, "region": null}]}')
@@ -46,6 +50,6 @@ def test_settings_that_keras_cannot_follow_are_refused_before_anything_runs(app:
     project = app.project()
     toml = table_toml().replace("tabular", "keras_tabular").replace("[train]", "[train]\ncompile = true")
     app.configure(project, toml)
-    run = app.settled(app.upload(project, "rows.csv", table()), 60)
+    run = app.settled(app.upload(project, "rows.csv", table()), SECONDS)
     assert run["outcome"] in (Outcome.REFUSED, Outcome.REJECTED), run
     assert "train.compile" in " ".join(run["reasons"])

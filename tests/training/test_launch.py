@@ -161,6 +161,15 @@ def test_nothing_is_installed_where_the_pins_are_satisfied(tmp_path: Path) -> No
     assert not (tmp_path / "packages").exists()
 
 
+def test_a_job_is_checked_against_the_lists_that_it_needs(tmp_path: Path) -> None:
+    wheels = requirements(tmp_path / "wheels", "numpy==2.4.6")
+    (wheels / "tensorflow.txt").write_text("tandem-probe==1.0\n")
+    wheel(wheels)
+    assert not packages.install_missing(wheels, tmp_path / "packages")
+    assert packages.install_missing(wheels, tmp_path / "packages", ("requirements.txt", "tensorflow.txt"))
+    assert (tmp_path / "packages/tandem_probe-1.0.dist-info").is_dir()
+
+
 def test_what_is_missing_is_installed_from_the_zip_without_a_network(tmp_path: Path) -> None:
     wheels = requirements(tmp_path / "wheels", "tandem-probe==1.0", "numpy==2.4.6")
     path = wheel(tmp_path / "wheels")
