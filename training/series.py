@@ -1,15 +1,7 @@
-"""An upload of time series: a table with a time, a value, and perhaps the name of the series each row belongs to.
-
-Rows may come in any order. It is read twice: to find the step between times, and to put the values
-on the grid that it makes. A time without a row, or without a value, is missing, which is
-learned from too. Set aside are rows whose time or value cannot be read, a time that lies
-between two steps, and one that its series had before.
-"""
+"""An upload of time series as a source of windows: their shape, their statistics, what is asked of a champion."""
 
 from __future__ import annotations
 
-import array
-import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,25 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.manifest import Feature, Schema, Tensor
-from contract.timeline import Step, find_step, to_seconds, to_text
+from contract.timeline import to_text
 from training import seasons, windows
-from training.checks import check_quarantine
-from training.columns import Moments, to_numbers
+from training.columns import Moments
 from training.data import LABEL, ROW
-from training.privacy import check_columns
+from training.grid import Grid
 from training.recipes import Chunk, Preparation
 from training.rejection import Rejected
-from training.rows import Block, Rows
 from training.split import TEST
-from training.tables import open_table
-from training.windows import Calendar, Series, Windows
+from training.windows import Calendar, Windows
 
 HISTORY, START, CATEGORY, ERROR = "history", "start", "category", "naive_error"
-SHOWN = 40  # characters of a bad value that a reason quotes
-PEEKED = 100  # rows that tell which column holds the times
-SPARSE = 50  # steps for each value: more, and a time must be mistaken
-REPEATED = 0.5  # share of repeated times that several series in one would have
-MAX_SERIES = 10_000
 AUTO_HORIZON = 24
 AUTO_SEASONS = 2
 OLDER = 2  # histories that an original goes back: a champion may look back further
@@ -67,86 +51,15 @@ class SeriesTable:
     """
 
     def __init__(self, files: Sequence[Path], work: Preparation, settings: Settings) -> None:
-        self.notes: list[str] = []
         self._work, self._settings = work, settings
         self._target, self._name = work.request.prepare.target, settings.series
-        self._time = _time_column(files[0], settings.time, work)
-        self._rows = Rows(files, work, self._time)
-        self.anonymised = self._rows.anonymised
-        check_columns("prepare.target", [self._target], self._rows.columns)
-        check_columns("recipe.series", [self._name] if self._name else [], self._rows.columns)
-        self._step, spans = self._look()
-        self._series = self._fill(spans)
+        grid = Grid(files, work, time=settings.time, name=settings.series)
+        self.anonymised, self.notes = grid.anonymised, grid.notes
+        self._time, self._step, self._series = grid.time, grid.step, grid.series
         self._calendar = self._divide()
         self._leave_out_constants()
         self._shape()
         self._learn()
-
-    def _look(self) -> tuple[Step, dict[str, tuple[int, int]]]:
-        """Return the step between times, and the numbers of each series' first and last time."""
-        times: dict[str, array.array[int]] = {}
-        for block in self._rows.blocks():
-            for name, seconds in self._check(block):
-                times.setdefault(name, array.array("q")).append(seconds)
-                if len(times) > MAX_SERIES:
-                    raise Rejected(f"{self._name!r} names more than {MAX_SERIES:,} series; is it the right column?")
-        if not times:
-            raise Rejected("the upload holds no good row below the header")
-        once = {name: np.unique(np.array(found)).tolist() for name, found in times.items()}
-        self._check_repeats(sum(map(len, times.values())), sum(map(len, once.values())))
-        step = find_step(once.values())
-        if step is None:
-            raise Rejected("no series has two times; a series needs many to be forecast")
-        self._note_other_columns()
-        return step, {name: _span(found, step) for name, found in once.items()}
-
-    def _check(self, block: Block) -> Iterator[tuple[str, int]]:
-        """Yield the series and the time of each row that can be read; set the others aside."""
-        times, cells = block.column(self._time), block.column(self._target)
-        names = block.column(self._name) if self._name else itertools.repeat("")
-        mistakes = to_numbers(cells)[1]
-        for line, name, time, cell, mistake in zip(block.lines, names, times, cells, mistakes, strict=False):
-            seconds = to_seconds(time)
-            if seconds is None:
-                self._rows.set_aside(
-                    line, f"{time[:SHOWN]!r} in column {self._time!r} is no time; write 2026-01-31T08:00 (ISO 8601)"
-                )
-            elif mistake:
-                self._rows.set_aside(
-                    line, f"{cell[:SHOWN]!r} in column {self._target!r} is no number, or too large a one"
-                )
-            elif self._name and not name:
-                self._rows.set_aside(line, f"has no value in the column {self._name!r}, which names its series")
-            else:
-                yield name, seconds
-
-    def _fill(self, spans: Mapping[str, tuple[int, int]]) -> list[Series]:
-        """Return the series with their values in place; rows that have no place are set aside."""
-        there = {name: np.zeros(last - first + 1, np.bool_) for name, (first, last) in spans.items()}
-        series = {
-            name: Series(name=name, first=first, values=np.full(last - first + 1, math.nan))
-            for name, (first, last) in spans.items()
-        }
-        for block in self._rows.blocks():
-            values = to_numbers(block.column(self._target))[0].tolist()
-            names = block.column(self._name) if self._name else [""] * len(block)
-            for line, name, time, value in zip(block.lines, names, block.column(self._time), values, strict=True):
-                seconds = to_seconds(time)
-                number = None if seconds is None else self._step.number(seconds)
-                if number is None:
-                    self._rows.set_aside(line, f"{time!r} lies between two steps; times are one {self._step} apart")
-                elif there[name][number - spans[name][0]]:
-                    self._rows.set_aside(line, f"{time!r} is there twice{' in one series' if self._name else ''}")
-                else:
-                    there[name][number - spans[name][0]] = True
-                    series[name].values[number - spans[name][0]] = value
-        self._work.quarantine.good = sum(int(places.sum()) for places in there.values())
-        check_quarantine(
-            self._work.quarantine,
-            good=self._work.quarantine.good,
-            allowed=self._work.request.prepare.max_rejected_fraction,
-        )
-        return [series[name] for name in sorted(series)]
 
     def _divide(self) -> Calendar:
         prepare = self._work.request.prepare
@@ -163,7 +76,7 @@ class SeriesTable:
             raise Rejected(f"{what} among the training times: there is nothing to forecast")
         if constant:
             shown = ", ".join(map(repr, constant[:5])) + (" ..." if len(constant) > 5 else "")
-            self.notes.append(f"series that never change among the training times are left out: {shown}")
+            self.notes.append(f"series without two different values among the training times are left out: {shown}")
         self._series = [each for each in self._series if each.name not in set(constant)]
 
     def _shape(self) -> None:
@@ -277,62 +190,6 @@ class SeriesTable:
             metric="mase",
             statistics={name: self._statistics[name] for name in ("mean", "std", "min", "max")},
         )
-
-    def _check_repeats(self, rows: int, times: int) -> None:
-        """Refuse a file of several series that are not told apart."""
-        if not self._name and times < REPEATED * rows:
-            raise Rejected(
-                f"{rows} rows share {times} times: the file seems to hold several series; "
-                "name the column that tells them apart in recipe.series"
-            )
-
-    def _note_other_columns(self) -> None:
-        others = [name for name in self._rows.columns if name not in (self._target, self._name)]
-        if others:
-            shown = ", ".join(map(repr, others[:5])) + (" ..." if len(others) > 5 else "")
-            self.notes.append(f"left out, because a forecast is made from the series alone: {shown}")
-
-
-def _time_column(file: Path, wanted: str, work: Preparation) -> str:
-    """Return the column that holds the times: the one that is set, or the only one that looks like it."""
-    table, prepare, privacy = open_table(file), work.request.prepare, work.request.privacy
-    if wanted:
-        check_columns("recipe.time", [wanted], table.columns)
-        return wanted
-    rows = [row.cells for row in itertools.islice(table.rows(), PEEKED) if not row.problem]
-    hidden = {prepare.target, *prepare.exclude, *privacy.drop, *privacy.hash, *privacy.generalise}
-    found = [
-        name
-        for name, cells in zip(table.columns, zip(*rows, strict=True), strict=False)
-        if name not in hidden and _are_times(cells)
-    ]
-    if len(found) == 1:
-        return found[0]
-    holds = f"the columns {', '.join(map(repr, found))} hold times" if found else "no column holds times (ISO 8601)"
-    raise Rejected(f"{table.name}: {holds}; name the one that counts in recipe.time")
-
-
-def _are_times(cells: Sequence[str]) -> bool:
-    """Whether most of the cells that are not empty are times."""
-    filled = [cell for cell in cells if cell]
-    return sum(to_seconds(cell) is not None for cell in filled) > len(filled) / 2
-
-
-def _span(times: Sequence[int], step: Step) -> tuple[int, int]:
-    """Return the numbers of the first and last of a series' times.
-
-    Raises:
-        Rejected: when there are so few values between them that one of the times must be mistaken.
-    """
-    numbers = [number for number in (step.number(seconds) for seconds in times) if number is not None]
-    if not numbers:
-        return 0, 0
-    if numbers[-1] - numbers[0] > SPARSE * (len(numbers) + 1):
-        raise Rejected(
-            f"the times go from {to_text(times[0])} to {to_text(times[-1])}, {numbers[-1] - numbers[0] + 1:,} steps "
-            f"of one {step}, and a series has values at {len(numbers):,} of them: is one of those two mistaken?"
-        )
-    return numbers[0], numbers[-1]
 
 
 def _is_constant(values: NDArray[np.float64]) -> bool:

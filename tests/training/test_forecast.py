@@ -206,7 +206,7 @@ def test_negative_lengths_are_refused_before_anything_runs(option: str) -> None:
 def test_a_series_that_never_changes_is_left_out_and_said_to_be(tmp_path: Path) -> None:
     report, _ = prepared(tmp_path, csv(*rows(flow(), "A"), *rows(FLAT, "B")), series="road", horizon=2)
     assert report.accepted
-    assert "series that never change among the training times are left out: 'B'" in report.reasons
+    assert "series without two different values among the training times are left out: 'B'" in report.reasons
     assert report.features[2].vocabulary == ("A",)
 
 

@@ -1,5 +1,5 @@
 """Forecasts time series: from the last values of a series, the next ones. How an upload becomes series:
-:mod:`training.series`; how they are split, by time: :mod:`training.windows`; the network: :mod:`training.seasonal`.
+:mod:`training.grid`; windows, split by time: :mod:`training.windows`; the network: :mod:`training.seasonal`.
 """
 
 from __future__ import annotations
