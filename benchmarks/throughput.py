@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import importlib.util
 import io
 import json
 import math
@@ -23,11 +24,13 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
 
 from contract import keys, names
+from contract.frameworks import TENSORFLOW
 from contract.request import Upload, build_request
 from training import recipes
 from training.cluster import Cluster
@@ -110,6 +113,8 @@ UPLOADS: dict[str, tuple[str, Callable[[], bytes], dict[str, object]]] = {
         {"recipe": {"name": "forecast", "series": "road"}, "prepare": {"target": "flow"}},
     ),
     "image": ("images.zip", image_zip, {}),
+    "keras": ("images.zip", image_zip, {}),
+    "keras_tabular": ("rows.csv", table_csv, {"prepare": {"target": "target"}}),
     "linear": ("line.csv", line_csv, {}),
     "recommend": ("ratings.csv", ratings_csv, {"prepare": {"target": "stars"}}),
     "tabular": ("rows.csv", table_csv, {"prepare": {"target": "target"}}),
@@ -136,16 +141,30 @@ def measure(name: str, folder: Path) -> float:
         container.channel(split).symlink_to(out / keys.DATASET / split)
     container.channel("schema").symlink_to(out / keys.DATASET)
     config = TrainConfig(**{**vars(request.train), "epochs": EPOCHS}, recipe=name, options=request.recipe.options)
-    trainer = Trainer(config, container, Cluster())
+    trainer = start(config, container)
     trainer.run()
     return max(line["samples_per_second"] for line in trainer.progress.history)
+
+
+def start(config: TrainConfig, container: Container) -> Any:
+    """Return the trainer of the recipe's framework; TensorFlow's wants the environment of ``make test-tensorflow``."""
+    if recipes.load(config.recipe).framework == TENSORFLOW:
+        from training.keras import cluster, train
+
+        return train.Trainer(config, container, cluster.Cluster(timeout=config.rank_timeout_seconds))
+    return Trainer(config, container, Cluster())
+
+
+def measurable() -> list[str]:
+    """Return the recipes whose framework is installed."""
+    return [name for name in recipes.names() if importlib.util.find_spec(recipes.load(name).framework)]
 
 
 def main() -> None:
     """Measure the recipes named as arguments, or all."""
     cores, threads = len(os.sched_getaffinity(0)), torch.get_num_threads()
     machine = f"{cores} {platform.machine()} cores, {threads} thread{'s' if threads > 1 else ''} a process"
-    for name in sys.argv[1:] or recipes.names():
+    for name in sys.argv[1:] or measurable():
         with tempfile.TemporaryDirectory() as folder:
             speed = measure(name, Path(folder))
         found = {"samples_per_second": round(speed, -2), "machine": machine, "measured": str(datetime.date.today())}
