@@ -3,14 +3,15 @@
     RemoteStream("bucket", "acme/digits/runs/run-1/dataset/train", memory=2**30)
 
 A training container is isolated and has none; there, SageMaker's FastFile mode shows the same shards as files.
-A piece is one GET, whatever columns it has, when it is a whole shard; else one of each column.
+A piece is one GET, whatever columns it has, when it is a whole shard; else one of each column. Of a split that fits
+into memory, a shard's only GET is the one that its header came with.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from botocore.config import Config
 from numpy.typing import NDArray
 
 from training.data import Shard
-from training.stream import READERS, Stream
+from training.stream import Stream
 
+CONNECTIONS = 64
 HEADER_BYTES = 16_384  # asked for first; more only where a shard's header is longer
 
 
@@ -38,13 +40,22 @@ class RemoteStream(Stream):
 
     def __init__(self, bucket: str, prefix: str, *, memory: int) -> None:
         self._bucket = bucket
-        self._client = boto3.client("s3", config=Config(max_pool_connections=READERS))
+        self._memory = memory
+        self._client = boto3.client("s3", config=Config(max_pool_connections=CONNECTIONS))
         super().__init__(Path(prefix), memory=memory)
 
     def _find(self, folder: Path) -> Sequence[Shard]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=f"{folder}/")
-        keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-        return list(self._readers.map(self._open_shard, (key for key in keys if key.endswith(".safetensors"))))
+        entries = [entry for page in pages for entry in page.get("Contents", [])]
+        sizes = {entry["Key"]: entry["Size"] for entry in entries if entry["Key"].endswith(".safetensors")}
+        fits = sum(sizes.values()) <= self._memory and len(sizes) <= CONNECTIONS
+        return list(self._readers.map(self._begin if fits else self._open_shard, sizes))
+
+    def _begin(self, key: str) -> Shard:
+        """Return a shard whose object is on its way: what comes after its header is read when it is wanted."""
+        body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
+        shard = Shard.parse(Path(key), body.read)
+        return _RemoteShard(**vars(shard), client=self._client, bucket=self._bucket, begun=[body])
 
     def _open_shard(self, key: str) -> Shard:
         start = _get(self._client, self._bucket, key, 0, HEADER_BYTES).read()
@@ -59,6 +70,7 @@ class RemoteStream(Stream):
 class _RemoteShard(Shard):
     client: Any
     bucket: str
+    begun: list[Any] = field(default_factory=list)  # the body that the header was read from, until it is used
 
     def read(self, arrays: Mapping[str, NDArray], first: int = 0) -> None:
         """Fill arrays with the rows from ``first`` on; neighbours in the object come with one GET."""
@@ -70,9 +82,14 @@ class _RemoteShard(Shard):
             else:
                 runs.append((offset, offset + len(wanted), [wanted]))
         for start, end, views in runs:
-            body = _get(self.client, self.bucket, self.path.as_posix(), start, end)
+            body = self._body(start, end)
             for wanted in views:
                 self.fill(wanted, body.readinto)
+
+    def _body(self, start: int, end: int) -> Any:
+        if self.begun and start == min(column.offset for column in self.columns.values()):
+            return self.begun.pop()
+        return _get(self.client, self.bucket, self.path.as_posix(), start, end)
 
 
 def _get(client: Any, bucket: str, key: str, start: int, end: int) -> Any:
