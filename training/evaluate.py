@@ -234,7 +234,7 @@ def read_inputs(container: Container, scratch: Path) -> Inputs:
     )
     return Inputs(
         request=request,
-        recipe=recipes.load(request.recipe.name),
+        recipe=recipes.load(manifest.recipe),
         model=scratch,
         manifest=manifest,
         rows=Split(dataset / "test").everything(),
