@@ -36,6 +36,15 @@ class Prepare:
         default=100, minimum=0, maximum=500,
     )  # fmt: skip
     instance: str = setting("Instance type of the preparation job.", default="ml.m5.xlarge", pattern=INSTANCE)
+    engine: str = setting(
+        "'embedded' prepares on one machine; 'spark' on several, tables of many files (always in a job).",
+        default="embedded", choices=("embedded", "spark"),
+    )  # fmt: skip
+    hosts: int = setting("Machines of the preparation job ('spark' only).", default=1, minimum=1, maximum=64)
+    isolation: str = setting(
+        "Network isolation of the preparation job. Spark's machines talk to each other, so 'spark' needs 'off'.",
+        default="on", choices=("on", "off"),
+    )  # fmt: skip
     max_minutes: int = setting("Longest time the preparation job may run.", default=60, minimum=1, maximum=1440)
 
 

@@ -195,8 +195,26 @@ def _check_keys(given: Mapping[str, Any], allowed: tuple[str, ...], path: str) -
             raise InvalidConfig(path, key, "one of " + ", ".join(allowed), nearest(str(key), allowed))
 
 
+def _check_engine(prepare: Prepare, recipe: Recipe) -> None:
+    if prepare.engine == "embedded":
+        if prepare.hosts > 1:
+            raise InvalidConfig("prepare.hosts", prepare.hosts, "1 with prepare.engine 'embedded'", "Take 'spark'.")
+        if prepare.isolation == "off":
+            raise InvalidConfig(
+                "prepare.isolation", "off", "'on' with prepare.engine 'embedded', which needs no network"
+            )
+    elif recipe.reader != "table":
+        raise InvalidConfig(
+            "prepare.engine", "spark", f"'embedded' for what recipe {recipe.name!r} reads; Spark takes tables"
+        )
+    elif prepare.isolation == "on":
+        fix = "Its machines must reach each other, which isolated ones cannot."
+        raise InvalidConfig("prepare.isolation", "on", "'off' with prepare.engine 'spark'", fix)
+
+
 def _check_together(request: RunRequest, recipe: Recipe) -> None:
     prepare, deploy = request.prepare, request.deploy
+    _check_engine(prepare, recipe)
     if recipe.needs_target and not prepare.target:
         raise InvalidConfig("prepare.target", "", "the name of a column", f"Recipe {recipe.name!r} needs it.")
     if prepare.validation_fraction + prepare.test_fraction >= 0.9:

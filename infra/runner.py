@@ -15,8 +15,9 @@ from infra.code import Code
 from infra.handlers import Handlers
 from infra.image import ImageBuild
 from infra.machine import Machine, MachineRole
-from infra.roles import JobRole
+from infra.roles import PULL, JobRole
 from infra.settings import Settings
+from infra.spark import SparkImage
 from infra.steps.parts import Parts
 from infra.wheels import Wheels
 
@@ -62,6 +63,8 @@ class Runner(Construct):
             artifacts=artifacts,
             inputs=[code, wheels],
         )
+        spark = SparkImage(self, "Spark")
+        grants.allow(jobs, PULL, [spark.repository_arn])
         # A script's version names the image that trained it, which its registration must be able to see.
         stack = Stack.of(self)
         registry = f"ecr:{stack.region}:{stack.regional_fact(FactName.DLC_REPOSITORY_ACCOUNT)}"
@@ -80,6 +83,7 @@ class Runner(Construct):
             wheels=wheels.s3_object_url,
             cpu_image=self._image(IMAGES, CPU_TAG),
             gpu_image=self._image(IMAGES, GPU_TAG),
+            spark_image=spark.uri,
             tensorflow_cpu_image=self._image(TENSORFLOW_IMAGES, TENSORFLOW_CPU_TAG),
             tensorflow_gpu_image=self._image(TENSORFLOW_IMAGES, TENSORFLOW_GPU_TAG),
             image_repository=build.repository.repository_name,

@@ -2,6 +2,7 @@
 
     python3 -m training.launch train       # a training job over all hosts: torchrun, or TensorFlow's own way
     python3 -m training.launch prepare     # a processing job
+    python3 -m training.launch spark       # the same over all hosts of a processing job with AWS's Spark image
     python3 -m training.launch evaluate    # a processing job
 
 Checks the wheels, starts the program as a child, passes SIGTERM on to it, and
@@ -33,7 +34,9 @@ from training.cause import LOST_PEER, of_failure
 from training.container import STOPPED, Container, Hosts, gpus
 from training.packages import REQUIREMENTS, CannotInstall, install_missing
 
-PROGRAMS = ("train", "prepare", "evaluate")
+PROGRAMS = ("train", "prepare", "spark", "evaluate")
+SPARK_SUBMIT = ("smspark-submit", str(Path(__file__).with_name("spark_main.py")))
+"""How AWS's Spark image starts an application: on every host; the first one drives it, the others lend executors."""
 FAILURE_LIMIT = 1000  # SageMaker shows the first 1,024 characters
 TAIL_LINES = 60
 RESOLVE_SECONDS = 120  # names of hosts appear a little after their containers
@@ -57,7 +60,7 @@ def main(arguments: list[str]) -> int:
     program, container = arguments[0], Container.here()
     try:
         environment = _environment(program, container)
-        command = _trainer(container, environment) if program == "train" else _python(f"training.{program}")
+        command = _command(program, container, environment)
     except (CannotStart, CannotInstall) as error:
         return _fail(container, program, str(error))
     _error_file(container).parent.mkdir(parents=True, exist_ok=True)
@@ -129,6 +132,17 @@ def _framework(container: Container) -> str:
     """Return what the job's recipe is written in; a recipe that there is not is the trainer's to refuse."""
     recipe = load_recipes().get(container.hyperparameters().get("recipe", ""))
     return recipe.framework if recipe else TORCH
+
+
+def _command(program: str, container: Container, environment: dict[str, str]) -> list[str]:
+    """Return what runs a program on this host; ``environment`` gains what it needs."""
+    if program == "train":
+        return _trainer(container, environment)
+    if program == "spark":
+        code = str(Path(__file__).parents[1])
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [code, environment.get("PYTHONPATH", "")]))
+        return list(SPARK_SUBMIT)
+    return _python(f"training.{program}")
 
 
 def _python(program: str) -> list[str]:

@@ -148,7 +148,7 @@ def _reasons(first: Sequence[str], quarantine: Quarantine) -> tuple[str, ...]:
     return bounded([*first, *quarantine.reasons], total=len(first) + quarantine.rows)
 
 
-def main() -> None:
+def main(engine: Engine | None = None) -> None:
     """Prepare in a processing job."""
     container = Container.here()
     request = RunRequest.from_dict(json.loads((container.processing_input("request") / keys.REQUEST).read_text()))
@@ -156,7 +156,10 @@ def main() -> None:
     salt = _check_salt(request, salts[0].read_bytes() if salts else b"")
     out = container.processing_output
     out.mkdir(parents=True, exist_ok=True)
-    print(_summary(prepare(request, upload=container.processing_input("upload"), salt=salt, out=out)), flush=True)
+    print(
+        _summary(prepare(request, upload=container.processing_input("upload"), salt=salt, out=out, engine=engine)),
+        flush=True,
+    )
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:

@@ -9,11 +9,13 @@ Needs pyspark and Java; on AWS, the image sagemaker-spark-processing has both.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from pyspark.sql import SparkSession
 
+from training import prepare
 from training.engine import Embedded
 from training.rejection import Rejected
 
@@ -55,3 +57,13 @@ def _guarded(function: Callable[[int], T], part: int) -> tuple[T | None, tuple[s
         return function(part), None
     except Rejected as rejected:
         return None, rejected.reasons
+
+
+def main() -> None:
+    """Prepare in a processing job, on its Spark cluster."""
+    builder = SparkSession.builder.appName("prepare")
+    session = builder.config("spark.executorEnv.PYTHONPATH", os.environ["PYTHONPATH"]).getOrCreate()
+    try:
+        prepare.main(Spark(session))
+    finally:
+        session.stop()

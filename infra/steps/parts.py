@@ -37,6 +37,7 @@ class Parts:
     wheels: str
     cpu_image: str
     gpu_image: str
+    spark_image: str
     tensorflow_cpu_image: str
     tensorflow_gpu_image: str
     image_repository: str

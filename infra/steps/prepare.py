@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from contract import keys
+import json
+
+from contract import keys, names
 from infra.asl import State, caught, choice, expression, invoke, task, transient, when
 from infra.steps.parts import Parts, report
-from infra.steps.processing import local_input, processing_job
+from infra.steps.processing import Cluster, local_input, processing_job
 from infra.steps.script import IS_SCRIPT
 
 S3_ERRORS = ("S3.SdkClientException", "S3.S3Exception")
@@ -14,6 +16,7 @@ OUTGROWN = (
     "MemoryError", "OSError",  # Python's own: no memory for one more array, no space left on the disk
 )  # fmt: skip
 """How Lambda's time-out, its memory and its disk limit arrive; which name, has changed over the years."""
+IS_EMBEDDED = "$run.prepare.engine = 'embedded'"
 MIB = 1_048_576
 GB = 1_000_000_000
 
@@ -21,7 +24,7 @@ GB = 1_000_000_000
 def is_small(*, yes: str, no: str) -> State:
     """Compare the upload's size with the project's limit for Lambda; a script's files are only counted."""
     small = f"$run.upload.bytes <= $run.prepare.lambda_limit_mb * {MIB}"
-    return choice(when(f"{IS_SCRIPT} or {small}", yes), otherwise=no)
+    return choice(when(f"{IS_SCRIPT} or ({small} and {IS_EMBEDDED})", yes), otherwise=no)
 
 
 def small(parts: Parts, *, then: str, outgrown: str) -> State:
@@ -59,6 +62,26 @@ def large(parts: Parts, *, then: str) -> State:
         environment={},
         then=then,
         assign={"prepared_in_job": True},
+        cluster=_cluster(parts),
+    )
+
+
+def _cluster(parts: Parts) -> Cluster:
+    """One machine without a network, or a Spark cluster, whose machines talk to each other, encrypted."""
+
+    def either(embedded: str, spark: str) -> str:
+        return expression(f"{IS_EMBEDDED} ? {embedded} : {spark}")
+
+    entrypoints = [
+        json.dumps(names.container_entrypoint(name, names.PROCESSING_INPUTS)) for name in ("prepare", "spark")
+    ]
+    isolated = "{'EnableNetworkIsolation': true}"
+    encrypted = "{'EnableNetworkIsolation': false, 'EnableInterContainerTrafficEncryption': $run.prepare.hosts > 1}"
+    return Cluster(
+        image=either(f"'{parts.cpu_image}'", f"'{parts.spark_image}'"),
+        hosts="{% $run.prepare.hosts %}",
+        entrypoint=either(*entrypoints),
+        network=either(isolated, encrypted),
     )
 
 

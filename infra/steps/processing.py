@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from contract import names
@@ -13,6 +14,16 @@ CREATE_ERRORS = ("SageMaker.AmazonSageMakerException", "SageMaker.SdkClientExcep
 
 START_UP = 3600
 """Seconds that starting machines and moving data may add to a job's own longest time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """The machines of a job: values of its request, or expressions of them."""
+
+    image: str
+    hosts: int | str = 1
+    entrypoint: Any = None
+    network: Any = field(default_factory=lambda: {"EnableNetworkIsolation": True})
 
 
 def local_input(name: str, uri: str) -> dict[str, Any]:
@@ -42,8 +53,9 @@ def processing_job(
     environment: dict[str, str],
     then: str,
     assign: dict[str, Any] | None = None,
+    cluster: Cluster | None = None,
 ) -> State:
-    """Return the Task that runs one of training's programs on one machine.
+    """Return the Task that runs one of training's programs, on one isolated machine where no cluster is given.
 
     Args:
         parts: the surroundings.
@@ -56,20 +68,26 @@ def processing_job(
         environment: variables of the container.
         then: the next state.
         assign: variables.
+        cluster: what else it may run on.
     """
-    resources = {"InstanceType": expression(instance), "InstanceCount": 1, "VolumeSizeInGB": expression(volume_gb)}
+    cluster = cluster or Cluster(image=parts.cpu_image)
+    resources = {
+        "InstanceType": expression(instance),
+        "InstanceCount": cluster.hosts,
+        "VolumeSizeInGB": expression(volume_gb),
+    }
     arguments = {
         "ProcessingJobName": job_name(program),
         "AppSpecification": {
-            "ImageUri": parts.cpu_image,
-            "ContainerEntrypoint": names.container_entrypoint(program, names.PROCESSING_INPUTS),
+            "ImageUri": cluster.image,
+            "ContainerEntrypoint": cluster.entrypoint or names.container_entrypoint(program, names.PROCESSING_INPUTS),
         },
         "Environment": environment,
         "ProcessingInputs": inputs,
         "ProcessingOutputConfig": {"KmsKeyId": parts.key, "Outputs": [_output(output)]},
         "ProcessingResources": {"ClusterConfig": resources},
         "StoppingCondition": {"MaxRuntimeInSeconds": expression(seconds)},
-        "NetworkConfig": {"EnableNetworkIsolation": True},
+        "NetworkConfig": cluster.network,
         "RoleArn": parts.job_role,
         "Tags": tags(),
     }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
+import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +22,8 @@ DEEP_LEARNING = re.compile(
     r"(\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?|public\.ecr\.aws/deep-learning-containers)"
     r"/pytorch[a-z0-9-]*[:@].+"
 )
+SPARK = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/sagemaker-spark-processing:.+")
+SPARK_PROGRAMS = Path(__file__).parent / "spark"  # what stands for the image's own launcher
 PYTHON = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 PROGRAMS = str(Path(sys.executable).parent)  # what stands for /usr/local/bin of a Python image
 PYTHON_FOLDER = "/usr/local/bin"
@@ -78,6 +82,8 @@ def resolve(cloud: Cloud, uri: str) -> Container:
     except images.ImageNotFound as error:
         if DEEP_LEARNING.fullmatch(uri):
             return Container(entrypoint=[], environment=base, deep_learning=True)
+        if SPARK.fullmatch(uri):
+            return _spark(base)
         raise NoImage(
             f"the image {uri} can only run on AWS: on the laptop, Deep Learning Containers (.../pytorch*:tag) stand "
             f"for this Python environment, and images built by CodeBuild run from ECR here ({error})"
@@ -90,6 +96,13 @@ def resolve(cloud: Cloud, uri: str) -> Container:
         binds=image.binds,
     )
     return container.relocated() if namespace.unavailable() else container
+
+
+def _spark(base: dict[str, str]) -> Container:
+    """Return AWS's Spark image, for which pyspark and Java stand here."""
+    if importlib.util.find_spec("pyspark") is None or shutil.which("java") is None:
+        raise NoImage("preparation on Spark needs pyspark (pip install 'tandem-ml[spark]') and Java 17 on this machine")
+    return Container(entrypoint=[], environment={**base, "PATH": os.pathsep.join([str(SPARK_PROGRAMS), base["PATH"]])})
 
 
 def _path(path: str) -> str:
