@@ -71,6 +71,7 @@ class Linear(TableRecipe):
             "weight_decay": 0.0,
             "optimiser": "sgd",
             "momentum": 0.9,
+            "checkpoint_every": 10,
             "instance": "ml.m5.large",
         }
     }
