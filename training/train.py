@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import platform
 import sys
 import time
 from collections.abc import Iterator
@@ -31,8 +30,9 @@ from torch.distributed.elastic.multiprocessing.errors import record
 
 from contract import keys, metrics
 from contract.errors import TrainingFailed
-from contract.manifest import FORMAT, ModelManifest, Schema
+from contract.manifest import Schema
 from training import failures, recipes, schedule, strategy
+from training.artefact import manifest
 from training.checkpoint import MEMORY, below, collect, restore, save_checkpoint, unpack, whole
 from training.cluster import Cluster
 from training.config import TrainConfig
@@ -186,29 +186,12 @@ class Trainer:
         if not self.cluster.leads:
             return
         folder.mkdir(parents=True, exist_ok=True)
+        ranks, device = str(self.cluster.size), self.cluster.device.type
+        made = manifest(self.config, self.schema, self.progress, ranks=ranks, device=device, torch=torch.__version__)
         history = "".join(json.dumps(line) + "\n" for line in self.progress.history)
         write_atomically(folder / keys.MODEL_METRICS, history.encode())
-        write_atomically(folder / keys.MODEL_MANIFEST, json.dumps(self._manifest().to_dict()).encode())
+        write_atomically(folder / keys.MODEL_MANIFEST, json.dumps(made.to_dict()).encode())
         write_atomically(folder / keys.MODEL_WEIGHTS, save({k: v.contiguous() for k, v in best.items()}))
-
-    def _manifest(self) -> ModelManifest:
-        return ModelManifest(
-            format=FORMAT,
-            tenant="",  # a training job is not told whose it is; Evaluate fills these in
-            project="",
-            run="",
-            recipe=self.config.recipe,
-            options=self.config.options,
-            schema=self.schema,
-            lineage={
-                "seed": str(self.config.seed),
-                "best_epoch": str(int(self.progress.best["epoch"])),
-                "ranks": str(self.cluster.size),
-                "device": self.cluster.device.type,
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-            },
-        )
 
     def _fingerprint(self) -> str:
         """Return what tells this dataset and network from others."""

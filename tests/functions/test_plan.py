@@ -161,6 +161,9 @@ def test_the_first_estimate_uses_the_recipes_throughput_then_the_projects_own(wo
         ({"deploy": {"instance": "ml.g5.xlarge"}}, ["deploy.instance", "no GPU"]),
         ({"deploy": {"instance": "ml.g5.xlarge", "target": "realtime"}}, ["deploy.instance", "CPUs"]),
         ({"train": {"instance": "ml.m5.large", "hosts": 4, "batch_size": 2}}, ["train.batch_size", "at least 4"]),
+        ({"train": {"groups": {"ml.m5.large": 1, "ml.g5.xlarge": 1}}}, ["train.groups", "all have GPUs, or none"]),
+        ({"train": {"groups": {"ml.m5.large": 1, "ml.x9.large": 1}}}, ["train.groups.ml.x9.large"]),
+        ({"train": {"groups": {"ml.m5.large": 3, "ml.c5.large": 1}, "batch_size": 2}}, ["at least 4"]),
     ],
 )
 def test_what_cannot_be_combined_is_refused(world: World, sections: dict[str, Any], says: list[str]) -> None:

@@ -6,10 +6,8 @@ import json
 import math
 import re
 import signal
-import subprocess
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -18,7 +16,7 @@ from contract import keys, metrics
 from contract.errors import InvalidConfig, TrainingFailed
 from contract.manifest import ModelManifest
 from tests.training.builders import start, training_job
-from training import checkpoint, progress
+from training import progress
 from training.cluster import Cluster
 from training.config import TrainConfig
 from training.container import Container
@@ -37,12 +35,6 @@ def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 def equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
     return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
-
-
-def ranks(bases: list[Path], *program: str, port: int) -> list[subprocess.Popen[str]]:
-    """Start one training process a base folder, as torchrun would."""
-    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(len(bases)), "LOCAL_RANK": "0"}
-    return [start(base, *program, RANK=str(rank), **meeting) for rank, base in enumerate(bases)]
 
 
 def test_training_learns_and_writes_the_model(table: Path, tmp_path: Path) -> None:
@@ -95,53 +87,6 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_others(table: Path
         trained.append(weights(mine.model))
     assert equal(trained[0], trained[1])
     assert not equal(trained[0], trained[2])
-
-
-ONE_UPDATE = """
-import numpy as np
-from safetensors.torch import save_file
-from training.cluster import Cluster
-from training.config import TrainConfig
-from training.container import Container
-from training.train import Trainer
-
-container, cluster = Container.here(), Cluster()
-with cluster.joined():
-    mine = Trainer(TrainConfig.from_hyperparameters(container.hyperparameters()), container, cluster)
-    mine.update(np.arange(7))
-    save_file({name: value.grad for name, value in mine.model.named_parameters()}, container.base / "gradient")
-"""
-
-
-def test_the_gradient_of_a_batch_is_the_same_however_many_ranks_share_it(table: Path, tmp_path: Path) -> None:
-    """Seven rows over two ranks: one rank has a row less, and no row may count twice."""
-    alone = trainer(training_job(tmp_path / "alone", table))
-    alone.update(np.arange(7))
-    bases = [training_job(tmp_path / f"rank-{n}", table) for n in range(2)]
-    for process in ranks(bases, "-c", ONE_UPDATE, port=23_001):
-        output = process.communicate(timeout=90)[0]
-        assert process.returncode == 0, output
-    for base in bases:
-        gradient = load_file(base / "gradient")
-        for name, value in alone.model.named_parameters():
-            torch.testing.assert_close(gradient[name], value.grad, rtol=1e-4, atol=1e-6)
-
-
-def test_two_ranks_learn_what_one_learns(table: Path, tmp_path: Path) -> None:
-    batch_size = 50  # the last batch is short
-    alone = trainer(training_job(tmp_path / "alone", table, epochs=3, batch_size=batch_size))
-    alone.run()
-    bases = [training_job(tmp_path / f"rank-{n}", table, epochs=3, batch_size=batch_size) for n in range(2)]
-    processes = ranks(bases, "-m", "training.train", port=23_002)
-    outputs = [process.communicate(timeout=90)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], outputs
-    reached, tensors = checkpoint.unpack(progress.newest(bases[0] / "checkpoints"))
-    for name, value in alone.model.state_dict().items():
-        torch.testing.assert_close(tensors[checkpoint.MODEL + name], value, rtol=1e-4, atol=1e-5)
-    for mine, theirs in zip(alone.progress.history, reached.history, strict=True):
-        assert theirs["train_loss"] == pytest.approx(mine["train_loss"], rel=1e-4)
-        assert theirs["validation_accuracy"] == mine["validation_accuracy"]
-    assert progress.newest(bases[1] / "checkpoints") == b""  # one rank writes
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(table: Path, tmp_path: Path) -> None:
