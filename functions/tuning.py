@@ -98,8 +98,10 @@ def _config(request: RunRequest, tried: Sequence[Candidate]) -> dict[str, Any]:
         "RandomSeed": request.train.seed % LARGEST_SEED,
     }
     if tune.strategy == "hyperband":
-        epochs = settings(request, tried[0])["epochs"]
-        config["StrategyConfig"] = {"HyperbandStrategyConfig": {"MinResource": 1, "MaxResource": epochs}}
+        # SageMaker stops a job that reaches MaxResource values: no job gets there with its epochs and its last word
+        # (training.tuned), so each ends by itself, with its model.
+        most = settings(request, tried[0])["epochs"] + 2
+        config["StrategyConfig"] = {"HyperbandStrategyConfig": {"MinResource": 1, "MaxResource": most}}
     return config
 
 
