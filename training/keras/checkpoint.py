@@ -31,7 +31,7 @@ def assign(variables: Iterable[keras.Variable], values: Mapping[str, NDArray]) -
 
 def pack(values: Mapping[str, NDArray], metadata: dict[str, str] | None = None) -> bytes:
     """Return a safetensors file of arrays."""
-    return save({name: np.ascontiguousarray(value) for name, value in values.items()}, metadata)
+    return save({name: np.array(value, order="C") for name, value in values.items()}, metadata)  # scalars stay scalars
 
 
 def save_checkpoint(
