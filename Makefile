@@ -4,6 +4,7 @@
 #   make test [ARGS=...]      every test; ARGS go to pytest
 #   make test-tensorflow      Keras recipes, in an environment of their own (.venv-tensorflow, 3.6 GB; five minutes)
 #   make test-spark           preparation on Spark, in an environment of its own (.venv-spark); needs Java 17
+#   make test-sdk             the SageMaker Python SDK against the laptop cloud (.venv-sdk, 1 GB)
 #   make check                lint, types, cdk-nag, cfn-lint
 #   make install              the environment, .venv (the others do it first)
 #   make cdk [ARGS=synth]     installs the real CDK command line, and runs it with ARGS
@@ -14,7 +15,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: install demo test test-tensorflow test-spark check docs cdk lock clean
+.PHONY: install demo test test-tensorflow test-spark test-sdk check docs cdk lock clean
 .DEFAULT_GOAL := install
 
 VENV := .venv
@@ -63,6 +64,17 @@ $(TENSORFLOW)/.installed: requirements.lock pyproject.toml
 test-tensorflow: $(TENSORFLOW)/.installed
 	PATH="$(CURDIR)/$(TENSORFLOW)/bin:$$PATH" $(TENSORFLOW)/bin/python -m pytest -p no:xdist tests/tensorflow $(ARGS)
 
+# A client in an environment of its own: it pins much that Tandem does not need.
+SDK := .venv-sdk
+$(SDK)/.installed: pyproject.toml
+	@echo "Installing into $(SDK), once: 1 GB, some minutes"
+	"$(PYTHON)" -m venv $(SDK)
+	$(SDK)/bin/python -m pip install --disable-pip-version-check --quiet -e ".[sdk]"
+	touch $@
+
+test-sdk: $(INSTALLED) $(SDK)/.installed
+	$(WITH_PATH) $(BIN)/python -m pytest -p no:xdist tests/sdk $(ARGS)
+
 # Spark runs on Java, which pip cannot install.
 SPARK := .venv-spark
 $(SPARK)/.installed: requirements.lock pyproject.toml
@@ -100,5 +112,5 @@ lock: $(INSTALLED)
 		--custom-compile-command "make lock" --output-file requirements.lock requirements.in
 
 clean:
-	rm -rf $(VENV) $(TENSORFLOW) node_modules cdk.out .tandem .mypy_cache .ruff_cache .pytest_cache tandem_ml.egg-info
+	rm -rf $(VENV) $(SDK) $(TENSORFLOW) node_modules cdk.out .tandem .mypy_cache .ruff_cache .pytest_cache tandem_ml.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
