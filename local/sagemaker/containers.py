@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # AWS's Deep Learning Containers: the laptop's own Python environment stands for them.
 DEEP_LEARNING = re.compile(
     r"(\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?|public\.ecr\.aws/deep-learning-containers)"
-    r"/pytorch[a-z0-9-]*[:@].+"
+    r"/(pytorch|tensorflow)[a-z0-9-]*[:@].+"
 )
 SPARK = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/sagemaker-spark-processing:.+")
 SPARK_PROGRAMS = Path(__file__).parent / "spark"  # what stands for the image's own launcher
@@ -85,7 +85,7 @@ def resolve(cloud: Cloud, uri: str) -> Container:
         if SPARK.fullmatch(uri):
             return _spark(base)
         raise NoImage(
-            f"the image {uri} can only run on AWS: on the laptop, Deep Learning Containers (.../pytorch*:tag) stand "
+            f"the image {uri} can only run on AWS: on the laptop, Deep Learning Containers (.../pytorch*:tag, .../tensorflow*:tag) stand "
             f"for this Python environment, and images built by CodeBuild run from ECR here ({error})"
         ) from error
     container = Container(
