@@ -82,6 +82,7 @@ MODEL = "evaluate/model.tar.gz"
 GOLDEN = "evaluate/golden.json"
 RUN_DOCUMENT = "run.json"
 REPORT = "report.html"
+TENSORBOARD = "tensorboard/"  # an event file, where the installation wants them
 
 SPLITS = ("train", "validation", "test")
 

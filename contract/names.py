@@ -14,6 +14,9 @@ LEDGER_TABLE = "TANDEM_LEDGER_TABLE"
 PIPELINE_ARN = "TANDEM_PIPELINE_ARN"
 SERVING_IMAGE_REPOSITORY = "TANDEM_SERVING_IMAGE_REPOSITORY"  # ECR repository URI, without tag
 SERVING_IMAGE_TAG = "TANDEM_SERVING_IMAGE_TAG"  # hash of the serving image's source
+MLFLOW_SERVER = "TANDEM_MLFLOW_SERVER"  # ARN of a managed tracking server, or a tracking URI; absent: no MLflow
+TENSORBOARD = "TANDEM_TENSORBOARD"  # ON: event files are written
+ON = "on"
 
 # Environment variables of the evaluation job: whom the ``champion`` input is. Empty or absent: there is no champion.
 CHAMPION_PACKAGE = "TANDEM_CHAMPION_PACKAGE"  # its model package's ARN

@@ -25,8 +25,14 @@ def read_bytes(bucket: str, key: str, **version: str) -> bytes | None:
 
 def read(key: str) -> Any | None:
     """Return a JSON document of the artifacts bucket, or None when it does not exist."""
+    text = read_text(key)
+    return None if text is None else json.loads(text)
+
+
+def read_text(key: str) -> str | None:
+    """Return a text of the artifacts bucket, or None when it does not exist."""
     body = read_bytes(environment(names.ARTIFACTS_BUCKET), key)
-    return None if body is None else json.loads(body)
+    return None if body is None else body.decode()
 
 
 def write(key: str, document: Any) -> None:

@@ -31,6 +31,11 @@ def environment(name: str) -> str:
     return value
 
 
+def setting(name: str) -> str:
+    """Return a setting of this function that may be left out; empty where it is."""
+    return os.environ.get(name, "")
+
+
 @functools.cache
 def client(service: str) -> Any:
     """Return the client of a service, made when it is first needed."""

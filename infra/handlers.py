@@ -18,7 +18,7 @@ from contract import keys, names
 from infra import grants
 from infra.handler import Handler, source
 from infra.settings import Settings
-from infra.wheels import PrepareLayer
+from infra.wheels import FOLDER, LAYER_PINS, Layer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +105,7 @@ class Handlers(Construct):
             settings=self._settings,
             seconds=900,
             memory_mb=3008,  # the most that a new account may have
-            layers=[PrepareLayer(self, "Layer")],
+            layers=[Layer(self, "Layer", pins=FOLDER / LAYER_PINS)],
             ephemeral_storage_size=Size.gibibytes(4),
         )
         grants.read(prepare, self._places.data, keys.salt("*"))

@@ -43,7 +43,7 @@ class UploadRule(events.Rule):
                 detail_type=["Object Created"],
                 detail={"bucket": {"name": [bucket.bucket_name]}, "object": {"key": [{"wildcard": "*/inbox/*"}]}},
             ),
-            targets=[_reliably(intake, dead_letters)],
+            targets=[reliably(intake, dead_letters)],
         )
 
 
@@ -62,11 +62,11 @@ class SettleRule(events.Rule):
                 detail_type=["Step Functions Execution Status Change"],
                 detail={"stateMachineArn": [machine_arn], "status": UNSUCCESSFUL},
             ),
-            targets=[_reliably(settle, dead_letters)],
+            targets=[reliably(settle, dead_letters)],
         )
 
 
-def _reliably(function: lambda_.IFunction, dead_letters: sqs.IQueue) -> targets.LambdaFunction:
+def reliably(function: lambda_.IFunction, dead_letters: sqs.IQueue) -> targets.LambdaFunction:
     """Deliver for a day. What Lambda took counts as delivered: errors of its own send a function's events to its own
     dead letters, after Lambda's two retries.
     """

@@ -17,28 +17,32 @@ class Settings:
         keep_data: whether buckets, ledger, key and images outlive their stacks.
         log_days: days that logs of functions and machines are kept, as CloudWatch Logs allows.
         log_level: level of the handlers' logs.
+        mlflow: ARN of SageMaker's managed tracking server, or a tracking URI, that runs are told to; empty for none.
+        tensorboard: whether each run gets a TensorBoard event file.
     """
 
     keep_data: bool = True
     log_days: int = 30
     log_level: str = "INFO"
+    mlflow: str = ""
+    tensorboard: bool = False
 
     @classmethod
     def from_context(cls, node: Node) -> Settings:
-        """Read ``tandem:keep_data``, ``tandem:log_days`` and ``tandem:log_level``.
+        """Read the context ``tandem:<name>`` of each attribute.
 
         Raises:
             ValueError: for a value that cannot be meant.
         """
-        keep, days, level = (node.try_get_context(f"tandem:{name}") for name in ("keep_data", "log_days", "log_level"))
-        if keep not in (None, True, False, "true", "false"):
-            raise ValueError(f"context tandem:keep_data is {keep!r}; expected true or false")
+        days, level, mlflow = (node.try_get_context(f"tandem:{name}") for name in ("log_days", "log_level", "mlflow"))
         if days is not None and f"{days}" not in RETENTIONS:
             raise ValueError(f"context tandem:log_days is {days!r}; expected one of {', '.join(RETENTIONS)}")
         return cls(
-            keep_data=keep not in (False, "false"),
+            keep_data=_switch(node, "keep_data", cls.keep_data),
             log_days=cls.log_days if days is None else int(days),
             log_level=level or cls.log_level,
+            mlflow=mlflow or cls.mlflow,
+            tensorboard=_switch(node, "tensorboard", cls.tensorboard),
         )
 
     @property
@@ -50,6 +54,13 @@ class Settings:
     def retention(self) -> logs.RetentionDays:
         """How long logs are kept."""
         return RETENTIONS[str(self.log_days)]
+
+
+def _switch(node: Node, name: str, default: bool) -> bool:
+    value = node.try_get_context(f"tandem:{name}")
+    if value not in (None, True, False, "true", "false"):
+        raise ValueError(f"context tandem:{name} is {value!r}; expected true or false")
+    return default if value is None else value in (True, "true")
 
 
 RETENTIONS = {

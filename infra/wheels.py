@@ -1,4 +1,4 @@
-"""Wheelhouses: the few packages that containers and the preparation function need beyond what they have.
+"""Wheelhouses: the few packages that containers and functions need beyond what they have.
 
 Bundled without Docker, by pip. CDK skips bundling where it is told to
 (context ``aws:cdk:bundling-stacks`` = []), as on a laptop, which has the
@@ -38,15 +38,21 @@ class Wheels(assets.Asset):
         )
 
 
-class PrepareLayer(lambda_.LayerVersion):
-    """What training/prepare.py imports, installed for Lambda (arm64, Python 3.12)."""
+class Layer(lambda_.LayerVersion):
+    """Packages installed for Lambda (arm64, Python 3.12).
 
-    def __init__(self, scope: Construct, id: str) -> None:
+    Args:
+        scope, id: where it is.
+        pins: the list that pins them.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, pins: Path) -> None:
+        others = [other.name for other in pins.parent.glob("*.txt") if other != pins]
         code = lambda_.Code.from_asset(
-            str(FOLDER),
-            exclude=[CONTAINER_PINS, TENSORFLOW_PINS],
+            str(pins.parent),
+            exclude=others,
             asset_hash_type=AssetHashType.SOURCE,
-            bundling=_bundling(Install()),
+            bundling=_bundling(Install(pins)),
         )
         super().__init__(
             scope,
@@ -74,18 +80,13 @@ class Download:
 class Install:
     """``pip install`` into the asset's folder ``python/``, which Lambda puts on the path."""
 
+    def __init__(self, pins: Path) -> None:
+        self._pins = pins
+
     def try_bundle(self, output_dir: str, *_image: object, **_options: object) -> bool:
         """Fill ``output_dir``; CDK's interface."""
-        pins = FOLDER / LAYER_PINS
-        pip(
-            "install",
-            *_platforms(LAMBDA),
-            "--no-compile",
-            "--target",
-            f"{output_dir}/python",
-            "--requirement",
-            str(pins),
-        )
+        target = ("--no-compile", "--target", f"{output_dir}/python")
+        pip("install", *_platforms(LAMBDA), *target, "--requirement", str(self._pins))
         return True
 
 

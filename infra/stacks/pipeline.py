@@ -12,10 +12,11 @@ from infra.runner import Runner
 from infra.settings import Settings
 from infra.stacks.serving import Serving
 from infra.stacks.storage import Storage
+from infra.tracking import Tracking
 
 
 class Pipeline(Stack):
-    """Functions, the pipeline machine, the rules that start and settle runs."""
+    """Functions, the pipeline machine, the rules that start and settle runs, tracking where it is wanted."""
 
     def __init__(self, scope: Construct, id: str, *, storage: Storage, serving: Serving, settings: Settings) -> None:
         super().__init__(scope, id, description="Tandem: uploads become served models")
@@ -47,4 +48,6 @@ class Pipeline(Stack):
             settle=handlers.settle,
             dead_letters=self.dead_letters,
         )
+        if settings.mlflow or settings.tensorboard:
+            Tracking(self, "Tracking", artifacts=storage.artifacts, dead_letters=self.dead_letters, settings=settings)
         CfnOutput(self, names.OUTPUT_PIPELINE_ARN, value=runner.machine.state_machine_arn)

@@ -19,10 +19,10 @@ TOOLS = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # this environmen
 
 @pytest.fixture(scope="session")
 def app(cloud: Cloud) -> App:
-    """The application, deployed as `tandem deploy` does it."""
+    """The application, deployed as `tandem deploy` does it, with TensorBoard wanted."""
     bootstrap(cloud)
     done = subprocess.run(
-        [sys.executable, "-m", "infra.apply", "--no-wheels"],
+        [sys.executable, "-m", "infra.apply", "--no-wheels", "--context", "tandem:tensorboard=true"],
         env={**os.environ, **cloud.environment, "PATH": TOOLS},
         cwd=ROOT,
         capture_output=True,

@@ -48,16 +48,14 @@ class Assembly:
         ]
 
 
-@pytest.fixture(scope="session")
-def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
-    """The app, synthesised without wheels and looked at by cdk-nag."""
+def synthesise(folder: Path, **context: Any) -> Assembly:
+    """Return the app, synthesised without wheels and looked at by cdk-nag."""
     from aws_cdk import Validations
     from cdk_nag import AwsSolutionsChecks
 
     from infra.app import NO_WHEELS, build
 
-    folder = tmp_path_factory.mktemp("assembly")
-    app = build(outdir=str(folder), context=NO_WHEELS)
+    app = build(outdir=str(folder), context={**NO_WHEELS, **context})
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     try:
         app.synth()
@@ -65,6 +63,12 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
         if "ValidationFailed" not in str(error):
             raise
     return Assembly(folder)
+
+
+@pytest.fixture(scope="session")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    """What people deploy by default."""
+    return synthesise(tmp_path_factory.mktemp("assembly"))
 
 
 def listed(value: Any) -> list[Any]:

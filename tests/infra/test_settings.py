@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aws_cdk import App, RemovalPolicy
 from aws_cdk import aws_logs as logs
 
+from contract import names
 from infra.app import CDK_JSON
 from infra.settings import Settings
+from tests.infra.conftest import Assembly, synthesise
 
 
 def settings(**context: Any) -> Settings:
@@ -41,3 +44,17 @@ def test_cdk_json_names_every_setting() -> None:
     context = json.loads(CDK_JSON.read_text())["context"]
     named = {key.removeprefix("tandem:") for key in context if key.startswith("tandem:")}
     assert named == set(Settings.__dataclass_fields__)
+
+
+def test_runs_are_tracked_only_where_a_tracker_is_wanted(tmp_path: Path, assembly: Assembly) -> None:
+    assert not [each for each in assembly.resources("AWS::Lambda::Function") if "track" in each["Handler"]]
+    server = "arn:aws:sagemaker:us-east-1:123456789012:mlflow-tracking-server/team"
+    tracked = synthesise(tmp_path, **{"tandem:mlflow": server, "tandem:tensorboard": "true"})
+    (track,) = (each for each in tracked.resources("AWS::Lambda::Function") if "track" in each["Handler"])
+    variables = track["Environment"]["Variables"]
+    assert (variables[names.MLFLOW_SERVER], variables[names.TENSORBOARD]) == (server, names.ON)
+    assert tracked.findings() == []
+    policies = tracked.resources("AWS::IAM::Policy", names.STACK_PIPELINE)
+    statements = [each for policy in policies for each in policy["PolicyDocument"]["Statement"]]
+    (to_server,) = (each for each in statements if each["Resource"] == server)
+    assert all(action.startswith("sagemaker-mlflow:") and "*" not in action for action in to_server["Action"])
