@@ -85,8 +85,9 @@ def resolve(cloud: Cloud, uri: str) -> Container:
         if SPARK.fullmatch(uri):
             return _spark(base)
         raise NoImage(
-            f"the image {uri} can only run on AWS: on the laptop, Deep Learning Containers (.../pytorch*:tag, .../tensorflow*:tag) stand "
-            f"for this Python environment, and images built by CodeBuild run from ECR here ({error})"
+            f"the image {uri} can only run on AWS: on the laptop, Deep Learning Containers (.../pytorch*:tag, "
+            ".../tensorflow*:tag) stand for this Python environment, and images built by CodeBuild run from ECR here "
+            f"({error})"
         ) from error
     container = Container(
         entrypoint=image.entrypoint,

@@ -42,7 +42,8 @@ class Cluster:
         signal.signal(signal.SIGTERM, self._stop)
         self.stopping = False
         threads = int(os.environ.get("OMP_NUM_THREADS", "0"))  # 0: TensorFlow decides
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        if tf.config.threading.get_intra_op_parallelism_threads() != threads:  # it can only be set before all else
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
         config = json.loads(os.environ.get("TF_CONFIG", "{}"))
         self.rank = int(config["task"]["index"]) if config else 0
         options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=timeout)
