@@ -125,7 +125,7 @@ UPLOADS: dict[str, tuple[str, Callable[[], bytes], dict[str, object]]] = {
 def measure(name: str, folder: Path) -> float:
     """Return the rows trained a second by a recipe with its default settings."""
     file, make, settings = UPLOADS[name]
-    console = {"tenant": "bench", "project": name, "recipe": name, **settings}
+    console = {"tenant": "bench", "project": "bench", "recipe": name, **settings}
     upload = Upload(bucket="bench", key=file, version_id="1", bytes=0, files=1)
     request = build_request(run="bench", console=console, project_toml={}, upload=upload)
     out, container = folder / "out", Container(base=folder / "ml")

@@ -59,6 +59,8 @@ def main(arguments: list[str]) -> int:
         return 2
     program, container = arguments[0], Container.here()
     try:
+        if program == "train":
+            _check_framework(container)
         environment = _environment(program, container)
         command = _command(program, container, environment)
     except (CannotStart, CannotInstall) as error:
@@ -145,6 +147,15 @@ def _command(program: str, container: Container, environment: dict[str, str]) ->
     return _python(f"training.{program}")
 
 
+def _check_framework(container: Container) -> None:
+    if _framework(container) == TENSORFLOW and importlib.util.find_spec(TENSORFLOW) is None:
+        raise CannotStart(
+            "this recipe needs TensorFlow, which this machine's Python lacks: take AWS's TensorFlow image, or start "
+            "the laptop cloud from an environment in which "
+            "`pip install --constraint requirements.lock -e '.[tensorflow]'` was run"
+        )
+
+
 def _python(program: str) -> list[str]:
     return [sys.executable, "-m", program]
 
@@ -157,11 +168,6 @@ def _trainer(container: Container, environment: dict[str, str]) -> list[str]:
 
 def _tensorflow(hosts: Hosts, environment: dict[str, str]) -> list[str]:
     """Return the command of one process for all of this host's devices; several hosts meet by ``TF_CONFIG``."""
-    if importlib.util.find_spec("tensorflow") is None:
-        raise CannotStart(
-            "this recipe needs TensorFlow, which this machine's Python lacks: take AWS's TensorFlow image, "
-            "or on a laptop start the cloud where `pip install 'tandem-ml[tensorflow]'` was run"
-        )
     environment |= {"KERAS_BACKEND": TENSORFLOW}
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors; its news of each start are not the job's
     if len(hosts.all) > 1:
@@ -217,7 +223,7 @@ def _wait_for_name(host: str, seconds: float) -> None:
             return
         except OSError as error:
             if time.monotonic() > deadline:
-                raise CannotStart(f"the first host, {host!r}, has no address after {seconds:g} s ({error})") from error
+                raise CannotStart(f"the host {host!r} has no address after {seconds:g} s ({error})") from error
             time.sleep(1)
 
 

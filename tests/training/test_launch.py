@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sys
 import uuid
 import zipfile
 from pathlib import Path
@@ -14,7 +16,7 @@ from contract import keys, names
 from contract.metrics import parse_line
 from tests.training.builders import start, training_job
 from training import launch, packages
-from training.container import STOPPED
+from training.container import STOPPED, Container
 
 HOSTS = ("127.0.0.1", "127.0.0.2")
 
@@ -103,10 +105,32 @@ def run_here(base: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return (base / "output/failure").read_text()
 
 
-def test_a_first_host_without_address_is_named(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_without_address_is_named(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "RESOLVE_SECONDS", 0.1)
     base = training_job(tmp_path / "a", table, hosts=("algo-1.invalid", "algo-2.invalid"), host="algo-2.invalid")
-    assert "the first host, 'algo-1.invalid', has no address after 0.1 s" in run_here(base, monkeypatch)
+    assert "the host 'algo-1.invalid' has no address after 0.1 s" in run_here(base, monkeypatch)
+
+
+def test_a_keras_job_where_there_is_no_tensorflow_says_how_to_get_it(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    base = training_job(tmp_path / "a", table, recipe="keras_tabular")
+    assert "-e '.[tensorflow]'" in run_here(base, monkeypatch)
+
+
+def test_keras_hosts_are_told_of_each_other(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "_wait_for_name", lambda host, seconds: None)
+    hosts = ("algo-1", "algo-2")
+    base = training_job(tmp_path / "a", table, recipe="keras_tabular", hosts=hosts, host="algo-2")
+    environment = {"TRAINING_JOB_NAME": "job"}
+    command = launch._trainer(Container(base=base), environment)
+    assert command[-2:] == ["-m", "training.keras.train"]
+    config = json.loads(environment["TF_CONFIG"])
+    workers = config["cluster"]["worker"]
+    assert [worker.partition(":")[0] for worker in workers] == list(hosts)
+    assert len({worker.partition(":")[2] for worker in workers}) == 2
+    assert config["task"] == {"type": "worker", "index": 1}
 
 
 def test_hosts_are_ranked_by_number_and_jobs_meet_at_ports_of_their_own(table: Path, tmp_path: Path) -> None:
