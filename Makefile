@@ -26,6 +26,10 @@ WITH_PATH := PATH="$(CURDIR)/$(BIN):$$PATH"
 ARGS ?=
 # OpenMP starts a thread a core in every process; with many small processes that only makes them wait for each other.
 export OMP_NUM_THREADS ?= 1
+# What the lock names, into the environment that is the argument.
+PIP_INSTALL := -m pip install --disable-pip-version-check --quiet
+LOCKED = $(1)/bin/python $(PIP_INSTALL) -r requirements.lock && \
+	CC=true $(1)/bin/python $(PIP_INSTALL) --no-deps -r requirements.toolkit
 
 install: $(INSTALLED)
 
@@ -33,15 +37,15 @@ install: $(INSTALLED)
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
 	"$$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo $$p && break; done)
 
-$(INSTALLED): requirements.lock pyproject.toml
+$(INSTALLED): requirements.lock requirements.toolkit pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "Tandem needs Python 3.11 or 3.12 with its venv module; here is $$(python3 --version 2>&1 || true)." >&2; \
 		echo "Install one (Debian: apt-get install python3 python3-venv), or say which: make PYTHON=/path/to/python3.12" >&2; \
 		exit 2; fi
 	@echo "Installing into $(VENV), once: some minutes, most of them for torch"
 	"$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.lock
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	$(call LOCKED,$(VENV))
+	$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation -e .
 	touch $@
 
 demo: $(INSTALLED)
@@ -53,12 +57,11 @@ test: $(INSTALLED)
 
 # TensorFlow beside everything else, so that the laptop cloud's machines have it too.
 TENSORFLOW := .venv-tensorflow
-$(TENSORFLOW)/.installed: requirements.lock pyproject.toml
+$(TENSORFLOW)/.installed: requirements.lock requirements.toolkit pyproject.toml
 	@echo "Installing into $(TENSORFLOW), once: 3.6 GB, some minutes"
 	"$(PYTHON)" -m venv $(TENSORFLOW)
-	$(TENSORFLOW)/bin/python -m pip install --disable-pip-version-check --quiet -r requirements.lock
-	$(TENSORFLOW)/bin/python -m pip install --disable-pip-version-check --quiet --no-build-isolation \
-		--constraint requirements.lock -e '.[tensorflow]'
+	$(call LOCKED,$(TENSORFLOW))
+	$(TENSORFLOW)/bin/python $(PIP_INSTALL) --no-build-isolation --constraint requirements.lock -e '.[tensorflow]'
 	touch $@
 
 test-tensorflow: $(TENSORFLOW)/.installed
@@ -69,7 +72,7 @@ SDK := .venv-sdk
 $(SDK)/.installed: pyproject.toml
 	@echo "Installing into $(SDK), once: 1 GB, some minutes"
 	"$(PYTHON)" -m venv $(SDK)
-	$(SDK)/bin/python -m pip install --disable-pip-version-check --quiet -e ".[sdk]"
+	$(SDK)/bin/python $(PIP_INSTALL) -e ".[sdk]"
 	touch $@
 
 test-sdk: $(INSTALLED) $(SDK)/.installed
@@ -77,13 +80,12 @@ test-sdk: $(INSTALLED) $(SDK)/.installed
 
 # Spark runs on Java, which pip cannot install.
 SPARK := .venv-spark
-$(SPARK)/.installed: requirements.lock pyproject.toml
+$(SPARK)/.installed: requirements.lock requirements.toolkit pyproject.toml
 	@command -v java >/dev/null || { echo "Spark needs Java 17 (Debian: apt-get install openjdk-17-jre-headless)" >&2; exit 2; }
 	@echo "Installing into $(SPARK), once: some minutes"
 	"$(PYTHON)" -m venv $(SPARK)
-	$(SPARK)/bin/python -m pip install --disable-pip-version-check --quiet -r requirements.lock
-	$(SPARK)/bin/python -m pip install --disable-pip-version-check --quiet --no-build-isolation \
-		--constraint requirements.lock -e '.[spark]'
+	$(call LOCKED,$(SPARK))
+	$(SPARK)/bin/python $(PIP_INSTALL) --no-build-isolation --constraint requirements.lock -e '.[spark]'
 	touch $@
 
 test-spark: $(SPARK)/.installed
@@ -109,7 +111,7 @@ cdk: node_modules/.installed
 
 lock: $(INSTALLED)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
-		--custom-compile-command "make lock" --output-file requirements.lock requirements.in
+		--no-emit-package sagemaker-training --custom-compile-command "make lock" --output-file requirements.lock requirements.in
 
 clean:
 	rm -rf $(VENV) $(SDK) $(TENSORFLOW) node_modules cdk.out .tandem .mypy_cache .ruff_cache .pytest_cache tandem_ml.egg-info
