@@ -31,7 +31,7 @@ from benchmarks.side_by_side import Goal, need, report
 from local.cloud import Cloud
 from training.data import Writer
 
-DATASETS = {"64x64": (20_000, 64), "8x8": (40_000, 8)}  # rows, side of a grey image
+DATASETS = {"64x64": (40_000, 64), "8x8": (40_000, 8)}  # rows, side of a grey image
 SHARD_BYTES, OBJECTS, ROUNDS, WORKERS = 16 * 2**20, 1000, 3, (0, 2)
 GOAL = Goal(at_least=2.0)
 

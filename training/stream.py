@@ -59,7 +59,7 @@ class Stream(Split):
     def labels(self) -> NDArray:
         """The labels of all rows."""
         parts = [{LABEL: empty(shard, shard.rows)[LABEL]} for shard in self.shards]
-        list(self._readers.map(Shard.read, self.shards, parts))
+        list(self._readers.map(lambda shard, part: shard.read(part), self.shards, parts))
         return np.concatenate([part[LABEL] for part in parts])
 
     def order(self, *, seed: int, epoch: int) -> Order:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -167,3 +168,32 @@ def test_every_recipes_own_defaults_are_accepted(name: str) -> None:
     request = build(TABLE if recipe.needs_target else {}, key=f"a/b/inbox/data{recipe.accepts[0]}", recipe=name)
     assert request.recipe.name == name
     assert request.recipe.options.keys() == recipe.options.keys()
+
+
+SPARK = {**TABLE["prepare"], "engine": "spark", "hosts": 4, "isolation": "off"}
+
+
+def test_spark_prepares_tables_on_several_machines() -> None:
+    prepare = build({**TABLE, "prepare": SPARK}).prepare
+    assert (prepare.engine, prepare.hosts, prepare.isolation) == ("spark", 4, "off")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "path", "said"),
+    [
+        ({"hosts": 4}, "prepare.hosts", "1 with prepare.engine 'embedded'"),
+        ({"isolation": "off"}, "prepare.isolation", "'on' with prepare.engine 'embedded'"),
+        ({**SPARK, "isolation": "on"}, "prepare.isolation", "'off' with prepare.engine 'spark'.*reach each other"),
+        ({**SPARK, "engine": "sparc"}, "prepare.engine", "'spark'"),
+    ],
+    ids=["hosts", "isolation", "isolated spark", "misspelt"],
+)
+def test_an_engine_that_cannot_prepare_so_is_refused(prepare: dict[str, Any], path: str, said: str) -> None:
+    refused = refusal({**TABLE, "prepare": {**TABLE["prepare"], **prepare}})
+    assert refused.path == path
+    assert re.search(said, str(refused)), str(refused)
+
+
+def test_spark_prepares_no_images() -> None:
+    with pytest.raises(InvalidConfig, match=r"prepare\.engine.*Spark takes tables"):
+        build_image({"prepare": {"engine": "spark", "isolation": "off"}})
