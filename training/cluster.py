@@ -84,6 +84,12 @@ class Cluster:
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.stopping = True
 
+    def seed(self, number: int) -> None:
+        """Seed what this rank draws at random; ``torch.manual_seed`` would ask every kind of device, each time."""
+        torch.default_generator.manual_seed(number)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(number)
+
     def in_place(self, value: float) -> list[float]:
         """Return a number for each rank: this rank's own, and 0 for the others; their sum has those of all."""
         return [value if rank == self.rank else 0.0 for rank in range(self.size)]

@@ -57,7 +57,9 @@ class Parallel:
         # Looking for unused parameters keeps the buckets of gradients as they are first cut: powersgd remembers by
         # bucket, and a resumed job must find the same ones.
         powersgd = config.communication == "powersgd"
-        module = DistributedDataParallel(model, forward_sync_buffers=False, find_unused_parameters=powersgd)
+        module = DistributedDataParallel(
+            model, forward_sync_buffers=False, find_unused_parameters=powersgd, gradient_as_bucket_view=True
+        )
         if powersgd:
             self._powersgd = powerSGD_hook.PowerSGDState(
                 _everyone(),
@@ -185,7 +187,8 @@ def optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     rate, decay = config.learning_rate, config.weight_decay
     if config.optimiser == "sgd":
         return torch.optim.SGD(model.parameters(), lr=rate, momentum=config.momentum, weight_decay=decay)
-    return torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay)
+    # Fused: one pass over each parameter in place of one an operation.
+    return torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay, fused=True)
 
 
 def plain(tensor: torch.Tensor) -> torch.Tensor:

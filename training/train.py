@@ -72,6 +72,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         # Where CUDA has only an inexact kernel (max pooling backwards), that is used, with a warning.
         torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # finds mistakes, and costs a write of all memory
         torch.backends.cudnn.allow_tf32 = False  # fp32 says what it is; PyTorch would round convolutions to TF32
         options = self.recipe.parse_options(config.options)
         self.model = self.recipe.network(self.schema, options)
@@ -233,7 +234,7 @@ class Trainer:
         number = self.progress.epoch * self.steps + self.progress.step
         for group in self.optimiser.param_groups:
             group["lr"] = schedule.learning_rate(self.progress, self.config, self.steps)
-        torch.manual_seed(((self.config.seed + 1) * SEEDS + number) * SEEDS + self.cluster.rank & MASK)
+        self.cluster.seed(((self.config.seed + 1) * SEEDS + number) * SEEDS + self.cluster.rank & MASK)
         self.optimiser.zero_grad(set_to_none=True)
 
     def _telling(self, lost: torch.Tensor, seconds: float) -> torch.Tensor:
