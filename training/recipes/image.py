@@ -33,7 +33,7 @@ IMAGE = "image"
 SMALLEST, LARGEST = 8, 64  # what image_size = 0 chooses from
 CHUNK_BYTES = 8 * 2**20
 RANGES: dict[str, dict[str, Any]] = {
-    "learning_rate": {"min": 5e-4, "max": 2e-2, "scale": "log"},
+    "learning_rate": {"min": 1e-3, "max": 1e-2, "scale": "log"},
     "batch_size": {"choices": [16, 32, 64, 128]},
     "weight_decay": {"min": 1e-4, "max": 1e-1, "scale": "log"},
 }
