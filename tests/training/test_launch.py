@@ -145,7 +145,7 @@ def test_hosts_are_ranked_by_number_and_jobs_meet_at_ports_of_their_own(table: P
 
 def test_an_unknown_program_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert launch.main(["trian"]) == 2
-    assert "train|prepare|evaluate" in capsys.readouterr().err
+    assert "train|prepare|spark|evaluate" in capsys.readouterr().err
 
 
 def test_the_end_of_a_long_failure_is_kept() -> None:
