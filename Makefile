@@ -2,7 +2,7 @@
 #
 #   make demo [ARGS=--json]   an upload becomes a served model, on this machine
 #   make test [ARGS=...]      every test; ARGS go to pytest
-#   make test-tensorflow      Keras recipes, in an environment of their own (.venv-tensorflow, 3.6 GB; five minutes)
+#   make test-tensorflow      Keras recipes, in an environment of their own (.venv-tensorflow, 3.6 GB; ten minutes)
 #   make test-spark           preparation on Spark, in an environment of its own (.venv-spark); needs Java 17
 #   make test-sdk             the SageMaker Python SDK against the laptop cloud (.venv-sdk, 1 GB)
 #   make check                lint, types, cdk-nag, cfn-lint

@@ -35,7 +35,7 @@ def test_every_setting_that_tensorflow_cannot_follow_is_tried_here() -> None:
 
 @pytest.mark.parametrize("setting", OTHERWISE)
 def test_a_keras_recipe_refuses_what_tensorflow_cannot_follow(setting: str) -> None:
-    together = {"fallback_instances": []} | ({"hosts": 1} if setting == "groups" else {})
+    together: dict[str, Any] = {"fallback_instances": []} | ({"hosts": 1} if setting == "groups" else {})
     with pytest.raises(InvalidConfig) as raised:
         request("keras", **{setting: OTHERWISE[setting]}, **together)
     assert raised.value.path.startswith("train.")
