@@ -52,6 +52,11 @@ class Prepare:
 class Train:
     """How the model learns, and on what machines."""
 
+    start: str = setting(
+        "What training begins with: 'fresh' weights, or those of the 'champion', the version in service, where the "
+        "model still looks alike; otherwise it trains afresh and says why.",
+        default="fresh", choices=("fresh", "champion"),
+    )  # fmt: skip
     epochs: int = setting("Passes over the training rows.", default=10, minimum=1, maximum=10_000)
     batch_size: int = setting(
         "Rows in one update, over all hosts and devices together.", default=64, minimum=1, maximum=1_048_576

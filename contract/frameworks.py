@@ -36,7 +36,7 @@ FRAMEWORKS: Mapping[str, Framework] = {
     TENSORFLOW: Framework(
         title="TensorFlow",
         program="training.keras.train",
-        unsupported=("accumulation", "compile", "strategy", "communication", "shares", "rebalance", "groups"),
+        unsupported=("start", "accumulation", "compile", "strategy", "communication", "shares", "rebalance", "groups"),
     ),
     SCRIPT: Framework(
         title="Script",

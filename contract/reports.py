@@ -104,5 +104,6 @@ class EvaluationReport(_Document):
         "Absolute error that a share of the held-out values stays below: p50, p90, p99, max (regression).",
         default_factory=dict,
     )
+    start: str = setting("What training began with, in words; empty for fresh weights.", default="")
     model_sha256: str = setting("Of the archive that would be served.")
     verdict: Verdict = setting("The release decision.")

@@ -122,10 +122,19 @@ def train_part(request: RunRequest, dataset: DatasetReport) -> dict[str, Any]:
         "groups": groups,
         "hosts": train.host_count,
         "spot": train.spot,
+        "start": _start(request),
         "volume_gb": max(train.volume_gb, _volume_gb(dataset)),
         "max_runtime_seconds": runtime,
         "max_wait_seconds": runtime + train.spot_wait_minutes * 60,
     }
+
+
+def _start(request: RunRequest) -> str:
+    """Return the address of the model that training begins with; empty when it begins afresh."""
+    if request.train.start != "champion":
+        return ""
+    champion = table.get(ledger.champion_key(request.tenant, request.project))
+    return str(champion["model_uri"]) if champion else ""
 
 
 def evaluate_part(request: RunRequest, dataset: DatasetReport) -> dict[str, Any]:

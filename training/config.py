@@ -13,7 +13,7 @@ from contract.training import check_training
 from contract.tuning import join_options
 
 DECISIVE = (
-    "recipe", "options", "epochs", "batch_size", "learning_rate", "weight_decay", "optimiser", "momentum",
+    "recipe", "options", "start", "epochs", "batch_size", "learning_rate", "weight_decay", "optimiser", "momentum",
     "clip_norm", "seed", "precision", "communication", "powersgd_rank", "patience", "shuffle_mb",
 )  # fmt: skip
 

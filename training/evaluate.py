@@ -46,6 +46,7 @@ class Inputs:
     rows: Mapping[str, NDArray]  # held out
     originals: Path  # folder of those rows as they were uploaded
     train: Split
+    prepared: Schema  # of these rows; that of a model that was continued has statistics of earlier ones
 
     @property
     def labels(self) -> NDArray:
@@ -171,7 +172,7 @@ def _archive_files(inputs: Inputs, challenger: Challenger) -> dict[str, bytes]:
 def _report(inputs: Inputs, challenger: Challenger, rival: Champion | None, sha256: str) -> EvaluationReport:
     recipe, schema, request = inputs.recipe, inputs.manifest.schema, inputs.request
     metric, higher_is_better = schema.metric, METRICS[schema.metric].higher_is_better
-    baseline = inputs.metrics(recipe.baseline(inputs.train, inputs.rows, schema))
+    baseline = inputs.metrics(recipe.baseline(inputs.train, inputs.rows, inputs.prepared))
     verdict = decide(
         request.gate,
         metric=metric,
@@ -198,6 +199,7 @@ def _report(inputs: Inputs, challenger: Challenger, rival: Champion | None, sha2
         champion=rival,
         labels=schema.labels[:MAX_LABELS],
         **_mistakes(challenger.answers, inputs.labels, schema),
+        start=inputs.manifest.lineage.get("start_note", ""),
         model_sha256=sha256,
         verdict=verdict,
     )
@@ -229,7 +231,6 @@ def read_inputs(container: Container, scratch: Path) -> Inputs:
         tenant=request.tenant,
         project=request.project,
         run=request.run,
-        schema=read_schema(dataset),
         lineage={**manifest.lineage, **_lineage(request, container)},
     )
     return Inputs(
@@ -240,6 +241,7 @@ def read_inputs(container: Container, scratch: Path) -> Inputs:
         rows=Split(dataset / "test").everything(),
         originals=dataset / Path(keys.DATASET_ORIGINALS).name,
         train=Split(dataset / "train"),
+        prepared=read_schema(dataset),
     )
 
 

@@ -31,7 +31,7 @@ from torch.distributed.elastic.multiprocessing.errors import record
 from contract import keys, metrics
 from contract.errors import TrainingFailed
 from contract.manifest import Schema
-from training import failures, recipes, schedule, strategy
+from training import failures, recipes, schedule, start, strategy
 from training.artefact import manifest
 from training.checkpoint import MEMORY, below, collect, restore, save_checkpoint, unpack, whole
 from training.cluster import Cluster
@@ -62,7 +62,8 @@ class Trainer:
     def __init__(self, config: TrainConfig, container: Container, cluster: Cluster) -> None:
         self.config, self.container, self.cluster = config, container, cluster
         self.recipe: Recipe = recipes.load(config.recipe)
-        self.schema: Schema = read_schema(container.channel("schema"))
+        self.start = start.find(config, container, self.recipe, read_schema(container.channel("schema")))
+        self.schema: Schema = self.start.schema
         self.train_rows, self.validation_rows = (
             open_split(container.channel(name), input_mode=config.input_mode, memory=mb * 2**20)
             for name, mb in (("train", config.shuffle_mb), ("validation", EVALUATION_MB))
@@ -76,6 +77,7 @@ class Trainer:
         torch.backends.cudnn.allow_tf32 = False  # fp32 says what it is; PyTorch would round convolutions to TF32
         options = self.recipe.parse_options(config.options)
         self.model = self.recipe.network(self.schema, options)
+        self.start.take_over(self.model, self.recipe, options)
         self.parallel = strategy.Parallel(self.model, config, cluster)
         self.optimiser = strategy.optimiser(self.model, config)
         self.best = _copy(self.model)
@@ -83,6 +85,8 @@ class Trainer:
             Shares.of_hosts(container.hosts().in_order(config.shares, list(config.groups)), cluster.host_of_rank)
         )
         self.progress = Progress(learning=config.learning(), fingerprint=self._fingerprint())
+        if self.start.note and cluster.leads:
+            print(f"this model {self.start.note}", flush=True)
         self._resume()
         self._counts_before: list[int] = []  # rows of each rank in the update before
         self.steps = math.ceil(len(self.train_rows) / config.batch_size)
@@ -188,7 +192,8 @@ class Trainer:
             return
         folder.mkdir(parents=True, exist_ok=True)
         ranks, device = str(self.cluster.size), self.cluster.device.type
-        made = manifest(self.config, self.schema, self.progress, ranks=ranks, device=device, torch=torch.__version__)
+        lineage = {"ranks": ranks, "device": device, "torch": torch.__version__, **self.start.lineage}
+        made = manifest(self.config, self.schema, self.progress, **lineage)
         history = "".join(json.dumps(line) + "\n" for line in self.progress.history)
         write_atomically(folder / keys.MODEL_METRICS, history.encode())
         write_atomically(folder / keys.MODEL_MANIFEST, json.dumps(made.to_dict()).encode())

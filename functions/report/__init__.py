@@ -27,7 +27,7 @@ def render(run: Run) -> str:
         story.failure(run),
         story.verdict(evaluation),
         search.leaderboard(run),
-        model.learning(run),
+        model.learning(run, evaluation),
         model.errors(evaluation),
         model.forms(evaluation),
         data.dataset(dataset),

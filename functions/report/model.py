@@ -15,8 +15,8 @@ from functions.report.tables import code, section, table
 WORST_PAIRS = 6
 
 
-def learning(run: Run) -> Markup:
-    """Return the learning curves."""
+def learning(run: Run, evaluation: EvaluationReport | None = None) -> Markup:
+    """Return the learning curves, and what training began with."""
     losses = [_line(run, "train_loss", "training"), _line(run, "validation_loss", "validation")]
     charts = [line_chart(losses, x_label="epoch", y_label="loss", title="Loss")]
     for name in sorted({key for epoch in run.epochs for key in epoch} - set(COMMON)):
@@ -24,7 +24,9 @@ def learning(run: Run) -> Markup:
         title = f"Validation {plain}"
         charts.append(line_chart([_line(run, name, "validation")], x_label="epoch", y_label=plain, title=title))
     shown = join(charts)
-    return section("Learning", el("div", shown, class_="figures"), _speed(run)) if shown else shown
+    began = evaluation.start if evaluation else ""
+    note = el("p", f"This model {began}.", class_="note") if began else None
+    return section("Learning", note, el("div", shown, class_="figures"), _speed(run)) if shown else shown
 
 
 def _speed(run: Run) -> Markup:

@@ -178,15 +178,17 @@ def _algorithm(parts: Parts) -> dict[str, Any]:
     }
 
 
-def inputs(parts: Parts) -> list[dict[str, Any]]:
-    """Return the channels of a training job."""
-    return [
+def inputs(parts: Parts) -> str:
+    """Return the expression of a training job's channels; ``champion`` is there where the plan begins with it."""
+    always = [
         channel("code", parts.code),
         channel("wheels", parts.wheels),
         channel("train", parts.artifact(f"{keys.DATASET}train/"), ROWS_MODE),
         channel("validation", parts.artifact(f"{keys.DATASET}validation/"), ROWS_MODE),
         channel("schema", parts.artifact(keys.DATASET_SCHEMA)),
     ]
+    champion = [channel("champion", "{% $plan.train.start %}")]
+    return expression(f"$append({code(always)}, $plan.train.start = '' ? [] : {code(champion)})")
 
 
 def image(parts: Parts, recipe: str = "$run.recipe.name") -> str:

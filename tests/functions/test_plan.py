@@ -58,12 +58,22 @@ def test_machines_are_as_asked(world: World) -> None:
         "groups": [],
         "hosts": 1,
         "spot": True,
+        "start": "",
         "volume_gb": 30,
         "max_runtime_seconds": 1200,
         "max_wait_seconds": 1800,
     }
     assert answer["evaluate"] == {"instance": "ml.m5.xlarge", "volume_gb": 30, "max_runtime_seconds": 1800}
     assert world.document(examples.request(world.tenant).prefix + keys.PLAN) == answer
+
+
+def test_training_begins_with_the_champion_where_that_is_asked_and_there_is_one(world: World) -> None:
+    assert make(world, train={"start": "champion"})["train"]["start"] == ""
+    uri = "s3://artifacts/acme/digits/runs/r/evaluate/model.tar.gz"
+    request = examples.request(world.tenant)
+    table.put(ledger.champion_key(request.tenant, request.project), {"model_uri": uri})
+    assert make(world, train={"start": "champion"})["train"]["start"] == uri
+    assert make(world)["train"]["start"] == ""
 
 
 def test_a_cluster_of_several_types_is_asked_for_and_paid_by_its_groups(world: World) -> None:

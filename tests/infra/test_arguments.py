@@ -73,7 +73,7 @@ def variables() -> dict[str, Any]:
     plan = {
         "train": {
             "instance": "ml.g5.xlarge", "ladder": ["ml.g5.xlarge", "ml.m5.xlarge"], "hosts": 2, "spot": True,
-            "volume_gb": 40, "max_runtime_seconds": 3600, "max_wait_seconds": 5400,
+            "volume_gb": 40, "start": "", "max_runtime_seconds": 3600, "max_wait_seconds": 5400,
         },
         "tune": tuning.tune_part(request, examples.dataset()),
         "evaluate": {"instance": "ml.m5.xlarge", "volume_gb": 30, "max_runtime_seconds": 1800},
@@ -151,6 +151,21 @@ def test_every_call_of_a_deployment_fits_the_services_model(
             check(resource_of(state), evaluate(state["Arguments"], variables))
             checked += 1
     assert checked == 15
+
+
+@pytest.mark.parametrize("name", ["Train on spot", "Train on demand", "Tune"])
+def test_a_champion_is_a_channel_only_where_the_plan_begins_with_it(
+    run_states: States, variables: dict[str, Any], name: str
+) -> None:
+    def channels() -> dict[str, str]:
+        arguments = evaluate(run_states[name]["Arguments"], variables)
+        check(resource_of(run_states[name]), arguments)
+        given = arguments.get("TrainingJobDefinition", arguments)["InputDataConfig"]
+        return {each["ChannelName"]: each["DataSource"]["S3DataSource"]["S3Uri"] for each in given}
+
+    assert list(channels()) == ["code", "wheels", "train", "validation", "schema"]
+    variables["plan"]["train"]["start"] = "s3://artifacts-bucket/acme/tab/runs/r/evaluate/model.tar.gz"
+    assert channels()["champion"] == variables["plan"]["train"]["start"]
 
 
 def test_spot_and_on_demand_differ_in_the_machines_and_share_the_rest(

@@ -73,6 +73,7 @@ def serve(folder: Path, files: Mapping[str, bytes | str], settings: Mapping[str,
         rows=Split(prepared / "dataset" / "test").everything(),
         originals=prepared / keys.DATASET_ORIGINALS,
         train=Split(prepared / "dataset" / "train"),
+        prepared=schema,
     )
     (folder / "out").mkdir()
     evaluate(inputs, None, folder / "out")
