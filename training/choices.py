@@ -38,9 +38,11 @@ class Choices:
     def learned(self, *, items: int, negatives: int, source: np.random.Generator) -> Iterator[Part]:
         """Yield the training choices, each followed by items that its user is not seen to choose among them.
 
-        Items are drawn alike often. Where a user chose nearly all of them, fewer come.
+        Items are drawn alike often. Where a user chose nearly all of them, fewer come. Choices of items that are not
+        told apart are left out: such an item is never drawn, so code 0 would be learned as what is always chosen, and
+        a held-out choice of one would rank first unseen.
         """
-        mine = np.flatnonzero(self.split == TRAIN)
+        mine = np.flatnonzero((self.split == TRAIN) & (self.items > 0))
         chosen = np.unique(self._pairs(items, mine))
         for first in range(0, len(mine), BLOCK):
             part = mine[first : first + BLOCK]

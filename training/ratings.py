@@ -159,7 +159,9 @@ class Ratings:
         for split, name in enumerate(SPLITS):
             if split == TRAIN:
                 parts = choices.learned(items=items, negatives=self._settings.negatives, source=source)
-                made_up = f"learned with {self._settings.negatives} items"
+                rare = int(((choices.split == split) & (choices.items == 0)).sum())
+                left_out = f"{rare:,} of items that come once are left out, the others are " if rare else ""
+                made_up = f"{left_out}learned with {self._settings.negatives} items"
             else:
                 parts = choices.ranked(split, items=items, source=source)
                 made_up = f"at most {JUDGED:,} of them are ranked among {RIVALS} items"

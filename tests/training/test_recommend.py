@@ -229,6 +229,16 @@ def test_users_who_chose_everything_do_not_end_the_drawing() -> None:
     assert ranked.labels.tolist() == [1]
 
 
+def test_items_that_are_not_told_apart_are_not_learned_as_always_chosen() -> None:
+    users, items = np.array([1, 1, 2, 2, 2]), np.array([1, 0, 2, 0, 0])
+    some = choices.Choices(users=users, items=items, split=np.array([0, 0, 0, 0, 2], np.int8), places=np.arange(5))
+    part = next(some.learned(items=3, negatives=1, source=np.random.default_rng(0)))
+    assert part.items.min() > 0
+    assert part.places[part.labels == 1].tolist() == [0, 2]
+    ranked = next(some.ranked(2, items=3, source=np.random.default_rng(0)))
+    assert ranked.items[ranked.labels == 1].tolist() == [0]  # it counts, as what it is: not known
+
+
 def test_which_rows_hide_their_user_is_no_matter_of_chance() -> None:
     network = Factors(users=50, items=50, size=4, classes=False)
     rows = torch.stack([torch.arange(1, 51).repeat_interleave(50), torch.arange(1, 51).repeat(50)], dim=1)
