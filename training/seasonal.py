@@ -76,6 +76,8 @@ class Forecaster(nn.Module):
         self.register_buffer("std", torch.tensor(std))
         self.register_buffer("ahead", torch.arange(horizon) % season)
         self.names = nn.Embedding(series + 1, embedding) if series else None
+        if self.names is not None:
+            nn.init.zeros_(self.names.weight[0])  # never learned: a series that is not known is like none in particular
         width = history + clock.width + (embedding if series else 0)
         self.linear = _silent(nn.Linear(history, horizon))
         self.network = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), _silent(nn.Linear(hidden, horizon)))

@@ -86,6 +86,17 @@ def test_departures_are_forecast_better_than_by_repeating_the_last_week(departur
     assert answers.min() >= 0  # as all that it has seen
 
 
+def test_a_series_that_is_not_known_is_forecast_without_chance(departures: Path) -> None:
+    schema = read_schema(departures / "dataset")
+    seeded = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        names = FORECAST.network(schema, FORECAST.parse_options({})).get_submodule("names")
+        seeded.append(names(torch.tensor([0, 1])).detach())
+    assert torch.equal(seeded[0][0], seeded[1][0])  # no training window has it, so it stays as it began
+    assert not torch.equal(seeded[0][1], seeded[1][1])
+
+
 def test_the_week_is_found_and_named(departures: Path) -> None:
     schema = read_schema(departures / "dataset")
     assert schema.features[0].statistics["season"] == 168
