@@ -28,7 +28,8 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
 
 
 def test_every_dependency_says_why_it_is_there() -> None:
-    names = re.findall(r"^([A-Za-z0-9_.-]+)", (ROOT / "requirements.in").read_text(), re.MULTILINE)
+    lists = "".join((ROOT / name).read_text() for name in ("requirements.in", "requirements.toolkit"))
+    names = re.findall(r"^([A-Za-z0-9][A-Za-z0-9_.-]*)", lists, re.MULTILINE)
     page = (ROOT / "docs/dependencies.md").read_text()
     assert names
     assert [name for name in names if f"`{name}`" not in page] == []

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from contract.names import TUNING_PROGRAM
-from infra import wheels
+from infra import tracking, wheels
 from infra.code import COPIES, FOLDERS, ROOT, archive
 from infra.wheels import CONTAINER_PINS, FOLDER, LAYER_PINS, TENSORFLOW_PINS, pip
 
@@ -84,6 +84,15 @@ def test_wheels_are_bundled_with_their_pins(tmp_path: Path, monkeypatch: pytest.
         assert rest[-1] == str(FOLDER / pins)
         assert "manylinux_2_28_x86_64" in rest
         assert rest[rest.index("--python-version") + 1] == "3.12"
+
+
+def test_the_trackers_layer_has_what_is_tested() -> None:
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["mlflow"]
+    wanted = dict(PIN.findall(tracking.PINS.read_text()))
+    locked = dict(PIN.findall((ROOT / "requirements.lock").read_text())) | dict(PIN.findall("\n".join(extra)))
+    shared = {name: version for name, version in wanted.items() if name in locked}
+    assert {"mlflow-skinny", "sagemaker-mlflow", "tensorboardx", "protobuf"} <= shared.keys()
+    assert {name: locked[name] for name in shared} == shared
 
 
 def test_the_tensorflow_jobs_wheels_are_those_of_the_extra() -> None:
