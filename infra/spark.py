@@ -15,8 +15,16 @@ ACCOUNTS = {
     "eu-north-1": "330188676905", "eu-west-1": "571004829621", "eu-west-2": "836651553127",
     "eu-south-1": "753923664805", "eu-west-3": "136845547031", "cn-north-1": "671472414489",
     "cn-northwest-1": "844356804704",
+    "ap-east-2": "533267296287", "ap-northeast-3": "102471314380", "ap-south-2": "873151114052",
+    "ap-southeast-3": "800295151634", "ap-southeast-4": "819679513684", "ap-southeast-5": "841784149062",
+    "ap-southeast-6": "278240940207", "ap-southeast-7": "471112967968", "ca-west-1": "000907499111",
+    "eu-central-2": "142351485170", "eu-south-2": "833944533722", "il-central-1": "408426139102",
+    "me-central-1": "395420993607", "mx-central-1": "211125459255", "us-gov-east-1": "260923028637",
+    "us-gov-west-1": "271483468897",
 }  # fmt: skip
-"""Of the registry in each region, from available_images.md of github.com/aws/sagemaker-spark-container."""
+"""Of the registry in each region, from available_images.md of github.com/aws/sagemaker-spark-container and, for younger
+regions, image_uri_config/spark.json of the SageMaker Python SDK. A stack cannot be made in a region that is missing
+here, whether it prepares on Spark or not."""
 
 
 class SparkImage(Construct):

@@ -211,6 +211,12 @@ def test_the_training_image_is_of_the_stacks_own_region(assembly: Assembly) -> N
     assert "/pytorch:2.13-cu133-amzn2023-sagemaker" in definition
 
 
+def test_every_region_that_has_the_training_images_has_the_one_of_spark(assembly: Assembly) -> None:
+    maps = assembly.template(names.STACK_PIPELINE)["Mappings"]
+    training, spark = (next(found for name, found in maps.items() if part in name) for part in ("Dlc", "Spark"))
+    assert set(training) <= set(spark)  # FindInMap refuses the whole stack elsewhere
+
+
 def test_everything_is_tagged(assembly: Assembly) -> None:
     for kind in (
         "AWS::S3::Bucket",
