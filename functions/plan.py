@@ -155,9 +155,8 @@ def worst_case(request: RunRequest, *, prepared_in_job: bool, search: str | None
     """Return the dearest way the run can go, state by state, in US dollars; ``search`` is the state that tunes."""
     lines = []
     if prepared_in_job:
-        lines.append(
-            _line(attempts.PREPARE, "processing", request.prepare.instance, 1, request.prepare.max_minutes * 60)
-        )
+        prepare = request.prepare
+        lines.append(_line(attempts.PREPARE, "processing", prepare.instance, prepare.hosts, prepare.max_minutes * 60))
     lines += [_search_line(request, search)] if search else _training_lines(request)
     lines.append(
         _line(attempts.EVALUATE, "processing", request.evaluate.instance, 1, request.evaluate.max_minutes * 60)

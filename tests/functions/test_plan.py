@@ -119,6 +119,14 @@ def test_a_dataset_that_a_job_prepared_pays_for_that_however_small_its_upload(wo
     assert line["usd"] == pytest.approx(HOURLY.processing["ml.m5.xlarge"], abs=1e-4)
 
 
+def test_every_machine_that_prepares_is_paid(world: World) -> None:
+    prepare = {"engine": "spark", "isolation": "off", "hosts": 3, "target": "y"}
+    answer = make(world, prepared_in_job=True, recipe="tabular", prepare=prepare)
+    (line,) = [line for line in answer["worst_case"]["lines"] if line["state"] == attempts.PREPARE]
+    assert line["hosts"] == 3
+    assert line["usd"] == pytest.approx(3 * HOURLY.processing["ml.m5.xlarge"], abs=1e-4)
+
+
 def test_a_dataset_gets_a_disk_it_fits_on(world: World) -> None:
     given = examples.dataset().to_dict() | {"bytes": 100 * 10**9}
     request = examples.request(world.tenant, train={"instance": "ml.m5.xlarge"})
