@@ -14,8 +14,12 @@ from infra.steps import train
 from infra.steps.parts import Parts, tags
 from infra.steps.processing import CREATE_ERRORS, START_UP
 
-NO_CAPACITY = "/CapacityError|InsufficientInstanceCapacity|InsufficientCapacity|MaxWaitTimeExceeded|Interrupted/"
-"""What the jobs' reasons say when spot machines were missing to the end."""
+NO_CAPACITY = (
+    "/CapacityError|InsufficientInstanceCapacity|InsufficientCapacity|ResourceLimitExceeded"
+    "|MaxWaitTimeExceeded|Interrupted/"
+)
+"""What the jobs' reasons, or the refusal to create the search, say when spot machines were missing to the end: a new
+account's quota of spot machines is 0."""
 
 NAME = expression(
     "$join([$run.run, 'tune', $string($states.context.Execution.RedriveCount), "
@@ -55,14 +59,16 @@ def recipes(parts: Parts, *, then: str) -> State:
     }
     each = f"$merge([{code(own)}, {code(_definition(parts, '$d'))}])"
     several = expression(f"[$map($plan.tune.definitions, function($d) {{ {each} }})]")
-    return _tune({**_job(), "TrainingJobDefinitions": several, "Tags": tags()}, then)
+    # All in one expression: Step Functions documents TrainingJobDefinition alone, and a literal name that it does not
+    # know would be refused with the whole state machine (see train.py's ladder).
+    return _tune(expression(code({**_job(), "TrainingJobDefinitions": several, "Tags": tags()})), then)
 
 
 def _job() -> dict[str, Any]:
     return {"HyperParameterTuningJobName": NAME, "HyperParameterTuningJobConfig": "{% $plan.tune.config %}"}
 
 
-def _tune(arguments: dict[str, Any], then: str) -> State:
+def _tune(arguments: Any, then: str) -> State:
     """Wait for the tuning job; ``then`` is told of one that failed, too, and finds out why."""
     cause = "$states.errorOutput.Cause"
     described = f"$contains({cause}, '\"HyperParameterTuningJobName\"')"

@@ -68,6 +68,13 @@ def test_recipes_are_a_definition_each_with_its_own_image(run_states: States, va
     assert {each["StaticHyperParameters"]["recipe"] for each in found} == {"tabular", "linear"}
 
 
+def test_a_field_that_step_functions_may_not_know_is_not_named_outside_of_expressions(run_states: States) -> None:
+    assert isinstance(run_states["Tune recipes"]["Arguments"], str)
+    known = {"HyperParameterTuningJobName", "HyperParameterTuningJobConfig", "TrainingJobDefinition", "Tags"}
+    assert set(run_states["Tune"]["Arguments"]) == known
+    assert set(run_states["Tune from earlier search"]["Arguments"]) == known | {"WarmStartConfig"}
+
+
 def test_a_search_has_a_name_that_fits_however_often_it_is_made(run_states: States, variables: dict[str, Any]) -> None:
     variables["run"]["run"] = "r" * names.RUN_LIMIT
     execution = {**CONTEXT["Execution"], "RedriveCount": 99}
@@ -96,6 +103,7 @@ def test_the_plan_says_which_search_it_is(run_states: States, planned: Any, then
     [
         (True, "CapacityError: Unable to provision requested ML compute capacity.", "Is a search wanted?"),
         (True, "MaxWaitTimeExceeded", "Is a search wanted?"),
+        (True, "(Service: SageMaker; Status Code: 400; Error Code: ResourceLimitExceeded)", "Is a search wanted?"),
         (True, "AlgorithmError: ValueError: bad", "Fail search"),
         (False, "CapacityError: Unable to provision requested ML compute capacity.", "Fail search"),
     ],
