@@ -49,7 +49,10 @@ class Anomaly(tabular.Tabular):
     """The recipe."""
 
     summary = "Finds the rare rows of a table: fraud, failing machines; classes may be as unequal as 1 to 1,000."
-    when = "Two classes of which one is rare, and what matters is to rank its rows first."
+    when = (
+        "Two classes of which one is rare, and what matters is to rank its rows first. Rare rows weigh more while it "
+        "learns, so its probabilities of the rare class are too high to be taken for frequencies."
+    )
     examples = "pumps"
     default_for = ()
     metric = {"classification": "average_precision"}

@@ -54,7 +54,8 @@ class Recommend(TableRecipe):
     )
     when = (
         "A row for each rating, purchase or click: who, and what. With prepare.target, the column of the ratings, the "
-        "model predicts them; without it, it ranks items by how likely they are to be chosen."
+        "model predicts them; without it, it ranks items by how likely they are to be chosen: the probabilities are "
+        "among items drawn alike often, for the order, not for forecasts of sales."
     )
     examples = "films"
     reader = "ratings"
