@@ -73,7 +73,8 @@ class Trainer:
         torch.manual_seed(config.seed)
         # Where CUDA has only an inexact kernel (max pooling backwards), that is used, with a warning.
         torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # finds mistakes, and costs a write of all memory
+        # Filling it finds mistakes, and costs a write of all memory.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.backends.cudnn.allow_tf32 = False  # fp32 says what it is; PyTorch would round convolutions to TF32
         options = self.recipe.parse_options(config.options)
         self.model = self.recipe.network(self.schema, options)
