@@ -27,6 +27,11 @@ class Prepare:
     test_fraction: float = setting(
         "Share of rows held out for evaluation; no training sees them.", default=0.2, minimum=0.01, maximum=0.5
     )
+    replay: float = setting(
+        "Rows of earlier uploads that are learned again, for each new row, so that they are not forgotten; as many as "
+        "the version in service has kept. 0 = none, and none are kept.",
+        default=0.0, minimum=0.0, maximum=10.0,
+    )  # fmt: skip
     max_rejected_fraction: float = setting(
         "Share of rows that may be bad before the whole dataset is rejected.", default=0.05, minimum=0.0, maximum=1.0
     )

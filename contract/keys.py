@@ -66,6 +66,8 @@ def run_prefix(tenant: str, project: str, run: str) -> str:
 
 REQUEST = "request.json"
 UPLOAD = "upload/"  # the upload's object versions, copied so that nothing changes under the run
+REPLAY = "replay/"  # rows of this upload and of those before it, as they were uploaded, for later runs to replay
+REPLAY_STEM = "_replay"  # name of its file, also below upload/, where no upload's copy can have it
 UPLOAD_FILES = "upload.json"  # a list: each file's source key and version, its size, its name below upload/
 SOURCE = "source/"  # a script's own sources, copied as they were
 PLAN = "plan.json"  # what Plan compute decided

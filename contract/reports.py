@@ -40,6 +40,7 @@ class DatasetReport(_Document):
     outcome: str | None = setting("REJECTED, or null.", default=None)
     reasons: tuple[str, ...] = setting("Why not, and which rows were set aside; at most 20.", default=())
     rows: dict[str, int] = setting("Rows of train, validation, test.", default_factory=dict)
+    replayed: int = setting("Rows of earlier uploads among them.", default=0)
     rejected_rows: int = setting("Rows set aside in quarantine.", default=0)
     duplicate_rows: int = setting("Rows that occur more than once (kept).", default=0)
     task: str = setting("What is learned: classification or regression; empty when rejected.", default="")

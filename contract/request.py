@@ -79,6 +79,10 @@ CONSOLE_KEYS = ("tenant", "project", "upload", "version_id", "recipe", *SECTIONS
 is the version of that object, by default the newest when the run starts; the rest overrides project.toml."""
 
 
+REPLAYABLE = ("table", "text", "images")
+"""Formats of datasets whose rows stand for themselves, so that some of them can be learned again."""
+
+
 def build_request(
     *, run: str, console: Mapping[str, Any], project_toml: Mapping[str, Any], upload: Upload, suffix: str = ""
 ) -> RunRequest:
@@ -212,9 +216,21 @@ def _check_engine(prepare: Prepare, recipe: Recipe) -> None:
         raise InvalidConfig("prepare.isolation", "on", "'off' with prepare.engine 'spark'", fix)
 
 
+def _check_replay(prepare: Prepare, recipe: Recipe) -> None:
+    if not prepare.replay:
+        return
+    if recipe.reader not in REPLAYABLE:
+        fix = f"Recipe {recipe.name!r} learns from {recipe.reader}: upload the earlier rows again, with the new ones."
+        raise InvalidConfig("prepare.replay", prepare.replay, "0 with this recipe", fix)
+    if prepare.engine == "spark":
+        fix = "A sample is drawn by one machine: take 'embedded'."
+        raise InvalidConfig("prepare.replay", prepare.replay, "0 with prepare.engine 'spark'", fix)
+
+
 def _check_together(request: RunRequest, recipe: Recipe) -> None:
     prepare, deploy = request.prepare, request.deploy
     _check_engine(prepare, recipe)
+    _check_replay(prepare, recipe)
     if recipe.needs_target and not prepare.target:
         raise InvalidConfig("prepare.target", "", "the name of a column", f"Recipe {recipe.name!r} needs it.")
     if prepare.validation_fraction + prepare.test_fraction >= 0.9:

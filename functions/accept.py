@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contract import keys, names
+from contract import keys, ledger, names
 from contract.errors import InvalidConfig, InvalidUpload
 from contract.parsing import parse_toml
 from contract.reports import MAX_REASONS
 from contract.request import RunRequest, build_request, is_script
 from contract.run import Outcome
-from functions import documents, runs, sources, uploads
-from functions.shared import environment, logger
+from functions import documents, runs, sources, table, uploads
+from functions.shared import client, environment, logger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,11 +87,22 @@ def accept(console: Any, execution: Execution) -> RunRequest:
     )
     if request.script:
         sources.pin(request)
-    uploads.pin(upload, request.prefix, as_named=request.script is not None)
+    uploads.pin(upload, request.prefix, as_named=request.script is not None, replay=find_replay(request))
     uploads.make_salt(tenant)
     runs.note(request.run, {"recipe": request.recipe.name, "version_id": request.upload.version_id})
     documents.write(request.prefix + keys.REQUEST, request.to_dict())
     return request
+
+
+def find_replay(request: RunRequest) -> uploads.File | None:
+    """Return the rows that the run of the version in service has kept, if this run replays any."""
+    champion = table.get(ledger.champion_key(request.tenant, request.project)) if request.prepare.replay else None
+    if champion is None or not champion["model_uri"].endswith(keys.MODEL):
+        return None
+    bucket, model = keys.parse_uri(champion["model_uri"])
+    prefix = model.removesuffix(keys.MODEL) + keys.REPLAY
+    found = client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+    return uploads.head(uploads.Source(bucket=bucket, key=found[0]["Key"])) if found else None
 
 
 def _first_row(console: Any, execution: Execution) -> dict[str, Any]:

@@ -192,9 +192,10 @@ def _locate(manifest: Manifest, found: File, folder: str) -> list[Source]:
     return list(sources.values())
 
 
-def pin(upload: Resolved, prefix: str, *, as_named: bool = False) -> None:
+def pin(upload: Resolved, prefix: str, *, as_named: bool = False, replay: File | None = None) -> None:
     """Copy the files' versions into the run, and write down which they were.
 
+    ``replay``: rows of earlier uploads, which are prepared with them.
     ``as_named``: under their own names, a batch's with its folders, because a script looks for them.
     Doing it again gives the same copies, and takes away those of an earlier
     try that found other files.
@@ -204,9 +205,14 @@ def pin(upload: Resolved, prefix: str, *, as_named: bool = False) -> None:
     for number, file in enumerate(upload.files):
         flat = file.copy_name(number if len(upload.files) > 1 else None)
         copies[prefix + keys.UPLOAD + (file.key.removeprefix(folder) if as_named else flat)] = file
+    if replay:
+        copies[prefix + keys.UPLOAD + PurePosixPath(replay.key).name] = replay
     copy(copies)
     _remove_others(target, prefix + keys.UPLOAD, set(copies))
-    documents.write(prefix + keys.UPLOAD_FILES, [_record(key.removeprefix(prefix + keys.UPLOAD), file) for key, file in copies.items()])
+    documents.write(
+        prefix + keys.UPLOAD_FILES,
+        [_record(key.removeprefix(prefix + keys.UPLOAD), file) for key, file in copies.items()],
+    )
 
 
 def copy(copies: Mapping[str, File]) -> None:

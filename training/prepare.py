@@ -34,6 +34,7 @@ from training.engine import Embedded, Engine
 from training.packing import pack
 from training.recipes import Preparation
 from training.rejection import Quarantine, Rejected, bounded, shorten
+from training.replay import Replay, join
 from training.split import Splitter
 
 MAX_WORDS, MAX_WORD = 20, 40  # in the report, which passes through the state machine
@@ -56,22 +57,25 @@ def prepare(
     """
     started = time.monotonic()
     quarantine = Quarantine(out / keys.QUARANTINE)
-    try:
-        report = _accept(request, upload, salt, out, quarantine, engine or Embedded())
-    except Rejected as rejected:
-        shutil.rmtree(out / keys.DATASET, ignore_errors=True)
-        report = _rejection(request, rejected, quarantine)
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            report = _accept(request, upload, salt, out, quarantine, engine or Embedded(), Path(scratch))
+        except Rejected as rejected:
+            shutil.rmtree(out / keys.DATASET, ignore_errors=True)
+            report = _rejection(request, rejected, quarantine)
     report = DatasetReport(**{**vars(report), "seconds": round(time.monotonic() - started, 3)})
     (out / keys.DATASET_REPORT).write_text(json.dumps(report.to_dict()))
     return report
 
 
 def _accept(
-    request: RunRequest, upload: Path, salt: bytes, out: Path, quarantine: Quarantine, engine: Engine
+    request: RunRequest, upload: Path, salt: bytes, out: Path, quarantine: Quarantine, engine: Engine, scratch: Path
 ) -> DatasetReport:
     work = Preparation(request=request, splitter=_splitter(request), quarantine=quarantine, salt=salt, engine=engine)
     recipe = recipes.load(request.recipe.name)
-    source = recipe.read(_files(upload, recipe.accepts), work)
+    files = _files(upload, recipe.accepts)
+    again = _replay(request, upload, files, scratch) if request.prepare.replay else None
+    source = recipe.read(again.files if again else files, work)
     dataset = out / keys.DATASET
     packed = pack(source, dataset, shard_bytes=request.prepare.shard_mb * 2**20)
     schema = source.schema()
@@ -79,11 +83,15 @@ def _accept(
     check_quarantine(quarantine, good=good, allowed=request.prepare.max_rejected_fraction)
     check_rows(packed.rows, packed.labels, schema)
     (out / keys.DATASET_SCHEMA).write_text(json.dumps(to_dict(schema)))
+    if again:
+        (out / keys.REPLAY).mkdir()
+        shutil.copy(again.kept, out / keys.REPLAY)
     return DatasetReport(
         run=request.run,
         accepted=True,
-        reasons=_reasons(source.notes, quarantine),
+        reasons=_reasons([again.note, *source.notes] if again else source.notes, quarantine),
         rows=packed.rows,
+        replayed=again.rows if again else 0,
         rejected_rows=quarantine.rows,
         duplicate_rows=packed.duplicates,
         task=schema.task,
@@ -96,6 +104,13 @@ def _accept(
         fingerprint=combine(packed.hashes),
         bytes=packed.bytes,
     )
+
+
+def _replay(request: RunRequest, upload: Path, files: Sequence[Path], scratch: Path) -> Replay:
+    """Join the upload with what was kept of earlier ones, if anything was."""
+    earlier = next((path for path in upload.iterdir() if path.stem == keys.REPLAY_STEM), None)
+    salt = f"replay/{request.tenant}/{request.project}"  # another one than the split's: a sample has rows of each
+    return join(files, earlier, share=request.prepare.replay, salt=salt, scratch=scratch)
 
 
 def _label_counts(labels: Labels, schema: Schema) -> dict[str, int]:
@@ -125,7 +140,7 @@ def _files(upload: Path, accepts: Sequence[str]) -> list[Path]:
     Raises:
         Rejected: when there is none, or one that the recipe cannot read.
     """
-    files = sorted(path for path in upload.rglob("*") if path.is_file())
+    files = sorted(path for path in upload.rglob("*") if path.is_file() and path.stem != keys.REPLAY_STEM)
     if not files:
         raise Rejected("the upload holds no file")
     strange = [path.name for path in files if path.suffix.lower() not in accepts]

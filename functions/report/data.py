@@ -12,6 +12,7 @@ from functions.report.tables import code, facts, folded, section, table
 SHOWN_LABELS = 30
 SHOWN_FEATURES = 15
 SHOWN_VALUES = 6
+REPORTED_VALUES = 20  # a dataset report names at most so many of a category (training.prepare)
 
 
 def dataset(report: DatasetReport | None) -> Markup:
@@ -34,6 +35,7 @@ def _totals(report: DatasetReport) -> Markup:
             ("Accepted", "yes" if report.accepted else "no"),
             ("Learned as", f"{report.task}, compared by {report.metric}" if report.task else ""),
             ("Target", _target(report)),
+            ("Replayed rows", words.count(report.replayed) if report.replayed else ""),
             ("Rejected rows", words.count(report.rejected_rows)),
             ("Rows that occur more than once (kept)", words.count(report.duplicate_rows)),
             ("Size", words.size(report.bytes) if report.bytes else ""),
@@ -44,8 +46,8 @@ def _totals(report: DatasetReport) -> Markup:
 
 
 def _target(report: DatasetReport) -> str:
-    """Return what the values to predict are like."""
-    if not report.statistics:
+    """Return what the values to predict are like; classes have statistics of another kind, or none."""
+    if report.task != "regression" or not report.statistics:
         return ""
     found = {name: words.metric(value) for name, value in report.statistics.items()}
     return f"mean {found['mean']}, std {found['std']}, from {found['min']} to {found['max']}"
@@ -101,8 +103,10 @@ def _vocabulary(feature: Feature) -> str:
     if not feature.vocabulary:
         return ""
     shown = ", ".join(words.shorten(value, 24) for value in feature.vocabulary[:SHOWN_VALUES])
-    more = len(feature.vocabulary) - SHOWN_VALUES
-    return f"{len(feature.vocabulary)}: {shown}" + (f" and {more} more" if more > 0 else "")
+    count = len(feature.vocabulary)
+    if count >= REPORTED_VALUES:
+        return f"{count} or more: {shown}, ..."
+    return f"{count}: {shown}" + (f" and {count - SHOWN_VALUES} more" if count > SHOWN_VALUES else "")
 
 
 def _anonymised(report: DatasetReport) -> Markup:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from contract import keys
+from contract import keys, ledger
 from contract.request import RunRequest
 from contract.run import RUNNING, Outcome
-from functions import accept, runs
+from functions import accept, runs, table, uploads
+from functions.shared import client
 from tests.functions.conftest import Killed, World
 
 TOML = b'[recipe]\nname = "tabular"\n[prepare]\ntarget = "b"\n[train]\nepochs = 3\n'
@@ -302,3 +303,26 @@ def test_a_long_execution_name_becomes_a_short_run_id(world: World) -> None:
     answer = ask(world, console(world, key), execution)
     assert len(answer["run_id"]) <= 20
     assert answer["run"]["run"] == answer["run_id"]
+
+
+def test_rows_that_the_champions_run_kept_are_pinned_beside_the_upload(world: World) -> None:
+    configure(world, TOML.replace(b"[train]", b"replay = 0.5\n[train]"))
+    prefix = keys.run_prefix(world.tenant, "digits", "digits-before")
+    champion = ledger.champion_key(world.tenant, "digits")
+    table.put(champion, {"model_uri": f"s3://{world.artifacts}/{prefix}{keys.MODEL}", "run": "rollback"})
+    key, _ = world.upload("rows.csv", b"a,b\n1,2\n")
+    request = RunRequest.from_dict(ask(world, console(world, key))["run"])
+    assert len(world.document(request.prefix + keys.UPLOAD_FILES)) == 1  # that run has kept none
+    client("s3").put_object(Bucket=world.artifacts, Key=f"{prefix}{keys.REPLAY}_replay.csv", Body=b"a,b\n3,4\n")
+    request = RunRequest.from_dict(ask(world, console(world, key))["run"])
+    assert world.text(request.prefix + keys.UPLOAD + "_replay.csv") == "a,b\n3,4\n"
+    assert [file["name"] for file in world.document(request.prefix + keys.UPLOAD_FILES)] == ["rows.csv", "_replay.csv"]
+    assert (request.upload.bytes, request.upload.files) == (8, 1)  # what was uploaded
+    configure(world)
+    request = RunRequest.from_dict(ask(world, console(world, key))["run"])
+    assert len(world.document(request.prefix + keys.UPLOAD_FILES)) == 1  # nobody asked for it
+
+
+def test_no_upload_can_pass_for_rows_that_were_kept() -> None:
+    file = uploads.File(bucket="data", key="acme/digits/inbox/_replay.csv", version_id="1", bytes=1)
+    assert file.copy_name(None) == "replay.csv"

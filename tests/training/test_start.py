@@ -39,6 +39,11 @@ def serve(base: Path, package: Path, run: str = "run-1") -> None:
 def trained(folder: Path, upload: Mapping[str, Any], settings: Mapping[str, Any], **train: Any) -> Path:
     """Train a champion; return its archive."""
     _, out = run_prepare(folder / "prepared", upload, settings)
+    return trained_from(folder, out, **train)
+
+
+def trained_from(folder: Path, out: Path, **train: Any) -> Path:
+    """Train a champion on a prepared dataset; return its archive."""
     base = training_job(folder / "job", out, **train)
     mine = trainer(base)
     mine.run()
@@ -52,6 +57,11 @@ def continued(
 ) -> Trainer:
     """Return a trainer that was asked to begin with the champion."""
     _, out = run_prepare(folder / "prepared", upload, settings)
+    return continued_from(folder, out, champion, **train)
+
+
+def continued_from(folder: Path, out: Path, champion: Path | None, **train: Any) -> Trainer:
+    """Return a trainer of a prepared dataset that was asked to begin with the champion."""
     base = training_job(folder / "job", out, start="champion", **train)
     if champion:
         channel = Container(base=base).channel("champion")
