@@ -24,6 +24,9 @@ GPU_FAMILIES = {
     "p5e": True,
     "p5en": True,
 }
+TUNING_LADDER = frozenset({"ml.m5.xlarge", "ml.m5.2xlarge", "ml.m5.4xlarge", "ml.c5.xlarge", "ml.c5.2xlarge"})
+"""The types among which a tuning job's training jobs may choose, by SageMaker's HyperParameterTuningInstanceConfig
+(https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_HyperParameterTuningInstanceConfig.html)."""
 
 
 def find_mistakes(request: RunRequest, dataset: DatasetReport, *, prepared_in_job: bool) -> list[InvalidConfig]:
@@ -32,6 +35,7 @@ def find_mistakes(request: RunRequest, dataset: DatasetReport, *, prepared_in_jo
         _prices(request, prepared_in_job),
         _precision(request),
         _groups(request),
+        _tuning_ladder(request),
         _sizes(request, dataset),
         _serving(request),
     )
@@ -85,6 +89,18 @@ def _groups(request: RunRequest) -> Iterator[InvalidConfig]:
     if groups and request.candidates:
         fix = "Tuning jobs have one instance type a training job; take train.instance and train.hosts."
         yield InvalidConfig("train.groups", groups, "nothing together with tuning", fix)
+
+
+def _tuning_ladder(request: RunRequest) -> Iterator[InvalidConfig]:
+    """A tuning job has a ladder of some types only; a single type can be any."""
+    train = request.train
+    if not request.candidates or not train.fallback_instances:
+        return
+    for instance in dict.fromkeys((train.instance, *train.fallback_instances)):
+        if instance not in TUNING_LADDER:
+            allowed = f"nothing together with tuning on {instance}"
+            fix = f"Only {', '.join(sorted(TUNING_LADDER))} can stand in for each other there; search on one type."
+            yield InvalidConfig("train.fallback_instances", list(train.fallback_instances), allowed, fix)
 
 
 def _sizes(request: RunRequest, dataset: DatasetReport) -> Iterator[InvalidConfig]:

@@ -27,8 +27,8 @@ STARTUP_SECONDS = 180
 BILLED_STARTUP_SECONDS = 90
 STOP_SECONDS = 120
 """SageMaker gives a stopped training job this long to save its model, and bills it."""
-MOST_MINUTES = 40_320
-"""The longest time that SageMaker gives a training job: 28 days."""
+MOST_MINUTES = 7_200
+"""The longest time that a training job gets unasked: 5 days, an account's quota in SageMaker until it asks for more."""
 GB = 10**9
 SPARE_GB = 10
 """Room on every disk for the image's layers, code and checkpoints."""

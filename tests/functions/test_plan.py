@@ -101,6 +101,12 @@ def test_no_max_minutes_is_as_long_as_the_budget_pays_for(prepared_in_job: bool,
     assert answer["train"]["max_wait_seconds"] > seconds
 
 
+def test_no_max_minutes_is_never_longer_than_an_account_may_train(world: World) -> None:
+    train = {"instance": "ml.m5.large", "max_minutes": 0}
+    answer = make(world, train=train, budget={"max_usd_per_run": 1_000.0})
+    assert answer["train"]["max_runtime_seconds"] == 5 * 86_400
+
+
 def test_a_budget_that_pays_for_no_minute_is_refused(world: World) -> None:
     train = {"instance": "ml.m5.xlarge", "max_minutes": 0}
     answer = make(world, train=train, budget={"max_usd_per_run": 0.01})
@@ -182,6 +188,10 @@ def test_the_first_estimate_uses_the_recipes_throughput_then_the_projects_own(wo
         ({"train": {"groups": {"ml.m5.large": 1, "ml.g5.xlarge": 1}}}, ["train.groups", "all have GPUs, or none"]),
         ({"train": {"groups": {"ml.m5.large": 1, "ml.x9.large": 1}}}, ["train.groups.ml.x9.large"]),
         ({"train": {"groups": {"ml.m5.large": 3, "ml.c5.large": 1}, "batch_size": 2}}, ["at least 4"]),
+        (
+            {"tune": {"jobs": 3}, "train": {"instance": "ml.g5.xlarge", "fallback_instances": ["ml.m5.xlarge"]}},
+            ["train.fallback_instances", "nothing together with tuning on ml.g5.xlarge"],
+        ),
     ],
 )
 def test_what_cannot_be_combined_is_refused(world: World, sections: dict[str, Any], says: list[str]) -> None:
@@ -190,6 +200,12 @@ def test_what_cannot_be_combined_is_refused(world: World, sections: dict[str, An
     for phrase in says:
         assert phrase in " ".join(answer["reasons"])
     assert answer["train"] is None
+
+
+def test_a_search_may_choose_among_the_types_that_tuning_jobs_have_a_ladder_of(world: World) -> None:
+    train = {"instance": "ml.m5.xlarge", "fallback_instances": ["ml.m5.2xlarge"], "max_minutes": 5}
+    answer = make(world, tune={"jobs": 2}, train=train)
+    assert answer["accepted"], answer["reasons"]
 
 
 def test_every_mistake_is_told_at_once(world: World) -> None:
