@@ -100,13 +100,16 @@ def table(
     made.show_header = any(headers)
     for header in names:
         made.add_column(header, no_wrap=True)
-    made.add_column(last, overflow="ellipsis" if cut else "fold", no_wrap=cut)
+    made.add_column(last, overflow="fold")
     for row in rows:
-        made.add_row(*(_cell(value) for value in row))
+        *cells, end = (_cell(value) for value in row)
+        if cut:  # only the cells: a column that never wraps would narrow the others
+            end.no_wrap, end.overflow = True, "ellipsis"
+        made.add_row(*cells, end)
     return made
 
 
-def _cell(value: Any) -> RenderableType:
+def _cell(value: Any) -> Text:
     if value is None or value == "":
         return Text("-", style="dim")
     return value if isinstance(value, Text) else Text(str(value))

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from botocore.exceptions import ClientError
+from rich.table import Table
 
 from cli import ledger, render
 from cli.aws import Account, error_code, split_project
@@ -30,6 +31,8 @@ CONTENT_TYPES = {
 }
 BODY_LIMIT = 4 * 1024 * 1024  # of a serverless endpoint; a real-time one takes 6 MiB
 SHOWN = 20
+WIDE = 8  # values of a row, from which on each has a line of its own
+SHOWN_ABREAST = 5  # rows that are shown beside each other then
 LARGE = 1e6  # from here on values are shown whole, not as powers of ten
 
 
@@ -42,9 +45,11 @@ def predict(
     answer = ask(context.account, *split_project(project), file)
     context.out.document(answer)
     heads, rows = _table(answer["predictions"])
-    context.out.show(render.table(heads, rows[:SHOWN]))
-    if len(rows) > SHOWN:
-        context.out.show(f"... and {len(rows) - SHOWN} more; --json has them all")
+    wide = len(heads) > WIDE
+    shown = rows[: SHOWN_ABREAST if wide else SHOWN]
+    context.out.show(_upright(heads, shown) if wide else render.table(heads, shown))
+    if len(rows) > len(shown):
+        context.out.show(f"... and {len(rows) - len(shown)} more; --json has them all")
 
 
 def ask(account: Account, tenant: str, project: str, file: Path) -> dict[str, Any]:
@@ -112,6 +117,12 @@ def _table(predictions: Sequence[dict[str, Any]]) -> tuple[tuple[str, ...], list
     names = tuple(predictions[0]["values"])
     rows = [(number, *map(_value, each["values"].values())) for number, each in enumerate(predictions, start=1)]
     return ("row", *names), rows
+
+
+def _upright(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
+    """Return rows as columns, for those that are too wide for a terminal."""
+    first, *values = zip(heads, *rows, strict=True)
+    return render.table([str(each) for each in first], values)
 
 
 def _value(value: float) -> str:
