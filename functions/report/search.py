@@ -53,7 +53,7 @@ def _row(number: int, trial: Trial, names: Sequence[str], search: Leaderboard) -
         _status(trial),
         words.duration(trial.seconds),
         words.usd(trial.usd),
-        trial.job,
+        el("span", trial.job, class_="job"),
     )
 
 

@@ -159,6 +159,25 @@ def test_a_rejected_datasets_page_shows_what_was_found() -> None:
     assert "Rejected rows 1" in parsed.text
 
 
+def test_classes_with_statistics_of_their_own_and_cut_vocabularies_are_told_as_they_are() -> None:
+    words_of = {
+        20: "20 or more: v0, v1, v2, v3, v4, v5, ...",
+        7: "7: v0, v1, v2, v3, v4, v5 and 1 more",
+        2: "2: v0, v1",
+    }
+    features = tuple(
+        Feature(name=f"f{count}", kind="category", vocabulary=tuple(f"v{i}" for i in range(count)))
+        for count in words_of
+    )
+    dataset = dataclasses.replace(
+        examples.dataset(), metric="average_precision", statistics={"rare": 1.0, "share": 0.05}, features=features
+    )
+    text = page(dataclasses.replace(examples.run(), dataset=dataset.to_dict())).text
+    assert "Target" not in text
+    for phrase in words_of.values():
+        assert phrase in text
+
+
 def hostile() -> Run:
     run = examples.run()
     dataset, evaluation = dict(run.dataset or {}), dict(run.evaluation or {})
