@@ -86,6 +86,9 @@ class Search:
         if strategy == "Grid":
             for definition, values in combinations(spaces):
                 self._study.enqueue_trial({DEFINITION: definition, **_named(definition, values)})
+        elif len(spaces) > 1:
+            for definition in spaces:  # each is tried once before the search chooses among them
+                self._study.enqueue_trial({DEFINITION: definition})
 
     def observe(self, definition: str, hyperparameters: Mapping[str, str], objective: float) -> bool:
         """Learn from a training job of an earlier tuning job; False if it is outside today's ranges."""

@@ -88,6 +88,12 @@ def test_a_bayesian_search_learns_which_definition_is_better() -> None:
     assert chosen[20:].count("good") >= 16
 
 
+@pytest.mark.parametrize("strategy", ["Bayesian", "Random", "Hyperband"])
+def test_every_definition_is_tried_before_any_is_tried_again(strategy: str) -> None:
+    search = make(strategy=strategy, spaces={"a": [X], "b": [X], "c": [X]}, resource=Resource(least=1, most=9))
+    assert sorted(search.propose().definition for _ in range(3)) == ["a", "b", "c"]
+
+
 def test_parallel_proposals_of_a_bayesian_search_differ() -> None:
     search = make(strategy="Bayesian", jobs=12)
     values(search, 6)
