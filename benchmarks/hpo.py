@@ -42,6 +42,7 @@ from benchmarks import side_by_side
 from contract import keys, names
 from contract.errors import TrainingFailed
 from contract.request import RunRequest, Upload, build_request
+from contract.tuning import text
 from functions.tuning import ranges
 from local.sagemaker.tuning_search import Search
 from local.sagemaker.tuning_space import Parameter, parameters
@@ -128,7 +129,7 @@ class Digits:
         return accuracies[-1]
 
     def _config(self, values: Mapping[str, str], seed: int) -> TrainConfig:
-        train = {name: _hyperparameter(value) for name, value in vars(self.request.train).items()}
+        train = {name: text(value) for name, value in vars(self.request.train).items()}
         fixed = {"recipe": "image", "seed": str(seed), "checkpoint_every": "1000", "hosts": "1"}
         return TrainConfig.from_hyperparameters({**train, **fixed, **values})
 
@@ -235,10 +236,6 @@ def measure(digits: Digits, search: Callable[[Digits, int, Budget], None], seed:
     if not budget.reached:
         raise RuntimeError(f"{TARGET} was not reached in {JOBS} jobs (seed {seed}): raise JOBS")
     return budget
-
-
-def _hyperparameter(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _network_seed(seed: int, job: int) -> int:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from contract import leaderboard
 from contract.leaderboard import Leaderboard, Trial
@@ -120,8 +118,3 @@ def why_none(search: Leaderboard) -> str:
 
 def _once(reasons: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(reasons))
-
-
-def as_data(search: Leaderboard) -> dict[str, Any]:
-    """Return JSON-ready data."""
-    return dataclasses.asdict(search)
