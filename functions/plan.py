@@ -158,9 +158,9 @@ def worst_case(request: RunRequest, *, prepared_in_job: bool, search: str | None
         prepare = request.prepare
         lines.append(_line(attempts.PREPARE, "processing", prepare.instance, prepare.hosts, prepare.max_minutes * 60))
     lines += [_search_line(request, search)] if search else _training_lines(request)
-    lines.append(
-        _line(attempts.EVALUATE, "processing", request.evaluate.instance, 1, request.evaluate.max_minutes * 60)
-    )
+    if not request.script:  # which measures itself
+        evaluate = request.evaluate
+        lines.append(_line(attempts.EVALUATE, "processing", evaluate.instance, 1, evaluate.max_minutes * 60))
     return {"usd": round(sum(line["usd"] for line in lines), 4), "lines": lines}
 
 

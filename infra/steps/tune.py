@@ -70,10 +70,11 @@ def _job() -> dict[str, Any]:
 
 def _tune(arguments: Any, then: str) -> State:
     """Wait for the tuning job; ``then`` is told of one that failed, too, and finds out why."""
-    cause = "$states.errorOutput.Cause"
-    described = f"$contains({cause}, '\"HyperParameterTuningJobName\"')"
+    # Not parsed: a description of many recipes is longer than the text that Step Functions keeps of it.
+    named = r'/"HyperParameterTuningJobName"\s*:\s*"([^"]+)"/'
+    found = f"$match($states.errorOutput.Cause, {named}, 1)"
     failed = {
-        "job": expression(f"{described} ? $parse({cause}).HyperParameterTuningJobName : null"),
+        "job": expression(f"($found := {found}; $exists($found) ? $found[0].groups[0] : null)"),
         "status": "Failed",
     }
     return task(
@@ -88,7 +89,7 @@ def _tune(arguments: Any, then: str) -> State:
             caught(
                 "States.TaskFailed",
                 then=then,
-                assign={"tuning": failed, "failure": train.true_cause(), **train.FAILED_IN},
+                assign={"tuning": failed, "failure": "{% $states.errorOutput.Cause %}", **train.FAILED_IN},
             )
         ],
     )

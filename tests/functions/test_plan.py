@@ -125,6 +125,14 @@ def test_a_dataset_that_a_job_prepared_pays_for_that_however_small_its_upload(wo
     assert line["usd"] == pytest.approx(HOURLY.processing["ml.m5.xlarge"], abs=1e-4)
 
 
+def test_a_script_measures_itself_so_no_evaluation_is_paid(world: World) -> None:
+    script = {"name": "script", "metric": "acc", "regex": "acc=([0-9.]+)"}
+    answer = make(world, recipe=script, train={"instance": "ml.m5.xlarge"})
+    assert answer["accepted"], answer["reasons"]
+    states = [line["state"] for line in answer["worst_case"]["lines"]]
+    assert states == [attempts.TRAIN_ON_SPOT, attempts.TRAIN_ON_DEMAND]
+
+
 def test_every_machine_that_prepares_is_paid(world: World) -> None:
     prepare = {"engine": "spark", "isolation": "off", "hosts": 3, "target": "y"}
     answer = make(world, prepared_in_job=True, recipe="tabular", prepare=prepare)

@@ -121,18 +121,25 @@ def test_a_search_without_a_model_goes_no_further(run_states: States) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cause", "job", "failure"),
+    ("cause", "job"),
     [
-        ('{"HyperParameterTuningJobName": "t-tune-0-1-0", "FailureReason": "none"}', "t-tune-0-1-0", "none"),
-        ("Rate exceeded (Service: SageMaker)", None, "Rate exceeded (Service: SageMaker)"),
+        ('{"HyperParameterTuningJobName":"t-tune-0-1-0","FailureReason":"none"}', "t-tune-0-1-0"),
+        ('{"HyperParameterTuningJobName": "t-tune-0-1-0", "TrainingJobDefinitions": [{"Def', "t-tune-0-1-0"),
+        (
+            '{"HyperParameterTuningJobName":"t-tune-0-1-0",'
+            '"WarmStartConfig":{"ParentHyperParameterTuningJobs":[{"HyperParameterTuningJobName":"s-tune-0-0-0"}]}}',
+            "t-tune-0-1-0",
+        ),
+        ("Rate exceeded (Service: SageMaker)", None),
     ],
-)  # fmt: skip
+    ids=["failed", "cut short", "with a parent", "never made"],
+)
 def test_a_failed_search_is_looked_at_and_one_that_was_never_made_keeps_the_refusal(
-    run_states: States, cause: str, job: str | None, failure: str
+    run_states: States, cause: str, job: str | None
 ) -> None:
     (catch,) = run_states["Tune"]["Catch"]
     assert catch["Next"] == "Choose best model"
     seen = {"states": {"errorOutput": {"Cause": cause}, "context": CONTEXT}}
     assigned = evaluate(catch["Assign"], seen)
     assert assigned["tuning"] == {"job": job, "status": "Failed"}
-    assert assigned["failure"] == failure
+    assert assigned["failure"] == cause
