@@ -129,4 +129,9 @@ def check_values(candidate: Candidate, train: Train) -> None:
     settings = {**to_dict(train), **candidate.train}
     for name, each in found.items():
         for value in each.choices or (each.min, each.max):
-            check_training(parse(Train, {**settings, **last, name: value}, "train"))
+            try:
+                check_training(parse(Train, {**settings, **last, name: value}, "train"))
+            except InvalidConfig as error:
+                setting = error.path.removeprefix("train.")
+                where = f"tune.ranges.{setting}" if setting in found else error.path
+                raise InvalidConfig(where, error.value, error.allowed, error.hint) from None

@@ -37,11 +37,18 @@ class InvalidConfig(TandemError):
 
     def __init__(self, path: str, value: object, allowed: str, hint: str = "") -> None:
         self.path, self.value, self.allowed, self.hint = path, value, allowed, hint
-        shown = repr(value)
+        shown = _shown(value)
         if len(shown) > MAX_SHOWN:
             shown = f"{shown[: MAX_SHOWN - 3]}..."
         message = f"{path}: {shown} is not allowed; expected {allowed}"
         super().__init__(f"{message}. {hint}" if hint else message)
+
+
+def _shown(value: object) -> str:
+    """Return a value as a person wrote it: TOML and JSON say ``true``, and leave out what is missing."""
+    if value is None:
+        return "nothing"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 class InvalidUpload(TandemError):

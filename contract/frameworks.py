@@ -18,11 +18,13 @@ class Framework:
         title: its name for people.
         program: module that trains on one host.
         unsupported: settings of [train] that must stay at their defaults.
+        remedy: what to do instead of setting them.
     """
 
     title: str
     program: str
     unsupported: tuple[str, ...] = ()
+    remedy: str = "leave it out, or take a PyTorch recipe"
 
 
 TORCH, TENSORFLOW, SCRIPT = "torch", "tensorflow", "script"
@@ -42,6 +44,7 @@ FRAMEWORKS: Mapping[str, Framework] = {
         title="Script",
         program="",  # the user's own, which the image's toolkit starts
         unsupported=tuple(field.name for field in fields(Train) if field.name not in MACHINES),
+        remedy="what the program is to know stands in recipe.hyperparameters",
     ),
 }
 
@@ -56,5 +59,5 @@ def check(train: Train, framework: str) -> None:
     for name in chosen.unsupported:
         value, default = to_dict(getattr(train, name)), to_dict(getattr(defaults, name))
         if value != default:
-            why = f"{chosen.title} recipes cannot do otherwise: leave it out, or take a PyTorch recipe."
-            raise InvalidConfig(f"train.{name}", value, repr(default), why)
+            why = f"{chosen.title} recipes cannot follow it: {chosen.remedy}."
+            raise InvalidConfig(f"train.{name}", value, f"nothing, or the default {default!r}", why)

@@ -232,10 +232,10 @@ def _check_grid(tune: Tune, candidate: Candidate) -> None:
             )  # fmt: skip
     counts = [len(found.choices) for found in candidate.ranges.values()]
     combinations = math.prod(counts)
-    product = " x ".join(map(str, counts))
+    product = " x ".join(map(str, counts)) + (f" = {combinations}" if len(counts) > 1 else "")
     if combinations > MAX_JOBS:
         raise InvalidConfig("tune.ranges", combinations, f"at most {MAX_JOBS} combinations ({product})")
     if tune.jobs != combinations:
-        raise InvalidConfig("tune.jobs", tune.jobs, f"{combinations}, the number of combinations ({product})")
+        raise InvalidConfig("tune.jobs", tune.jobs, f"{product}, the number of combinations")
     if tune.warm_start:
         raise InvalidConfig("tune.warm_start", True, "false with grid", "A grid learns nothing from earlier jobs.")

@@ -124,7 +124,9 @@ def test_anything_but_a_table_is_refused(data: Any) -> None:
 
 
 def test_a_required_setting_is_named_when_it_is_absent() -> None:
-    with pytest.raises(InvalidConfig, match=r"sample\.name: None is not allowed; expected one of 'a', 'b'. It is req"):
+    with pytest.raises(
+        InvalidConfig, match=r"sample\.name: nothing is not allowed; expected one of 'a', 'b'. It is req"
+    ):
         parse(Required, {}, "sample")
 
 
