@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from cli.errors import BadArgument
+from contract import script
 from contract.errors import InvalidUpload, nearest
 from contract.parsing import parse_toml
-from contract.recipes import Recipe, choose_recipe
+from contract.recipes import Recipe
 from contract.request import check_project
 from contract.values import BOMS, DELIMITERS
 
@@ -60,9 +61,9 @@ def check(path: Path, config: dict[str, Any]) -> Recipe:
     """
     check_there(path)
     suffix = path.suffix.lower()
-    check_project(config, suffix)
-    table = config.get("recipe") or {}
-    recipe, _ = choose_recipe({"name": table} if isinstance(table, str) else table, suffix)
+    recipe = check_project(config, suffix)
+    if recipe is script.RECIPE:  # it reads what it likes
+        return recipe
     if suffix not in recipe.accepts:
         raise InvalidUpload(
             f"{path.name}: recipe {recipe.name!r} does not read {suffix or 'files without an ending'}; "

@@ -12,7 +12,7 @@ from contract import candidates, frameworks, keys, names, script, tuning
 from contract.config import SECTIONS, Budget, Deploy, Evaluate, Gate, Optimise, Prepare, Privacy, Train, Tune
 from contract.errors import InvalidConfig, nearest
 from contract.parsing import parse, setting, to_dict
-from contract.recipes import AUTO, SCRIPT, Recipe, choose_recipe
+from contract.recipes import AUTO, SCRIPT, Recipe, choose_recipe, load_recipes
 from contract.training import check_training
 from contract.tuning import Candidate
 
@@ -145,16 +145,17 @@ def _choose(table: Mapping[str, Any], suffix: str) -> tuple[Recipe, dict[str, An
     return script.RECIPE, to_dict(script.read(table))
 
 
-def check_project(project_toml: Mapping[str, Any], suffix: str) -> None:
-    """Refuse a project.toml that no upload ending with ``suffix`` could use; for the command line.
+def check_project(project_toml: Mapping[str, Any], suffix: str) -> Recipe:
+    """Refuse a project.toml that no upload ending with ``suffix`` could use; return its recipe; for the command line.
 
     Raises:
         InvalidConfig: as :func:`build_request` does.
     """
     upload = Upload(bucket="check", key=f"check{suffix}", version_id="check", bytes=0, files=1)
-    build_request(
+    request = build_request(
         run="check", console={"tenant": "check", "project": "check"}, project_toml=project_toml, upload=upload
     )
+    return script.RECIPE if request.script else load_recipes()[request.recipe.name]
 
 
 def _candidates(asked: candidates.Asked, auto: bool) -> tuple[Candidate, ...]:

@@ -33,6 +33,12 @@ def test_a_zip_is_read_by_the_image_recipe(tmp_path: Path) -> None:
     assert upload.check(_zip(tmp_path, "0/a.png"), {}).name == "image"
 
 
+def test_a_script_takes_any_file(tmp_path: Path) -> None:
+    table = {"recipe": {"name": "script", "metric": "rmse", "regex": "rmse=([0-9.]+)", "direction": "minimise"}}
+    assert upload.check(_write(tmp_path, "points.bin", b"x"), table).name == "script"
+    assert upload.check(_write(tmp_path, "points.csv", b"x,y\n"), table).name == "script"
+
+
 def test_a_table_needs_its_target_in_the_header(tmp_path: Path) -> None:
     good = _write(tmp_path, "a.csv", 'size,"species"\n1,x\n'.encode("utf-8-sig"))
     assert upload.check(good, TABLE).name == "tabular"
