@@ -8,6 +8,7 @@ runs every case of FOLDER/cases.json; a case's base folder is FOLDER/<name>, whe
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -28,7 +29,9 @@ from training.train import Trainer
 RESULT = "result.safetensors"
 
 
-def run_cases(folder: Path, data: Path, cases: Mapping[str, Mapping[str, Any]], *, size: int) -> None:
+def run_cases(
+    folder: Path, data: Path, cases: Mapping[str, Mapping[str, Any]], *, size: int, champion: Path | None = None
+) -> None:
     """Run cases over ``size`` ranks, each a host of its own.
 
     Args:
@@ -36,10 +39,15 @@ def run_cases(folder: Path, data: Path, cases: Mapping[str, Mapping[str, Any]], 
         data: what preparation left.
         cases: by name: ``do`` (a function below), ``settings``, and what else the function takes.
         size: number of ranks.
+        champion: archive of the version in service, which every case is given.
     """
     hosts = [f"algo-{number + 1}" for number in range(size)]
     for name, case in cases.items():
-        training_job(folder / name, data, hosts=hosts, **case.get("settings", {}))
+        base = training_job(folder / name, data, hosts=hosts, **case.get("settings", {}))
+        if champion:
+            channel = Container(base=base).channel("champion")
+            channel.mkdir()
+            shutil.copy(champion, channel)
     (folder / "cases.json").write_text(json.dumps(cases))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -12,6 +12,7 @@ import torch
 
 from contract import keys
 from contract.errors import InvalidModel
+from tests.training import ranks
 from tests.training.builders import csv, pictures, run_prepare, training_job, zipped
 from training import archive
 from training.cluster import Cluster
@@ -181,3 +182,36 @@ def test_pictures_of_another_size_are_learned_afresh(tmp_path: Path) -> None:
     assert same.start.run
     other = continued(tmp_path / "other", package, {"a.zip": zipped(pictures(size=12))}, settings, epochs=1)
     assert "its inputs have other sizes: image [8, 8, 1]" in other.start.note
+
+
+def test_ranks_continue_as_one_process_does_whatever_they_divide(champion: Path, tmp_path: Path) -> None:
+    _, out = run_prepare(tmp_path / "prepared", {"rows.csv": csv(seed=5)}, SMALL)
+    settings = {"epochs": 2, "batch_size": 50, "learning_rate": 0.01}
+    alone = continued_from(tmp_path / "alone", out, champion, **settings)
+    alone.run()
+    cases = {
+        name: {"do": "training", "settings": {**settings, "start": "champion", "strategy": name}}
+        for name in ("ddp", "fsdp")
+    }
+    ranks.run_cases(tmp_path / "ranks", out, cases, size=2, champion=champion)
+    for name in cases:
+        found = ranks.result(tmp_path / "ranks", name)
+        for parameter, value in alone.model.state_dict().items():
+            assert torch.allclose(found[parameter], value, atol=1e-4), (name, parameter)
+        manifest = json.loads((tmp_path / "ranks" / name / "model" / keys.MODEL_MANIFEST).read_text())
+        assert manifest["lineage"]["started_from"] == "run-1"
+
+
+def test_a_recommendation_continues_by_user_and_by_item(tmp_path: Path) -> None:
+    ratings = "user,item,stars\n" + "".join(f"u{n % 23},i{n * 7 % 31},{1 + n % 5}\n" for n in range(400))
+    settings = {"recipe": {"name": "recommend", "user": "user", "item": "item"}, "prepare": {"target": "stars"}}
+    package = trained(tmp_path / "champion", {"rows.csv": ratings}, settings, epochs=2)
+    more = ratings + "".join(f"new{n % 3},i{n % 31},{1 + n % 4}\n" for n in range(60))
+    mine = continued(tmp_path / "more", package, {"rows.csv": more}, settings, epochs=1)
+    assert mine.start.note == "continues run run-1; 3 new words"
+    manifest, theirs = weights_of(package, tmp_path / "unpacked")
+    for feature, now, weights in zip(
+        manifest.schema.features, mine.schema.features, ("taste.weight", "style.weight"), strict=True
+    ):
+        here, there = (1 + each.vocabulary.index(feature.vocabulary[0]) for each in (now, feature))
+        assert torch.equal(mine.model.state_dict()[weights][here], theirs[weights][there])
