@@ -24,6 +24,14 @@ CALLS = (
     "LogBatch", "LogMetric", "LogParam", "SetTag", "ListArtifacts",
 )  # fmt: skip
 
+APP_CALL = "sagemaker:CallMlflowAppApi"
+"""The one action of SageMaker's MLflow apps, which have no tracking server."""
+
+
+def actions(arn: str) -> list[str]:
+    """Return what a function may do with a tracking server, or with an MLflow app."""
+    return [APP_CALL] if ":mlflow-app/" in arn else [f"sagemaker-mlflow:{call}" for call in CALLS]
+
 
 class Tracking(Construct):
     """The function, its packages, and the rule that starts it."""
@@ -55,7 +63,7 @@ class Tracking(Construct):
             grants.read(track, artifacts, f"*/runs/*/{document}")
         grants.write(track, artifacts, f"*/runs/*/{keys.TENSORBOARD}*")
         if managed:
-            grants.allow(track, [f"sagemaker-mlflow:{action}" for action in CALLS], [settings.mlflow])
+            grants.allow(track, actions(settings.mlflow), [settings.mlflow])
         events.Rule(
             self,
             "Settled",

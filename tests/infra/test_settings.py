@@ -11,6 +11,7 @@ from aws_cdk import App, RemovalPolicy
 from aws_cdk import aws_logs as logs
 
 from contract import names
+from infra import tracking
 from infra.app import CDK_JSON
 from infra.settings import Settings
 from tests.infra.conftest import Assembly, synthesise
@@ -58,3 +59,9 @@ def test_runs_are_tracked_only_where_a_tracker_is_wanted(tmp_path: Path, assembl
     statements = [each for policy in policies for each in policy["PolicyDocument"]["Statement"]]
     (to_server,) = (each for each in statements if each["Resource"] == server)
     assert all(action.startswith("sagemaker-mlflow:") and "*" not in action for action in to_server["Action"])
+
+
+def test_an_mlflow_app_is_called_by_its_own_action() -> None:
+    assert tracking.actions("arn:aws:sagemaker:us-east-1:123456789012:mlflow-app/app-1") == [
+        "sagemaker:CallMlflowAppApi"
+    ]
