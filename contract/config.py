@@ -143,7 +143,8 @@ class Train:
     )  # fmt: skip
     spot: bool = setting("Try managed spot first: cheaper, may be interrupted, resumes from checkpoints.", default=True)
     max_minutes: int = setting(
-        "Longest time one training job may run. 0 = as long as budget.max_usd_per_run pays for, at worst.",
+        "Longest time one training job may run. 0 = as long as budget.max_usd_per_run pays for, at worst, and at most "
+        "5 days, an account's quota until it asks for more.",
         default=60, minimum=0, maximum=40_320,
     )  # fmt: skip
     spot_wait_minutes: int = setting(
