@@ -115,6 +115,19 @@ def test_no_window_predicts_what_an_earlier_split_has_seen(departures: Path) -> 
     assert all((np.diff(arrays["start"][:, 0]) % 3600 == 0).all() for arrays in parts.values())
 
 
+def test_nothing_is_learned_of_values_that_are_held_out(tmp_path: Path) -> None:
+    values = flow()
+    jump = [1000 + 50 * value * (-1) ** hour for hour, value in enumerate(values[-48:])]
+    learned, errors = [], []
+    for name, series in (("as it was", values), ("otherwise", values[:-48] + jump)):
+        _, out = prepared(tmp_path / name, csv(*rows(series)))
+        learned.append(read_schema(out / "dataset"))
+        errors.append({split: {*arrays["naive_error"].tolist()} for split, arrays in splits(out).items()})
+        assert splits(out)["test"][LABEL].shape[0] > 0
+    assert learned[0] == learned[1]
+    assert errors[0] == errors[1]
+
+
 def test_a_window_is_what_came_before_its_start_and_what_came_after(tmp_path: Path) -> None:
     values = flow()
     _, out = prepared(tmp_path, csv(*rows(values)), horizon=3, history=24, seasonality=24)
