@@ -184,7 +184,7 @@ def describe(hint: Any, metadata: Mapping[str, Any]) -> str:
         length = _range(metadata)
         return f"a list{length and length + ' items'}, each {describe(args[0], _of_items(metadata))}"
     if origin is dict:
-        return f"a table, each value {describe(args[1], metadata)}"
+        return "a table" if args[1] is Any else f"a table, each value {describe(args[1], metadata)}"
     if metadata.get("choices"):
         return "one of " + ", ".join(repr(choice) for choice in metadata["choices"])
     if metadata.get("pattern"):

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from cli.reference import command_line
-from contract import ledger, names
-from contract.config import SECTIONS
+from contract import ledger, names, script
+from contract.config import SECTIONS, Train
 from contract.metrics import METRICS
 from contract.parsing import describe
 from contract.prices import load_prices
@@ -42,7 +42,7 @@ def _toml(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     if isinstance(value, dict):
-        return "{}"
+        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
     if value is None:
         return "(unset)"
     return f'"{value}"' if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
@@ -88,7 +88,7 @@ def recipes() -> str:
     lines = [
         "# Recipes",
         "",
-        'A recipe says what to learn and how. Name it in project.toml, with its options:',
+        "A recipe says what to learn and how. Name it in project.toml, with its options:",
         "",
         "```toml",
         "[recipe]",
@@ -96,18 +96,49 @@ def recipes() -> str:
         "hidden = 64",
         "```",
         "",
-        "| recipe | learns | uploads | shown by |",
-        "|---|---|---|---|",
+        "| recipe | learns | uploads | trains on, unless you say otherwise | shown by |",
+        "|---|---|---|---|---|",
     ]
-    for recipe in found.values():
+    for recipe in (*found.values(), script.RECIPE):
         links = f"[{recipe.examples}](../examples/{recipe.examples}/README.md)" if recipe.examples else ""
-        accepts = ", ".join(recipe.accepts)
-        lines.append(f"| [{recipe.name}](#{recipe.name}) | {_cell(recipe.summary)} | {accepts} | {links} |")
+        accepts = ", ".join(recipe.accepts) or "anything"
+        row = (f"[{recipe.name}](#{recipe.name})", _cell(recipe.summary), accepts, _machine(recipe), links)
+        lines.append("| " + " | ".join(row) + " |")
+    lines += [
+        "",
+        "Not sure? `auto` lets all recipes that fit the upload compete in",
+        "[one search](how-to/tuning.md#let-the-recipes-compete). For more machines, and for models larger than one:",
+        "[several machines](how-to/several-machines.md).",
+        "",
+        "Prices are of a host and hour on demand ([all of them](reference/prices.md)); every further host costs as",
+        "much again, and a search multiplies by its jobs. Small data needs no GPU: most examples set",
+        '`train.instance = "ml.m5.large"`. What a run is expected to cost, and its worst case, is computed before',
+        "anything is trained; `tandem watch` and the report show both.",
+    ]
     for ending, name in sorted((ending, recipe.name) for recipe in found.values() for ending in recipe.default_for):
         lines += ["", f"An upload that ends with `{ending}` is learned by `{name}` where no recipe is named."]
     for recipe in found.values():
         lines += _recipe(recipe)
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_script()]) + "\n"
+
+
+def _machine(recipe: Recipe) -> str:
+    instance = recipe.defaults.get("train", {}).get("instance", Train().instance)
+    return f"{instance} (${load_prices().training[instance]:g})"
+
+
+def _script() -> list[str]:
+    """The recipe that is the user's own program: its options are a dataclass."""
+    recipe, hints = script.RECIPE, get_type_hints(script.Script)
+    lines = ["", f"## {recipe.name}", "", recipe.summary, "", f"**When to choose it.** {recipe.when}"]
+    lines += ["[Your own script](how-to/your-own-script.md) tells how.", ""]
+    lines += ["| option under [recipe] | default | accepts | meaning |", "|---|---|---|---|"]
+    for field in dataclasses.fields(script.Script):
+        required = field.default is field.default_factory is dataclasses.MISSING
+        default = "(required)" if required else f"`{_default(field)}`"
+        accepts = describe(hints[field.name], {**field.metadata, "pattern": None})
+        lines.append(f"| `{field.name}` | {default} | {_cell(accepts)} | {_cell(field.metadata['doc'])} |")
+    return lines
 
 
 def _recipe(recipe: Recipe) -> list[str]:

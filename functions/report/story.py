@@ -140,10 +140,11 @@ def verdict(evaluation: EvaluationReport | None) -> Markup:
         items.append(Bar(name="baseline", value=value, shown=words.metric(value), style="quiet"))
     note = el("p", f"The champion could not be measured: {champion.note}") if champion and champion.note else None
     better = "higher is better" if evaluation.higher_is_better else "lower is better"
+    rows = "same held-out rows" if evaluation.rows else "as the script itself measured it"
     high = 1.0 if all(0 <= item.value <= 1 for item in items) and evaluation.higher_is_better else None
     return section(
         "Verdict",
         el("ul", [el("li", reason) for reason in evaluation.verdict.reasons], class_="reasons"),
         note,
-        bars(items, title=f"Test {name}", unit=f"{better}; same held-out rows", high=high),
+        bars(items, title=f"Test {name}" if evaluation.rows else name, unit=f"{better}; {rows}", high=high),
     )
