@@ -54,6 +54,14 @@ def test_tickets_are_learned(tmp_path: Path, network: str, epochs: int, enough: 
     assert np.isfinite(optimise.predict(session, blank, schema)).all()
 
 
+def test_the_vocabulary_is_of_the_training_rows_alone(tmp_path: Path) -> None:
+    _, out = run_prepare(tmp_path / "a", {"tickets.csv": TICKETS}, settings(length=512))
+    codes = Split(out / "dataset/train").everything()["text"]
+    known = len(read_schema(out / keys.DATASET).features[0].vocabulary)
+    often = np.bincount(codes.ravel(), minlength=known + 2)[1 : known + 1]
+    assert often.min() >= 2  # with held-out rows, some would come once here and once there
+
+
 def test_the_server_and_the_champion_read_texts_as_preparation_did(tmp_path: Path) -> None:
     _, out = run_prepare(tmp_path / "a", {"tickets.csv": TICKETS}, settings())
     schema, rows = read_schema(out / keys.DATASET), Split(out / "dataset/test").everything()
