@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any, get_type_hints
 
+from contract import script
 from contract.config import SECTIONS
 from contract.parsing import describe
 from contract.recipes import TYPES, Option, Recipe
@@ -15,6 +16,7 @@ from contract.request import settings
 
 WIDTH = 100
 PLACEHOLDER = "label"
+SCRIPT_METRIC = {"metric": "accuracy", "regex": "accuracy=([0-9.]+)"}  # to be replaced by what the script prints
 
 
 def project_toml(tenant: str, project: str, recipe: Recipe, *, target: str = "") -> str:
@@ -35,7 +37,7 @@ def project_toml(tenant: str, project: str, recipe: Recipe, *, target: str = "")
         "",
         "[recipe]",
         f"name = {_toml(recipe.name)}",
-        *_options(recipe.options),
+        *(_section(script.Script, {}, SCRIPT_METRIC) if recipe is script.RECIPE else _options(recipe.options)),
     ]
     chosen = {"prepare": {"target": target or PLACEHOLDER}} if recipe.needs_target else {}
     for name, section in SECTIONS.items():

@@ -8,6 +8,7 @@ import tomllib
 import pytest
 
 from cli.template import project_toml
+from contract import script
 from contract.config import SECTIONS
 from contract.recipes import load_recipes
 from contract.request import check_project, settings
@@ -42,3 +43,11 @@ def test_only_what_must_be_chosen_is_set() -> None:
     assert tomllib.loads(project_toml("acme", "mine", RECIPES["image"]))["train"] == {}
     prepare = tomllib.loads(project_toml("acme", "mine", RECIPES["tabular"], target='a "b" ü'))["prepare"]
     assert prepare == {"target": 'a "b" ü'}
+
+
+def test_a_scripts_template_says_what_it_must_print() -> None:
+    text = project_toml("acme", "mine", script.RECIPE)
+    uncommented = tomllib.loads(re.sub(r"(?m)^#(?=[a-z_]+ = )", "", text))
+    for table in (tomllib.loads(text), uncommented):
+        assert check_project(table, ".csv") is script.RECIPE
+    assert set(uncommented["recipe"]) == {"name", *settings(script.Script)}
