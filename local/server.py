@@ -12,6 +12,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -99,12 +100,15 @@ class Application:
 
     def __init__(self) -> None:
         self._moto = _Dispatcher(create_backend_app)
+        # moto answers with the items themselves, which a write beside it changes while they are read.
+        self._one_at_a_time = {"dynamodb": threading.Lock()}
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (WSGI)."""
         answered: list[Any] = []
         try:
-            body = b"".join(self._moto(environ, lambda *args: answered.append(args)))
+            with self._one_at_a_time.get(_service(environ), nullcontext()):
+                body = b"".join(self._moto(environ, lambda *args: answered.append(args)))
         except NotImplementedError as error:
             return _not_emulated(environ, start_response, str(error))
         except Exception as error:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.dynamodb.models.utilities import dynamo_to_dict
 
 from local.bootstrap import assets_bucket, bootstrap
 from local.cloud import Cloud
@@ -54,6 +55,27 @@ def test_moto_itself_answers_such_an_operation_with_a_page(vanilla: Any) -> None
     with pytest.raises(ClientError) as error:
         vanilla.client("lambda").get_account_settings()
     assert "not emulated" not in str(error.value)
+
+
+def test_rows_are_read_and_written_one_request_at_a_time(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, key = cloud.client("dynamodb"), {"pk": {"S": "row"}}
+    schema = [{"AttributeName": "pk", "KeyType": "HASH"}]
+    types = [{"AttributeName": "pk", "AttributeType": "S"}]
+    rows.create_table(TableName="t", KeySchema=schema, AttributeDefinitions=types, BillingMode="PAY_PER_REQUEST")
+    rows.put_item(TableName="t", Item=key)
+    reading: list[int] = [0, 0]  # now, and at most
+
+    def slowly(value: Any) -> Any:
+        reading[0] += 1
+        reading[1] = max(reading)
+        time.sleep(0.05)
+        reading[0] -= 1
+        return dynamo_to_dict(value)
+
+    monkeypatch.setattr("moto.dynamodb.responses.dynamo_to_dict", slowly)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: rows.get_item(TableName="t", Key=key), range(4)))
+    assert reading == [0, 1]
 
 
 def test_requests_are_served_side_by_side(cloud: Cloud) -> None:
