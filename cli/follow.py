@@ -61,6 +61,7 @@ class Search:
     finished: int = 0
     failed: int = 0
     best: float | None = None
+    candidate: str = ""  # the best job's recipe, where several compete
     values: Mapping[str, str] = field(default_factory=dict)  # what the best job tries
 
 
@@ -265,6 +266,7 @@ def read_search(jobs: Iterable[Mapping[str, Any]], *, metric: str, wanted: int) 
         finished=sum(each["TrainingJobStatus"] in ("Completed", "Stopped") for each in listed),
         failed=sum(each["TrainingJobStatus"] == "Failed" for each in listed),
         best=best,
+        candidate=job.get("TrainingJobDefinitionName", ""),
         values=dict(job.get("TunedHyperParameters", {})),
     )
 

@@ -37,8 +37,9 @@ def search_text(search: Search) -> str:
     parts += [f"{search.failed} failed"] * bool(search.failed)
     if search.best is None:
         return ", ".join(parts)
-    values = ", ".join(f"{name.removeprefix('options.')} {value:.6}" for name, value in search.values.items())
-    return f"{', '.join(parts)}; best validation {search.metric.replace('_', ' ')} {search.best:.4f} ({values})"
+    values = [f"{name.removeprefix('options.')} {value:.6}" for name, value in search.values.items()]
+    shown = ", ".join([search.candidate] * bool(search.candidate) + values)
+    return f"{', '.join(parts)}; best validation {search.metric.replace('_', ' ')} {search.best:.4f} ({shown})"
 
 
 def cost_text(progress: Progress) -> str:

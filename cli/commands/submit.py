@@ -15,7 +15,7 @@ from cli.options import Context
 from contract import keys, names
 from contract.errors import InvalidConfig
 from contract.parsing import parse_toml
-from contract.recipes import Recipe
+from contract.recipes import AUTO, Recipe
 
 CONFIG_NAME = "project.toml"
 ONE_REQUEST = 100_000_000  # bytes; larger files go up in parallel parts
@@ -40,9 +40,10 @@ def submit(
     run = send(context.account, path, tenant, name, config)
     configured = f", as {config} says" if config else f", as the bucket's {CONFIG_NAME} says" if table else ""
     size = render.size(path.stat().st_size)
-    context.out.say(f"Uploaded {path} ({size}). Recipe {recipe.name}{configured}. Run {run}.")
+    chosen = AUTO if _is_auto(table) else recipe.name
+    context.out.say(f"Uploaded {path} ({size}). Recipe {chosen}{configured}. Run {run}.")
     if not follow:
-        context.out.document({"run": run, "project": project, "recipe": recipe.name})
+        context.out.document({"run": run, "project": project, "recipe": chosen})
         context.out.show(f"Follow it with: tandem watch {run}")
         return Exit.GOOD
     return ending.follow_run(context, run, f"{project}  run {run}")
@@ -80,6 +81,12 @@ def _put_parts(s3: Any, path: Path, bucket: str, key: str) -> str:
     s3.upload_file(str(path), bucket, key)
     # boto3's transfers do not tell the version. Should somebody overwrite the object just now, theirs is followed.
     return str(s3.head_object(Bucket=bucket, Key=key)["VersionId"])
+
+
+def _is_auto(config: dict[str, Any]) -> bool:
+    """Say whether a project.toml lets recipes compete."""
+    recipe = config.get("recipe")
+    return (recipe.get("name") if isinstance(recipe, dict) else recipe) == AUTO
 
 
 def _beside(path: Path) -> Path | None:

@@ -174,6 +174,9 @@ def test_a_search_shows_how_many_jobs_are_done_and_the_best_so_far() -> None:
     search = follow.read_search(jobs, metric="rmse", wanted=12)
     assert (search.started, search.finished, search.failed, search.best) == (5, 3, 1, 2.25)
     assert search_text(search) == "job 5 of 12, 3 done, 1 failed; best validation rmse 2.2500 (learning_rate 0.001)"
+    named = [{**job, "TrainingJobDefinitionName": "linear"} for job in jobs]
+    competing = search_text(follow.read_search(named, metric="rmse", wanted=12))
+    assert competing.endswith("best validation rmse 2.2500 (linear, learning_rate 0.001)")
 
 
 def test_of_accuracy_the_highest_is_the_best() -> None:
