@@ -84,6 +84,15 @@ def test_a_sample_of_bytes_is_the_same_in_any_order() -> None:
     assert 2700 < sum(len(each.content) for each in taken[0]) <= 3000
 
 
+def test_a_small_row_does_not_slip_in_behind_a_larger_one_that_was_left_out() -> None:
+    items = [Item(b"\1", bytes(60)), Item(b"\2", bytes(60)), Item(b"\3", bytes(30))]
+    for order in (items, items[::-1]):
+        sample = Sample(size=100)
+        for each in order:
+            sample.add(each)
+        assert sample.items == items[:1]
+
+
 def test_a_sample_of_samples_is_uniform_over_all_uploads() -> None:
     whole, handed_on = Sample(rows=300), Sample(rows=300)
     for upload in range(4):
