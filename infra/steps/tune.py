@@ -71,12 +71,9 @@ def _job() -> dict[str, Any]:
 def _tune(arguments: Any, then: str) -> State:
     """Wait for the tuning job; ``then`` is told of one that failed, too, and finds out why."""
     # Not parsed: a description of many recipes is longer than the text that Step Functions keeps of it.
-    named = r'/"HyperParameterTuningJobName"\s*:\s*"([^"]+)"/'
-    found = f"$match($states.errorOutput.Cause, {named}, 1)"
-    failed = {
-        "job": expression(f"($found := {found}; $exists($found) ? $found[0].groups[0] : null)"),
-        "status": "Failed",
-    }
+    cause, named = "$states.errorOutput.Cause", r'/"HyperParameterTuningJobName"\s*:\s*"([^"]+)"/'
+    found = f"$match({cause}, {named}, 1)[0].groups[0]"
+    failed = {"job": expression(f"$contains({cause}, {named}) ? {found} : null"), "status": "Failed"}
     return task(
         "sagemaker:createHyperParameterTuningJob.sync",
         arguments,
