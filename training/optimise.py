@@ -150,11 +150,6 @@ def predict_with_torch(model: Answers, arrays: Arrays, schema: Schema) -> NDArra
     return torch.cat(parts).numpy()
 
 
-def difference(session: onnxruntime.InferenceSession, model: Answers, arrays: Arrays, schema: Schema) -> float:
-    """Return the largest difference between the two's answers to any row (see :func:`apart`)."""
-    return apart(session, arrays, predict_with_torch(model, arrays, schema), schema)
-
-
 def apart(session: onnxruntime.InferenceSession, arrays: Arrays, answers: NDArray[np.float32], schema: Schema) -> float:
     """Return how far a form is from the answers that it should give to rows, in the schema's scale.
 
