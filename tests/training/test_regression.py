@@ -22,6 +22,7 @@ from serving.table_inputs import TableReader
 from tests.e2e.data import fares
 from tests.training.builders import ROOT, csv, evaluation_job, run_prepare, train_here, training_job
 from training import archive, champion, metrics, optimise, originals, recipes
+from training.columns import Words
 from training.data import LABEL, ROW, Split, read_schema
 from training.encoding import decode
 from training.evaluate import main
@@ -143,6 +144,15 @@ def test_dates_that_are_not_iso_are_categories_and_the_report_says_how_to_write_
     report, out = run_prepare(tmp_path / "a", {"rows.csv": "day,risk\n" + days})
     assert {feature.kind for feature in read_schema(out / keys.DATASET).features} == {"category"}
     assert any("'day'" in reason and "write 2026-01-31" in reason for reason in report.reasons)
+
+
+def test_a_missing_value_is_worth_no_bucket() -> None:
+    words = Words()
+    words.add(["often", "often", "once", "twice", "thrice", ""])
+    assert words.vocabulary(10) == ("often",)
+    assert words.buckets(("often",), 256) == 0  # three others; four would be worth one
+    words.add(["four"])
+    assert words.buckets(("often",), 256) == 1
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(256, 10), (3, 3), (0, 0)])
