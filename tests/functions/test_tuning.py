@@ -236,6 +236,15 @@ def test_settings_that_changed_much_begin_afresh(world: World) -> None:
     assert "have changed since" in make(request(world.tenant, train=train, warm_start=True))["tune"]["note"]
 
 
+def test_a_setting_that_was_searched_and_is_not_any_more_is_one_change(world: World) -> None:
+    _finish(request(world.tenant))
+    train = {**CHEAP, "epochs": 3, "seed": 9, "weight_decay": 0.5, "clip_norm": 2.0}  # two changes each: all there are
+    assert make(request(world.tenant, train=train, warm_start=True))["tune"]["warm_start"]
+    fewer = {name: found for name, found in RANGES.items() if name != "learning_rate"}
+    planned = make(request(world.tenant, train=train, warm_start=True, ranges=fewer))["tune"]
+    assert "have changed since" in planned["note"]
+
+
 def test_the_search_among_recipes_is_no_beginning_for_another(world: World) -> None:
     given = auto()
     tuning.remember(given, examples.dataset().to_dict(), make(given)["tune"], "t-tune-0-1-0", 4)
