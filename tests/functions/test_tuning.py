@@ -238,7 +238,7 @@ def test_settings_that_changed_much_begin_afresh(world: World) -> None:
 
 def test_a_setting_that_was_searched_and_is_not_any_more_is_one_change(world: World) -> None:
     _finish(request(world.tenant))
-    train = {**CHEAP, "epochs": 3, "seed": 9, "weight_decay": 0.5, "clip_norm": 2.0}  # two changes each: all there are
+    train: dict[str, Any] = {**CHEAP, "epochs": 3, "seed": 9, "weight_decay": 0.5, "clip_norm": 2.0}  # two changes each
     assert make(request(world.tenant, train=train, warm_start=True))["tune"]["warm_start"]
     fewer = {name: found for name, found in RANGES.items() if name != "learning_rate"}
     planned = make(request(world.tenant, train=train, warm_start=True, ranges=fewer))["tune"]
@@ -271,7 +271,8 @@ START = datetime(2026, 11, 21, tzinfo=UTC)
 def _search(*jobs: tuple[str, str, float | None, str]) -> searches.Search:
     """A tuning job and its training jobs as SageMaker describes them: name, status, score, reason."""
     objective = {"Type": "Minimize", "MetricName": "validation_rmse"}
-    summaries, trained = [], {}
+    summaries: list[dict[str, Any]] = []
+    trained: dict[str, dict[str, Any]] = {}
     for name, status, score, reason in jobs:
         final = {**objective, "Value": score}
         shown = {} if score is None else {"FinalHyperParameterTuningJobObjectiveMetric": final}
@@ -335,5 +336,5 @@ def test_the_winners_settings_become_the_runs() -> None:
 
 
 def test_a_tuning_job_that_was_never_created_keeps_the_refusal() -> None:
-    event = {"run": {}, "dataset": {}, "plan": {}, "tuning_job": None, "failure": "Rate exceeded"}
+    event: dict[str, Any] = {"run": {}, "dataset": {}, "plan": {}, "tuning_job": None, "failure": "Rate exceeded"}
     assert best_handler.handler(event, None) == {"run": {}, "training": None, "failure": "Rate exceeded"}
