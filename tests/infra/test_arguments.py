@@ -16,7 +16,7 @@ from local.stepfunctions.jsonata import fill
 from tests.functions import examples
 
 States = dict[str, dict[str, Any]]
-CONTEXT = {
+CONTEXT: dict[str, Any] = {
     "Execution": {"Id": "arn:execution", "Name": "e", "StartTime": "2026", "RedriveCount": 0},
     "State": {"RetryCount": 2},
 }
@@ -70,7 +70,7 @@ def variables() -> dict[str, Any]:
         project_toml={},
         upload=upload,
     )
-    plan = {
+    plan: dict[str, Any] = {
         "train": {
             "instance": "ml.g5.xlarge", "ladder": ["ml.g5.xlarge", "ml.m5.xlarge"], "hosts": 2, "spot": True,
             "volume_gb": 40, "start": "", "max_runtime_seconds": 3600, "max_wait_seconds": 5400,

@@ -59,7 +59,7 @@ def training(bucket: str, script: str, *, hosts: int = 1, **more: Any) -> dict[s
     }
 
 
-def channel(name: str, uri: str, **source: str) -> dict[str, Any]:
+def channel(name: str, uri: str, **source: Any) -> dict[str, Any]:
     """Return an InputDataConfig entry."""
     return {"ChannelName": name, "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri, **source}}}
 

@@ -18,6 +18,7 @@ from training import layers, metrics, optimise, recipes
 from training.archive import read_manifest
 from training.data import LABEL, Split
 from training.recipes.__main__ import PATH, describe
+from training.scaling import CLIP
 
 
 def test_what_other_rooms_know_of_recipes_is_fresh() -> None:
@@ -91,7 +92,7 @@ def test_the_image_network_takes_any_size(side: int, channels: int) -> None:
 def test_missing_numbers_become_the_mean_and_are_told() -> None:
     statistics = [{"mean": 10.0, "std": 2.0, "missing": 0.5}, {"mean": 5.0, "std": 0.0, "missing": 0.0}]
     given = torch.tensor([[12.0, 5.0], [float("nan"), 7.0], [1e9, float("nan")]])
-    expected = [[1.0, 0.0, 0.0], [0.0, 2.0, 1.0], [scaling.CLIP, 0.0, 0.0]]
+    expected = [[1.0, 0.0, 0.0], [0.0, 2.0, 1.0], [CLIP, 0.0, 0.0]]
     torch.testing.assert_close(layers.Standardise(statistics)(given), torch.tensor(expected))
 
 

@@ -46,8 +46,10 @@ def main() -> None:
         loss.backward()
         if dist.is_initialized():
             for parameter in model.parameters():
-                dist.all_reduce(parameter.grad)
-                parameter.grad /= dist.get_world_size()
+                gradient = parameter.grad
+                assert gradient is not None  # backward has set it
+                dist.all_reduce(gradient)
+                gradient /= dist.get_world_size()
         optimiser.step()
     with torch.no_grad():
         rmse = torch.nn.functional.mse_loss(model(x[held]), y[held]).sqrt().item()
