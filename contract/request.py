@@ -107,6 +107,8 @@ def build_request(
     recipe, options = _choose(table, suffix)
     auto = table.get("name") == AUTO
     sections = {name: _section(name, recipe, project_toml, console) for name in SECTIONS}
+    if not auto:
+        _check_search_is_meant({**project_toml.get("tune", {}), **console.get("tune", {})})
     if auto and not sections["tune"].jobs:
         sections["tune"] = dataclasses.replace(sections["tune"], jobs=tuning.AUTO_JOBS)
     asked = candidates.Asked(
@@ -156,6 +158,14 @@ def check_project(project_toml: Mapping[str, Any], suffix: str) -> Recipe:
         run="check", console={"tenant": "check", "project": "check"}, project_toml=project_toml, upload=upload
     )
     return script.RECIPE if request.script else load_recipes()[request.recipe.name]
+
+
+def _check_search_is_meant(given: Mapping[str, Any]) -> None:
+    """Refuse settings of a search that was neither turned on nor off: a person who gives ranges waits for one."""
+    if given and "jobs" not in given:
+        raise InvalidConfig(
+            "tune.jobs", None, "the number of training jobs of the search", "0 keeps the settings for later."
+        )
 
 
 def _candidates(asked: candidates.Asked, auto: bool) -> tuple[Candidate, ...]:

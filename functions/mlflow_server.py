@@ -36,9 +36,9 @@ def tell(server: str, story: Story) -> str:
     for metrics in _batches(list(_metrics(story))):
         client.log_batch(run, metrics=metrics)
     client.log_batch(run, tags=[RunTag(name, value[:VALUE_LIMIT]) for name, value in story.tags.items()])
-    if story.report:
-        client.log_text(run, story.report, "report.html")
     client.set_terminated(run, "FINISHED" if story.succeeded else "FAILED", end_time=_milliseconds(story.ended))
+    if story.report:  # last: a server may take all the rest and have no place for files
+        client.log_text(run, story.report, "report.html")
     return run
 
 

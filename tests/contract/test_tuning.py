@@ -28,7 +28,12 @@ def request(
 
 def test_without_jobs_nothing_is_searched() -> None:
     assert request({}).candidates == ()
-    assert request({"ranges": RATE}).candidates == ()
+    assert request({"ranges": RATE, "jobs": 0}).candidates == ()
+
+
+def test_settings_of_a_search_that_is_neither_on_nor_off_are_refused() -> None:
+    with pytest.raises(InvalidConfig, match=r"tune\.jobs.*0 keeps the settings for later"):
+        request({"ranges": RATE})
 
 
 def test_ranges_are_of_settings_and_of_the_recipes_options() -> None:
