@@ -231,9 +231,9 @@ def test_an_upload_that_is_not_there_is_rejected(world: World, name: str, body: 
     ("change", "says"),
     [
         ({"tenant": "Acme Inc"}, "tenant: 'Acme Inc'"),
-        ({"tenant": None}, "tenant: None"),
+        ({"tenant": None}, "tenant: nothing"),
         ({"project": "a--b"}, "project: 'a--b'"),
-        ({"upload": None}, "upload: None"),
+        ({"upload": None}, "upload: nothing"),
         ({"upload": "rows.csv"}, "below s3://data-"),
         ({"upload": "s3://another-bucket/acme/digits/rows.csv"}, "below s3://data-"),
         ({"uplaod": "x"}, "Did you mean 'upload'?"),
