@@ -21,8 +21,11 @@ from tests.e2e.app import App
 PLAN: dict[str, Any] = {"train": {"spot": True, "instance": "ml.m5.xlarge", "ladder": ["ml.m5.xlarge"], "hosts": 1}}
 RUN: dict[str, Any] = {
     "run": "none-1", "tenant": "acme", "project": "none", "prefix": "acme/none/runs/none-1/",
-    "upload": {"bytes": 2**20}, "prepare": {"lambda_limit_mb": 1},
+    "upload": {"bytes": 2**20}, "prepare": {"lambda_limit_mb": 1, "engine": "embedded"}, "recipe": {"name": "tabular"},
 }  # fmt: skip
+SCRIPT: dict[str, Any] = {**RUN, "recipe": {"name": "script"}}
+SPARK: dict[str, Any] = {**RUN, "prepare": {"lambda_limit_mb": 1, "engine": "spark"}}
+LARGE: dict[str, Any] = {"upload": {"bytes": 2**20 + 1}}
 NOTHING: dict[str, Any] = {
     "run": "none-1", "run_id": "none-1", "model_name": "acme--none--v1", "config_name": "acme--none--v1", "version": 1,
     "image_uri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/none:none", "model_data_url": "s3://none/model.tar.gz",
@@ -84,9 +87,23 @@ def deployment(app: App) -> Machine:
 TRAINED = {"name": "job", "status": "Completed", "secondary_status": "Completed", "model": "s3://b/m", "image": "i"}
 STOPPED = {**TRAINED, "status": "Stopped", "secondary_status": "Stopped"}
 WAITED = {**STOPPED, "secondary_status": "MaxWaitTimeExceeded"}
+BETTER = {"verdict": {"promote": True, "reasons": ["better"]}}
+WORSE = {"verdict": {"promote": False, "reasons": ["a", "b"]}}
 PIPELINE_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("Is upload small?", {"run": RUN}, {}, "Prepare dataset"),
-    ("Is upload small?", {"run": {**RUN, "upload": {"bytes": 2**20 + 1}}}, {}, "Prepare large dataset"),
+    ("Is upload small?", {"run": {**RUN, **LARGE}}, {}, "Prepare large dataset"),
+    ("Is upload small?", {"run": {**SCRIPT, **LARGE}}, {}, "Prepare dataset"),
+    ("Is upload small?", {"run": SPARK}, {}, "Prepare large dataset"),
+    ("Is a search wanted?", {"plan": {"tune": None}}, {}, "Use spot?"),
+    ("Is a search wanted?", {"plan": {"tune": {"state": "Tune"}}}, {}, "Tune"),
+    ("Is a search wanted?", {"plan": {"tune": {"state": "Tune from earlier search"}}}, {}, "Tune from earlier search"),
+    ("Is a search wanted?", {"plan": {"tune": {"state": "Tune recipes"}}}, {}, "Tune recipes"),
+    ("Did the search find a model?", {"training": TRAINED}, {}, "Check artefact"),
+    ("Did the search find a model?", {"training": None}, {}, "Is capacity missing for the search?"),
+    ("Is capacity missing for the search?", {"failure": "CapacityError", "tune_on_spot": True}, {},
+     "Is a search wanted?"),
+    ("Is capacity missing for the search?", {"failure": "CapacityError", "tune_on_spot": False}, {}, "Fail search"),
+    ("Is capacity missing for the search?", {"failure": "AlgorithmError", "tune_on_spot": True}, {}, "Fail search"),
     ("Use spot?", {"plan": PLAN}, {}, "Train on spot"),
     ("Use spot?", {"plan": {"train": {**PLAN["train"], "spot": False}}}, {}, "Train on demand"),
     ("Is capacity missing?", {"failure": "CapacityError: Unable to provision"}, {}, "Train on demand"),
@@ -96,8 +113,12 @@ PIPELINE_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("Did spot training finish?", {"training": STOPPED}, {}, "Fail training"),
     ("Did training finish?", {"training": TRAINED}, {}, "Check artefact"),
     ("Did training finish?", {"training": {**STOPPED, "secondary_status": "MaxRuntimeExceeded"}}, {}, "Stop training"),
-    ("Gate", {"evaluation": {"verdict": {"promote": True, "reasons": ["better"]}}}, {}, "Find serving image"),
-    ("Gate", {"evaluation": {"verdict": {"promote": False, "reasons": ["a", "b"]}}}, {}, "Settle run"),
+    ("Is it a script's model?", {"run": SCRIPT}, {}, "Judge script"),
+    ("Is it a script's model?", {"run": RUN}, {}, "Find champion"),
+    ("Is the script's model better?", {"evaluation": BETTER}, {}, "Register script"),
+    ("Is the script's model better?", {"evaluation": WORSE}, {}, "Settle run"),
+    ("Gate", {"evaluation": BETTER}, {}, "Find serving image"),
+    ("Gate", {"evaluation": WORSE}, {}, "Settle run"),
     ("Is model deployed?", {"evaluations": 1}, {"status": "DEPLOYED"}, "Settle run"),
     ("Is model deployed?", {"evaluations": 1}, {"status": "CHAMPION_CHANGED"}, "Find champion"),
     ("Is model deployed?", {"evaluations": 3}, {"status": "CHAMPION_CHANGED"}, "Champion keeps changing"),
