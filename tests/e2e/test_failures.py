@@ -32,7 +32,7 @@ def test_a_training_script_that_raises_shows_the_end_of_its_traceback(app: App) 
     app.states.start_execution(stateMachineArn=app.pipeline, name=run, input=json.dumps(request))
     settled = app.settled(run)
     assert settled["outcome"] == Outcome.FAILED
-    assert "training/train.py" in settled["failure"]["cause"]
+    assert "training/schedule.py" in settled["failure"]["cause"]
     assert "of other settings or other data" in settled["failure"]["cause"]
     assert "of other settings or other data" in " ".join(settled["reasons"])
     assert "of other settings or other data" in app.read(prefix + keys.REPORT).decode()
