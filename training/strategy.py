@@ -17,9 +17,6 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks import default_hooks, powerSGD_hook
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from training.cluster import Cluster
@@ -175,9 +172,13 @@ def _everyone() -> dist.ProcessGroup:
 
 def _divide(model: nn.Module, cluster: Cluster) -> None:
     """Divide large layers one by one, so that few are whole at a time, then all the rest."""
+    # Importing these takes most of a second, which every other strategy is spared.
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
     mesh = init_device_mesh(cluster.device.type, (cluster.size,))
     for module in list(model.modules())[::-1]:  # inner ones first
-        own = sum(parameter.numel() for parameter in module.parameters() if not isinstance(parameter, DTensor))
+        own = sum(parameter.numel() for parameter in module.parameters() if not is_divided(parameter))
         if module is model or own >= UNIT:
             fully_shard(module, mesh=mesh)
 
@@ -191,13 +192,21 @@ def optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     return torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay, fused=True)
 
 
+def is_divided(tensor: torch.Tensor) -> bool:
+    """Whether each rank has a part of it: whether it is a DTensor, asked without importing that."""
+    return hasattr(tensor, "full_tensor")
+
+
 def plain(tensor: torch.Tensor) -> torch.Tensor:
     """Return a whole tensor; of a divided one all ranks must ask."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return tensor.full_tensor() if is_divided(tensor) else tensor  # type: ignore[attr-defined]
 
 
 def as_divided(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """Return this rank's part of a tensor that every rank has as a whole, where ``like`` is divided."""
-    if not isinstance(like, DTensor):
+    if not is_divided(like):
         return tensor
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    assert isinstance(like, DTensor)
     return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements, src_data_rank=None)

@@ -33,8 +33,8 @@ def _demo(folder: Path, *arguments: str, environment: dict[str, str] | None = No
 
 
 def _left(folder: Path) -> list[str]:
-    """Return the command lines that mention the demo's folder, after a moment to end in."""
-    deadline = time.monotonic() + 5
+    """Return the command lines that mention the demo's folder, after a while to end in: the cloud stops its jobs."""
+    deadline = time.monotonic() + 30
     while found := [line for line in _command_lines() if str(folder) in line]:
         if time.monotonic() > deadline:
             return found
