@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,7 @@ def test_more_ranks_than_rows_of_a_batch_are_refused(table: Path, tmp_path: Path
         trainer(training_job(tmp_path / "a", table, batch_size=4), cluster)
 
 
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler where there is no GPU")
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # torch's own, while it is imported
 def test_the_compiled_network_learns_the_same(table: Path, tmp_path: Path) -> None:
     plain, compiled = (alone(tmp_path / f"{on}", table, epochs=1, compile=on) for on in (False, True))
