@@ -12,10 +12,10 @@ import zipfile
 from PIL import Image
 
 
-def table(rows: int = 240, *, seed: int = 0, noise: float = 0.0) -> bytes:
+def table(rows: int = 240, *, seed: int = 0, age_counts: bool = True) -> bytes:
     """Return a CSV: two numbers, a category with gaps, and ``risk`` (low, high), which they decide.
 
-    ``noise`` is the share of rows whose label is drawn instead.
+    Where ``age_counts`` is false, age decides nothing: a model of such rows knows less than one of the others.
     """
     source, text = random.Random(seed), io.StringIO()
     writer = csv.writer(text)
@@ -23,9 +23,8 @@ def table(rows: int = 240, *, seed: int = 0, noise: float = 0.0) -> bytes:
     for _ in range(rows):
         income, age = source.gauss(0, 1), source.uniform(18, 90)
         region = source.choice(["north", "south", "east", ""])
-        high = income + (age - 54) / 20 + (0.5 if region == "south" else 0.0) > 0
-        if source.random() < noise:
-            high = source.random() < 0.5
+        older = (age - 54) / 20 if age_counts else 0.0
+        high = income + older + (0.5 if region == "south" else 0.0) > 0
         writer.writerow([f"{income:.4f}", f"{age:.1f}", region, "high" if high else "low"])
     return text.getvalue().encode()
 

@@ -60,7 +60,7 @@ def test_a_first_endpoint_that_never_becomes_healthy_is_removed(app: App) -> Non
 def test_a_champion_that_keeps_changing_fails_the_run_by_that_name(app: App) -> None:
     project = app.project()
     app.configure(project, table_toml())
-    app.settled(app.upload(project, "rows.csv", table(seed=1, noise=0.7)))
+    app.settled(app.upload(project, "rows.csv", table(seed=1, age_counts=False)))
     done = threading.Event()
     rival = threading.Thread(target=_keep_changing, args=(app, project, done))
     rival.start()
@@ -118,7 +118,7 @@ def _span(app: App, execution: dict[str, Any], state: str) -> int:
 def test_a_champion_that_changed_meanwhile_is_compared_again(app: App) -> None:
     project = app.project()
     app.configure(project, table_toml())
-    first = app.settled(app.upload(project, "rows.csv", table(seed=1, noise=0.6)))
+    first = app.settled(app.upload(project, "rows.csv", table(seed=1, age_counts=False)))
     assert first["outcome"] == Outcome.DEPLOYED, first["reasons"]
     held = app.dynamodb.put_item  # another deployment of the project holds the lease until we let it go
     lease = {name: {"S": value} for name, value in ledger.lease_key("acme", project).items()}
@@ -143,7 +143,7 @@ def test_a_champion_that_changed_meanwhile_is_compared_again(app: App) -> None:
 def test_a_version_that_answers_otherwise_than_evaluated_is_never_served(app: App) -> None:
     project = app.project()
     app.configure(project, table_toml())
-    first = app.settled(app.upload(project, "rows.csv", table(seed=1, noise=0.6)))
+    first = app.settled(app.upload(project, "rows.csv", table(seed=1, age_counts=False)))
     champion = app.champion(project)
     row = {"income": 2.0, "age": 80, "region": "south"}
     body = json.dumps({"instances": [row]}).encode()
@@ -163,7 +163,7 @@ def test_a_version_that_answers_otherwise_than_evaluated_is_never_served(app: Ap
 def test_any_version_can_be_taken_back_into_service(app: App) -> None:
     project = app.project()
     app.configure(project, table_toml())
-    app.settled(app.upload(project, "rows.csv", table(seed=1, noise=0.6)))
+    app.settled(app.upload(project, "rows.csv", table(seed=1, age_counts=False)))
     old = app.champion(project)
     newer = app.settled(app.upload(project, "rows.csv", table(400, seed=1)))
     assert newer["outcome"] == Outcome.DEPLOYED, newer["reasons"]
