@@ -242,14 +242,14 @@ class Optimise:
 
 @dataclass(frozen=True, kw_only=True)
 class Deploy:
-    """Where the model is served."""
+    """Where the model is served, how a new version gets its traffic, and how it scales."""
 
     target: str = setting(
         "'serverless' costs nothing when idle; 'realtime' keeps instances.",
         default="serverless", choices=("serverless", "realtime"),
     )  # fmt: skip
     memory_mb: int = setting(
-        "Memory of a serverless endpoint, in MB, in steps of 1024.", default=2048, minimum=1024, maximum=6144
+        "Memory of a serverless endpoint, in MB, in steps of 1024 up to 6144.", default=2048, minimum=512, maximum=10240
     )
     max_concurrency: int = setting(
         "Requests served at once (serverless). A deployment needs it twice of the account's quota: staging and live.",
@@ -264,6 +264,67 @@ class Deploy:
         "Largest difference allowed between a golden sample's answer and its evaluated output.",
         default=1e-3, minimum=0.0, maximum=0.1,
     )  # fmt: skip
+    rollout: str = setting(
+        "How traffic moves to a new version: 'all' at once; 'canary': a small share first, then the rest; 'linear': "
+        "in equal steps.",
+        default="all", choices=("all", "canary", "linear"),
+    )  # fmt: skip
+    step_percent: int = setting(
+        "Share of traffic of a canary, or of each linear step, in percent.", default=10, minimum=5, maximum=50
+    )
+    bake_minutes: int = setting(
+        "Minutes that the alarms are watched after each step, and before the old version's machines go.",
+        default=5, minimum=0, maximum=60,
+    )  # fmt: skip
+    max_error_percent: float = setting(
+        "Alarm: share of requests answered 5xx within a minute, in percent; more of them take a new version back.",
+        default=1.0, minimum=0.0, maximum=100.0,
+    )  # fmt: skip
+    max_latency_ms: int = setting(
+        "Alarm: the model's 99th percentile of latency within a minute, in ms; a slower version is taken back. "
+        "0 = none.",
+        default=0, minimum=0, maximum=60_000,
+    )  # fmt: skip
+    shadow_percent: int = setting(
+        "Share of requests, in percent, that a new version gets a copy of before any traffic; nobody sees its answers, "
+        "but its alarms must stay quiet. 0 = none.",
+        default=0, minimum=0, maximum=100,
+    )  # fmt: skip
+    shadow_minutes: int = setting("How long a new version stays in the shadow.", default=15, minimum=1, maximum=240)
+    ab_percent: int = setting(
+        "Share of requests, in percent, that a new version keeps beside the champion until `tandem promote` or "
+        "`tandem rollback` decides (an A/B test). 0 = none.",
+        default=0, minimum=0, maximum=99,
+    )  # fmt: skip
+    capture_percent: int = setting(
+        "Share of requests and answers, in percent, that is kept in the artifacts bucket. 0 = none.",
+        default=0, minimum=0, maximum=100,
+    )  # fmt: skip
+    min_instances: int = setting("Fewest instances when it scales by itself.", default=1, minimum=0, maximum=100)
+    max_instances: int = setting(
+        "Most instances when it scales by itself. 0 = it does not; instances says how many.",
+        default=0, minimum=0, maximum=100,
+    )  # fmt: skip
+    invocations_per_instance: int = setting(
+        "Scaling keeps the requests a minute of an instance near this number. 0 = it looks at concurrency.",
+        default=0, minimum=0,
+    )  # fmt: skip
+    concurrency_per_instance: int = setting(
+        "Scaling keeps the requests at once of an instance near this number. 0 = it looks at invocations.",
+        default=0, minimum=0,
+    )  # fmt: skip
+    sleep: str = setting(
+        "Daily hours without the endpoint, such as '20:00-07:00'; it comes back by itself. Empty: never.",
+        default="", pattern=r"|([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d",
+    )  # fmt: skip
+    sleep_timezone: str = setting(
+        "Time zone of sleep, such as 'Europe/Berlin'.", default="UTC", pattern=r"[A-Za-z_]+(/[A-Za-z0-9_+-]+){0,2}"
+    )
+
+    @property
+    def scales(self) -> bool:
+        """Whether the number of instances follows the load."""
+        return self.max_instances > self.min_instances
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,8 +64,15 @@ def metadata(
         **origin,
     }
     properties |= {METRIC + name: f"{value:.6g}" for name, value in list(evaluation.metrics.items())[:MAX_METRICS]}
-    properties |= {DEPLOY + name: str(value) for name, value in to_dict(request.deploy).items()}
+    properties |= deploy_properties(request.deploy)
     return {name: encode(value) for name, value in properties.items()}
+
+
+def deploy_properties(deploy: Deploy) -> dict[str, str]:
+    """Return the target, and the ``[deploy]`` settings that are not the default: there are more than fit."""
+    default = to_dict(Deploy())
+    given = to_dict(deploy).items()
+    return {DEPLOY + name: str(value) for name, value in given if value != default[name] or name == "target"}
 
 
 def deploy_settings(properties: Mapping[str, str]) -> Deploy:

@@ -10,6 +10,7 @@ from typing import Any
 
 from contract import candidates, frameworks, keys, names, script, tuning
 from contract.config import SECTIONS, Budget, Deploy, Evaluate, Gate, Optimise, Prepare, Privacy, Train, Tune
+from contract.deploying import check_deploying
 from contract.errors import InvalidConfig, nearest
 from contract.parsing import parse, setting, to_dict
 from contract.recipes import AUTO, SCRIPT, Recipe, choose_recipe, load_recipes
@@ -239,7 +240,7 @@ def _check_replay(prepare: Prepare, recipe: Recipe) -> None:
 
 
 def _check_together(request: RunRequest, recipe: Recipe) -> None:
-    prepare, deploy = request.prepare, request.deploy
+    prepare = request.prepare
     _check_engine(prepare, recipe)
     _check_replay(prepare, recipe)
     if recipe.needs_target and not prepare.target:
@@ -249,8 +250,7 @@ def _check_together(request: RunRequest, recipe: Recipe) -> None:
         raise InvalidConfig(
             "prepare", held, "validation_fraction + test_fraction below 0.9, to leave rows to learn from"
         )
-    if deploy.memory_mb % 1024:
-        raise InvalidConfig("deploy.memory_mb", deploy.memory_mb, "a multiple of 1024 from 1024 to 6144")
+    check_deploying(request.deploy)
     check_training(request.train)
     frameworks.check(request.train, recipe.framework)
     _check_columns(request, recipe)

@@ -1,0 +1,137 @@
+"""Settings of [deploy] that SageMaker cannot have together, or that contradict each other.
+
+Sources: "Exclusions" of deployment guardrails and of shadow tests, ``TrafficRoutingConfig``, ``CreateEndpointConfig``
+and "Serverless endpoints" (Amazon SageMaker AI Developer Guide and API Reference).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import fields
+
+from contract.config import Deploy
+from contract.errors import InvalidConfig
+
+DEFAULTS = {field.name: field.default for field in fields(Deploy)}
+OF_TARGETS = {
+    "rollout": ("realtime", "async", "lambda"),
+    "shadow_percent": ("realtime",),
+    "ab_percent": ("realtime", "lambda"),
+    "capture_percent": ("realtime", "async"),
+    "max_instances": ("realtime", "async"),
+    "sleep": ("realtime",),
+}
+"""The targets that have a setting at all, of those that not all have."""
+
+WHY_NOT = {
+    "rollout": "Elsewhere all traffic moves at once, after the golden samples.",
+    "shadow_percent": "SageMaker copies requests between instances of real-time endpoints only.",
+    "ab_percent": "Elsewhere there is no second version to divide requests with.",
+    "capture_percent": "Elsewhere SageMaker captures nothing.",
+    "max_instances": "Elsewhere there are no instances, or AWS scales them by itself.",
+    "sleep": "Elsewhere idle hours cost nothing.",
+}
+LONGEST_MINUTES = 6 * 60
+"""Longest time that a deployment may wait in all, well within SageMaker's MaximumExecutionTimeoutInSeconds (8 h)."""
+
+
+def check_deploying(deploy: Deploy) -> None:
+    """Refuse settings that cannot be meant together.
+
+    Raises:
+        InvalidConfig: for the first of them.
+    """
+    for check in (_targets, _memory, _rollout, _second_version, _scaling, _sleep):
+        for mistake in check(deploy):
+            raise mistake
+
+
+def steps(deploy: Deploy) -> int:
+    """Return in how many steps traffic moves."""
+    return {"all": 1, "canary": 2, "linear": math.ceil(100 / deploy.step_percent)}[deploy.rollout]
+
+
+def waiting_minutes(deploy: Deploy) -> int:
+    """Return how long a deployment waits and watches in all; each step bakes, the last before the old fleet goes."""
+    return steps(deploy) * deploy.bake_minutes + deploy.shadow_minutes * bool(deploy.shadow_percent)
+
+
+def _targets(deploy: Deploy) -> Iterator[InvalidConfig]:
+    for name, targets in OF_TARGETS.items():
+        value = getattr(deploy, name)
+        if value != DEFAULTS[name] and deploy.target not in targets:
+            others = " or ".join(repr(target) for target in targets)
+            allowed = f"{DEFAULTS[name]!r} with target {deploy.target!r}"
+            yield InvalidConfig(f"deploy.{name}", value, allowed, f"{WHY_NOT[name]} It needs deploy.target {others}.")
+
+
+def _memory(deploy: Deploy) -> Iterator[InvalidConfig]:
+    if deploy.target == "serverless" and (deploy.memory_mb % 1024 or not 1024 <= deploy.memory_mb <= 6144):
+        yield InvalidConfig("deploy.memory_mb", deploy.memory_mb, "a multiple of 1024 from 1024 to 6144")
+
+
+def _rollout(deploy: Deploy) -> Iterator[InvalidConfig]:
+    if deploy.rollout != "all":
+        yield from _shift(deploy)
+    if (minutes := waiting_minutes(deploy)) > LONGEST_MINUTES:
+        allowed = f"at most {LONGEST_MINUTES} minutes in all: now {steps(deploy)} steps and the shadow take {minutes}"
+        yield InvalidConfig("deploy.bake_minutes", deploy.bake_minutes, allowed, "Take larger steps, or shorter ones.")
+
+
+def _shift(deploy: Deploy) -> Iterator[InvalidConfig]:
+    if deploy.rollout == "linear" and deploy.step_percent < 10:
+        yield InvalidConfig("deploy.step_percent", deploy.step_percent, "10 to 50 with rollout 'linear'")
+    if deploy.target != "lambda" and deploy.instances < 2:
+        fix = "A step is at most half of the instances: take two, or rollout 'all'."
+        yield InvalidConfig("deploy.instances", deploy.instances, f"2 or more with rollout {deploy.rollout!r}", fix)
+    if deploy.bake_minutes == 0:
+        fix = "Alarms need a minute at least to see anything."
+        yield InvalidConfig("deploy.bake_minutes", 0, f"1 to 60 with rollout {deploy.rollout!r}", fix)
+    if deploy.max_error_percent >= deploy.step_percent:
+        fix = "A step that fails wholly fails no more than its share of all requests, so the alarm would never tell."
+        allowed = f"below deploy.step_percent = {deploy.step_percent}"
+        yield InvalidConfig("deploy.max_error_percent", deploy.max_error_percent, allowed, fix)
+
+
+def _second_version(deploy: Deploy) -> Iterator[InvalidConfig]:
+    if deploy.ab_percent and deploy.rollout != "all":
+        fix = "The share of the A/B test is the first step, and a person takes the next one."
+        yield InvalidConfig("deploy.rollout", deploy.rollout, "'all' with deploy.ab_percent", fix)
+    for name in ("ab_percent", "shadow_percent"):
+        if getattr(deploy, name) and deploy.max_instances:
+            fix = "A second version beside the champion is not scaled with it: set instances instead."
+            yield InvalidConfig(f"deploy.{name}", getattr(deploy, name), "0 with deploy.max_instances", fix)
+
+
+def _scaling(deploy: Deploy) -> Iterator[InvalidConfig]:
+    given = {name: getattr(deploy, name) for name in ("invocations_per_instance", "concurrency_per_instance")}
+    if not deploy.max_instances:
+        for name, value in {"min_instances": deploy.min_instances, **given}.items():
+            if value != DEFAULTS[name]:
+                fix = "It belongs to deploy.max_instances."
+                yield InvalidConfig(f"deploy.{name}", value, f"{DEFAULTS[name]} without scaling", fix)
+        return
+    if not deploy.scales:
+        allowed = f"more than deploy.min_instances = {deploy.min_instances}"
+        yield InvalidConfig("deploy.max_instances", deploy.max_instances, allowed, "0 does not scale.")
+    if deploy.min_instances == 0 and deploy.target != "async":
+        fix = "Only 'async' scales to zero, and 'serverless' costs nothing when idle."
+        yield InvalidConfig("deploy.min_instances", 0, f"1 or more with target {deploy.target!r}", fix)
+    if not deploy.min_instances <= deploy.instances <= deploy.max_instances:
+        allowed = (
+            f"{max(deploy.min_instances, 1)} to deploy.max_instances = {deploy.max_instances}: it begins with them"
+        )
+        yield InvalidConfig("deploy.instances", deploy.instances, allowed)
+    if deploy.target == "async" and deploy.invocations_per_instance:
+        fix = "A queue is scaled by what waits in it: set concurrency_per_instance."
+        yield InvalidConfig("deploy.invocations_per_instance", deploy.invocations_per_instance, "0 with 'async'", fix)
+    if sum(bool(value) for value in given.values()) != 1:
+        fix = "Scaling follows one of them: requests a minute, or requests at once."
+        yield InvalidConfig("deploy", given, "one of the two, with deploy.max_instances", fix)
+
+
+def _sleep(deploy: Deploy) -> Iterator[InvalidConfig]:
+    start, _, end = deploy.sleep.partition("-")
+    if deploy.sleep and start == end:
+        yield InvalidConfig("deploy.sleep", deploy.sleep, "two different times", "'20:00-07:00' sleeps at night.")
