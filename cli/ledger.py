@@ -116,6 +116,19 @@ def versions(account: Account, tenant: str, project: str) -> list[dict[str, Any]
     return sorted(found, key=lambda package: packages.version(package["ModelPackageArn"]), reverse=True)
 
 
+def get_version(account: Account, tenant: str, project: str, version: int) -> dict[str, Any]:
+    """Return one of a project's model packages.
+
+    Raises:
+        NotFound: with the versions that there are.
+    """
+    found = {packages.version(package["ModelPackageArn"]): package for package in versions(account, tenant, project)}
+    if version not in found:
+        there = ", ".join(str(number) for number in sorted(found)) or "none"
+        raise NotFound(f"{tenant}/{project} has no version {version}.", f"Versions there are: {there}.")
+    return found[version]
+
+
 def run_document(account: Account, row: RunRow) -> dict[str, Any] | None:
     """Return run.json of a settled run; None while there is none."""
     body = read(account, row.prefix + keys.RUN_DOCUMENT)

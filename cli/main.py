@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from cli.commands.approve import approve, reject
 from cli.commands.demo import demo
 from cli.commands.deploy import deploy
 from cli.commands.destroy import destroy
@@ -24,7 +25,7 @@ from cli.options import remember, with_options
 COMMANDS = {
     "Start": (demo, doctor, up, deploy),
     "Work": (new, submit, runs, watch, logs, report),
-    "Serve": (models, predict, rollback),
+    "Serve": (models, approve, reject, predict, rollback),
     "End": (destroy,),
 }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from contract.forms import FLOAT32, FORMS, INT8
 from contract.parsing import setting
 
 INSTANCE = r"ml\.[a-z0-9-]+\.[a-z0-9]+"
@@ -228,6 +229,15 @@ class Gate:
         "How much better than the champion the metric must be; a tie keeps the champion.", default=0.0, minimum=0.0
     )
     required: float | None = setting("Value of the metric that is required in any case.", default=None)
+    approve: str = setting(
+        "'auto' releases a better model at once; 'manual' waits for a person: `tandem approve`, or the same in the "
+        "registry.",
+        default="auto", choices=("auto", "manual"),
+    )  # fmt: skip
+    approve_hours: int = setting(
+        "Hours that a version waits to be approved ('manual'); after that it is rejected.",
+        default=72, minimum=1, maximum=720,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,6 +248,30 @@ class Optimise:
         "Largest difference allowed between an output of the trained model and of its served form.",
         default=1e-4, minimum=0.0, maximum=0.1,
     )  # fmt: skip
+    forms: tuple[str, ...] = setting(
+        "Forms that may be served; the fastest good one is. onnx-float32 is always measured, and served when no other is "
+        "good. onnx-int8-dynamic: a row's answer depends a little on the rows asked with it. onnx-float16: GPUs only.",
+        default=(FLOAT32, INT8), minimum=1, choices=FORMS,
+    )  # fmt: skip
+    max_accuracy_drop: float = setting(
+        "How much worse than the trained model a form may be by the project's metric: absolutely for scores (accuracy), "
+        "as a share of the trained model's for errors (rmse, log_loss).",
+        default=0.005, minimum=0.0, maximum=1.0,
+    )  # fmt: skip
+    prune: float = setting(
+        "Share of each layer's channels or units that is removed, the least important ones, before a few epochs of "
+        "training; 0 = none.",
+        default=0.0, minimum=0.0, maximum=0.95,
+    )  # fmt: skip
+    prune_epochs: int = setting("Epochs that a pruned network is trained for.", default=5, minimum=0, maximum=1000)
+    distil: float = setting(
+        "Share of the channels or units that a student lacks, which learns from the trained model's answers for as many "
+        "epochs as [train] has; 0 = no student.",
+        default=0.0, minimum=0.0, maximum=0.95,
+    )  # fmt: skip
+    calibration_rows: int = setting(
+        "Training rows on which the ranges of onnx-int8 are measured.", default=256, minimum=1, maximum=10_000
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

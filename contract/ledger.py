@@ -10,8 +10,10 @@ only rows of runs carry both.
 | upload | upload#<bucket>/<key>@<version> | upload | run, execution_arn, received |
 | champion | project#<tenant>/<project> | champion | package_arn, version, model_uri, endpoint, target, run, since |
 | lease | project#<tenant>/<project> | lease | holder, expires (seconds since 1970) |
+| approval | project#<tenant>/<project> | approval#<version> | token, run, package_arn, link (sha256 of its secret) |
 | tuning | project#<tenant>/<project> | tuning | job, run, recipe, metric, jobs, hyperparameters, ranges, ... |
 | throughput | project#<tenant>/<project> | throughput#<recipe>#<instance>#<hosts> | samples_per_second, run, measured |
+| API key | apikey#<id> | apikey | tenant, consumer, created |
 
 A run's row also has execution_arn and package_arn.
 """
@@ -20,7 +22,7 @@ from __future__ import annotations
 
 BY_PROJECT = "by-project"
 
-CHAMPION, LEASE, RUN, TUNING, UPLOAD = "champion", "lease", "run", "tuning", "upload"
+API_KEY, CHAMPION, LEASE, RUN, TUNING, UPLOAD = "apikey", "champion", "lease", "run", "tuning", "upload"
 
 
 def run_key(run: str) -> dict[str, str]:
@@ -48,6 +50,11 @@ def lease_key(tenant: str, project: str) -> dict[str, str]:
     return {"pk": project_pk(tenant, project), "sk": LEASE}
 
 
+def approval_key(tenant: str, project: str, version: int) -> dict[str, str]:
+    """Return the key of the row of a version whose run waits for a person."""
+    return {"pk": project_pk(tenant, project), "sk": f"approval#{version}"}
+
+
 def tuning_key(tenant: str, project: str) -> dict[str, str]:
     """Return the key of the row that names the project's last finished tuning job."""
     return {"pk": project_pk(tenant, project), "sk": TUNING}
@@ -56,3 +63,8 @@ def tuning_key(tenant: str, project: str) -> dict[str, str]:
 def throughput_key(tenant: str, project: str, recipe: str, instance: str, hosts: int) -> dict[str, str]:
     """Return the key of a measured training throughput."""
     return {"pk": project_pk(tenant, project), "sk": f"throughput#{recipe}#{instance}#{hosts}"}
+
+
+def api_key_key(key_id: str) -> dict[str, str]:
+    """Return the key of the row that says whose an API key is; ``key_id`` is API Gateway's id of it, not its value."""
+    return {"pk": f"apikey#{key_id}", "sk": API_KEY}

@@ -25,8 +25,11 @@ CHAMPION_VERSION = "TANDEM_CHAMPION_VERSION"  # its number
 # Environment variable of a tuning job's training jobs: the folder below ``checkpoints`` that is theirs alone.
 CHECKPOINT_FOLDER = "TANDEM_CHECKPOINT_FOLDER"
 
-# Environment variable of the inference server.
+# Environment variables of the inference server (docs/how-to/run-the-server.md).
 SERVING_HOST = "TANDEM_SERVING_HOST"  # address that it listens on; every address of the container by default
+SERVING_QUEUE = "TANDEM_SERVING_QUEUE"  # requests that may wait
+SERVING_DRAIN = "TANDEM_SERVING_DRAIN_SECONDS"  # after SIGTERM, for what has begun
+SERVING_JOIN = "TANDEM_SERVING_JOIN"  # requests that are answered together at most
 
 # The SageMaker container contract. SAGEMAKER_BASE_DIR is the sagemaker-training toolkit's own variable.
 BASE_DIR = "SAGEMAKER_BASE_DIR"
@@ -38,16 +41,21 @@ PROCESSING_INPUTS = "processing/input"
 PROCESSING_OUTPUT = "processing/output"
 
 # Stacks, and the outputs the command line looks up.
-STACK_STORAGE, STACK_SERVING, STACK_PIPELINE, STACK_OPERATIONS = (
-    "TandemStorage", "TandemServing", "TandemPipeline", "TandemOperations",
+STACK_STORAGE, STACK_SERVING, STACK_PIPELINE, STACK_OPERATIONS, STACK_API = (
+    "TandemStorage", "TandemServing", "TandemPipeline", "TandemOperations", "TandemApi",
 )  # fmt: skip
-STACKS = (STACK_STORAGE, STACK_SERVING, STACK_PIPELINE, STACK_OPERATIONS)  # in order of deployment
+STACKS = (STACK_STORAGE, STACK_SERVING, STACK_PIPELINE, STACK_OPERATIONS, STACK_API)  # in order of deployment
 OUTPUT_DATA_BUCKET = "DataBucket"
 OUTPUT_ARTIFACTS_BUCKET = "ArtifactsBucket"
 OUTPUT_LEDGER_TABLE = "LedgerTable"
 OUTPUT_PIPELINE_ARN = "PipelineArn"
 OUTPUT_DEPLOYMENT_ARN = "DeploymentArn"
 OUTPUT_TOPIC_ARN = "NotificationsTopic"
+OUTPUT_API_ID = "ApiId"
+OUTPUT_API_URL = "ApiUrl"  # ends with a slash
+
+# The public API: its one stage, which is the first part of every path.
+API_STAGE = "v1"
 
 # State machines.
 MACHINE_PIPELINE = "tandem-pipeline"
@@ -56,6 +64,7 @@ MACHINE_DEPLOYMENT = "tandem-deployment"
 # Events on the default bus.
 EVENT_SOURCE = "tandem"
 EVENT_RUN_SETTLED = "Run Settled"
+EVENT_APPROVAL_WANTED = "Approval Wanted"
 
 # CloudWatch. SageMaker names the log groups of its jobs.
 TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
@@ -64,6 +73,10 @@ METRICS_NAMESPACE = "Tandem"
 METRIC_RUN_SETTLED = "RunSettled"  # count, by tenant, project, outcome
 METRIC_RUN_COST = "RunCost"  # US dollars
 METRIC_RUN_SECONDS = "RunDuration"  # seconds
+METRIC_API_REQUESTS = "ApiRequests"  # count, by tenant and consumer; and so are the next three
+METRIC_API_ROWS = "ApiRows"  # predictions given
+METRIC_API_BYTES = "ApiBytes"  # of requests' bodies
+METRIC_API_ERRORS = "ApiErrors"  # answers from 400
 
 # Tags on everything that is made at run time; `tandem destroy` finds things by them.
 TAG_APP, TAG_TENANT, TAG_PROJECT, TAG_RUN = "tandem:app", "tandem:tenant", "tandem:project", "tandem:run"
@@ -129,9 +142,18 @@ def endpoint(tenant: str, project: str, target: str) -> str:
     return f"{tenant}--{project}--{target}"
 
 
+ENDPOINT_TARGETS = ("serverless", "realtime", "async")
+"""The kinds of target that are endpoints of SageMaker."""
+
+
 def staging_endpoint(tenant: str, project: str) -> str:
     """Return the name of the endpoint on which golden samples are checked before any traffic."""
     return f"{tenant}--{project}--staging"
+
+
+def alarm(endpoint: str, variant: str, what: str) -> str:
+    """Return the name of a CloudWatch alarm of one variant of an endpoint; ``what`` is ``errors`` or ``latency``."""
+    return f"{endpoint}--{variant}--{what}"
 
 
 def model_group(tenant: str, project: str) -> str:

@@ -1,7 +1,7 @@
 """Register model: one model package a run, with its card and lineage.
 
-The gate has passed, so the package is Approved. Registering again, after a
-retry or a second evaluation of the same model, finds the first package.
+The gate has passed, so the package is Approved, unless a person is to say so. Registering
+again, after a retry or a second evaluation of the same model, finds the first package.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contract import keys, names, packages
 from contract.prices import load_prices
 from contract.reports import EvaluationReport
 from contract.request import RunRequest
-from functions import model_card, runs
+from functions import approvals, model_card, runs
 from functions.shared import client, environment, error_code, logger
 
 CONTENT_TYPES = ["application/json", "text/csv", "application/x-npy", "image/png"]
@@ -84,11 +84,12 @@ def create(request: RunRequest, evaluation: EvaluationReport, origin: Mapping[st
     image = origin["training_image"] if request.script else image
     card = model_card.content(request, evaluation, origin, model_url)
     container = {"Image": image, "ModelDataUrl": model_url}
+    manual = request.gate.approve == "manual"
     answer = client("sagemaker").create_model_package(
         ModelPackageGroupName=names.model_group(request.tenant, request.project),
         ModelPackageDescription=f"Run {request.run}: {'; '.join(evaluation.verdict.reasons)}"[:1024],
         ClientToken=hashlib.sha256(f"{request.prefix}{evaluation.model_sha256}".encode()).hexdigest()[:36],
-        ModelApprovalStatus="Approved",
+        ModelApprovalStatus=approvals.PENDING if manual else approvals.APPROVED,
         InferenceSpecification={
             "Containers": [container],
             "SupportedContentTypes": CONTENT_TYPES,
@@ -97,7 +98,7 @@ def create(request: RunRequest, evaluation: EvaluationReport, origin: Mapping[st
         },
         CustomerMetadataProperties=packages.metadata(request, evaluation, origin, bucket),
         ModelCard={
-            "ModelCardStatus": "Approved",
+            "ModelCardStatus": "PendingReview" if manual else "Approved",
             "ModelCardContent": json.dumps(card, ensure_ascii=False),
         },
     )

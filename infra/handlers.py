@@ -42,7 +42,7 @@ class Places:
 
 
 class Handlers(Construct):
-    """Intake, accept, prepare, plan, register and settle."""
+    """Intake, what the pipeline's states call, and decide."""
 
     def __init__(
         self, scope: Construct, id: str, *, places: Places, dead_letters: sqs.IQueue, settings: Settings
@@ -59,6 +59,8 @@ class Handlers(Construct):
         self.halt = self._handler("Halt")
         self.judge = self._judge()
         self.register = self._register()
+        self.ask = self._ask()
+        self.decide = self._decide()
         self.settle = self._settle()
 
     def _handler(self, id: str, *, environment: dict[str, str] | None = None, **options: Any) -> lambda_.Function:
@@ -161,6 +163,27 @@ class Handlers(Construct):
         grants.rows(register, self._places.ledger, *ROW)
         return register
 
+    def _ask(self) -> lambda_.Function:
+        """Asks people whether a version may be deployed."""
+        ask = self._handler("Ask")
+        grants.rows(ask, self._places.ledger, "PutItem")
+        self._release(ask)
+        self._announce(ask)
+        return ask
+
+    def _decide(self) -> lambda_.Function:
+        """Wakes the run that waits for a version, when the registry tells of it."""
+        decide = self._handler("Decide", dead_letter_queue=self._dead_letters)
+        grants.encrypt(decide, self._dead_letters.encryption_master_key)
+        grants.rows(decide, self._places.ledger, "GetItem")
+        self._release(decide)
+        return decide
+
+    def _release(self, function: lambda_.Function) -> None:
+        package = grants.arn(self, "sagemaker", "model-package", "*--*/*")
+        grants.allow(function, ["sagemaker:DescribeModelPackage"], [package])
+        grants.allow(function, ["states:SendTaskSuccess"], [self._machine])
+
     def _settle(self) -> lambda_.Function:
         """Reads how the run went, writes the ledger, run.json and the report, and tells the bus."""
         settle = self._handler(
@@ -182,6 +205,8 @@ class Handlers(Construct):
             grants.allow(settle, [f"sagemaker:List{kind}Jobs"], ["*"])  # has no resource
         self._see_searches(settle)
         grants.allow(settle, ["sagemaker:ListHyperParameterTuningJobs"], ["*"])  # has no resource
+        tuning_jobs = grants.arn(self, "sagemaker", "hyper-parameter-tuning-job", "*")
+        grants.allow(settle, ["sagemaker:StopHyperParameterTuningJob"], [tuning_jobs])
         logs = Stack.of(self).format_arn(
             service="logs",
             resource="log-group",

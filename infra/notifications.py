@@ -1,4 +1,4 @@
-"""Who is told what: runs that failed or were stopped, and events that reached nobody."""
+"""Who is told what: runs that failed or were stopped, versions to approve, and events that reached nobody."""
 
 from __future__ import annotations
 
@@ -56,6 +56,27 @@ class FailureRule(events.Rule):
                 detail_type=[names.EVENT_RUN_SETTLED],
                 detail={"outcome": [Outcome.FAILED.value, Outcome.STOPPED.value]},
             ),
+            targets=[targets.SnsTopic(topic, message=events.RuleTargetInput.from_text(message))],
+        )
+
+
+class ApprovalWantedRule(events.Rule):
+    """A version waits for a person -> a message that says which, why and how."""
+
+    def __init__(self, scope: Construct, id: str, *, topic: sns.ITopic) -> None:
+        def field(name: str) -> str:
+            return events.EventField.from_path(f"$.detail.{name}")
+
+        message = (
+            f"Tandem: version {field('version')} of {field('tenant')}/{field('project')} waits for your approval, "
+            f"for {field('hours')} hours.\nWhy it is better: {field('summary')}\n"
+            f"Look at it: tandem report {field('run')}\nApprove it: {field('command')}"
+        )
+        super().__init__(
+            scope,
+            id,
+            description="A version waits to be approved",
+            event_pattern=events.EventPattern(source=[names.EVENT_SOURCE], detail_type=[names.EVENT_APPROVAL_WANTED]),
             targets=[targets.SnsTopic(topic, message=events.RuleTargetInput.from_text(message))],
         )
 

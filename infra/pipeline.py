@@ -13,7 +13,7 @@ from typing import Any
 
 from infra.asl import machine
 from infra.deployment import LONGEST_SECONDS as DEPLOYMENT_SECONDS
-from infra.steps import accept, champion, evaluate, image, plan, prepare, release, script, settle, train, tune
+from infra.steps import accept, approve, champion, evaluate, image, plan, prepare, release, script, settle, train, tune
 from infra.steps.parts import Parts
 
 DAY = 86_400
@@ -40,9 +40,15 @@ def story(parts: Parts) -> dict[str, Any]:
             "Is a search wanted?": tune.is_wanted(
                 one="Tune", again="Tune from earlier search", recipes="Tune recipes", no="Use spot?"
             ),
-            "Tune": tune.one(parts, then="Choose best model"),
-            "Tune from earlier search": tune.again(parts, then="Choose best model"),
-            "Tune recipes": tune.recipes(parts, then="Choose best model"),
+            "Tune": tune.one(parts, then="Wait for search", refused="Choose best model"),
+            "Tune from earlier search": tune.again(parts, then="Wait for search", refused="Choose best model"),
+            "Tune recipes": tune.recipes(parts, then="Wait for search", refused="Choose best model"),
+            "Wait for search": tune.pause(then="Describe search"),
+            "Describe search": tune.describe(then="Is search over?"),
+            "Is search over?": tune.is_over(
+                yes="Choose best model", not_yet="Wait for search", too_long="Stop search"
+            ),
+            "Stop search": tune.stop(then="Wait for search"),
             "Choose best model": tune.choose_best(parts, then="Did the search find a model?"),
             "Did the search find a model?": tune.is_found(
                 yes="Check artefact", no="Is capacity missing for the search?"
@@ -77,7 +83,11 @@ def story(parts: Parts) -> dict[str, Any]:
             "Find serving image": image.find(parts, then="Register model", missing="Build serving image"),
             "Build serving image": image.build(parts, then="Register model"),
             # A better model is served; if the champion changed meanwhile, it is compared again.
-            "Register model": release.register(parts, then="Deploy"),
+            "Register model": release.register(parts, then="Is approval wanted?"),
+            "Is approval wanted?": approve.is_wanted(yes="Approve", no="Deploy"),
+            "Approve": approve.wait(parts, then="Is version approved?", expired="Expire approval"),
+            "Is version approved?": approve.is_approved(yes="Deploy", no="Settle run"),
+            "Expire approval": approve.expire(then="Settle run"),
             "Deploy": release.deploy(parts, then="Is model deployed?", seconds=DEPLOYMENT_SECONDS + 300),
             "Is model deployed?": release.is_deployed(
                 yes="Settle run", again="Find champion", give_up="Champion keeps changing"

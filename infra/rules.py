@@ -66,6 +66,26 @@ class SettleRule(events.Rule):
         )
 
 
+class ApprovalRule(events.Rule):
+    """A version was approved or rejected in the registry -> decide, which wakes the run that waits for it."""
+
+    def __init__(self, scope: Construct, id: str, *, decide: lambda_.IFunction, dead_letters: sqs.IQueue) -> None:
+        super().__init__(
+            scope,
+            id,
+            description="A model version was approved or rejected",
+            event_pattern=events.EventPattern(
+                source=["aws.sagemaker"],
+                detail_type=["SageMaker Model Package State Change"],
+                detail={
+                    "ModelPackageGroupName": [{"wildcard": "*--*"}],
+                    "ModelApprovalStatus": ["Approved", "Rejected"],
+                },
+            ),
+            targets=[reliably(decide, dead_letters)],
+        )
+
+
 def reliably(function: lambda_.IFunction, dead_letters: sqs.IQueue) -> targets.LambdaFunction:
     """Deliver for a day. What Lambda took counts as delivered: errors of its own send a function's events to its own
     dead letters, after Lambda's two retries.

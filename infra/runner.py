@@ -32,7 +32,7 @@ TENSORFLOW_CPU_TAG, TENSORFLOW_GPU_TAG = (
 )
 """Those with the TensorFlow that pyproject.toml's extra pins; only training jobs of Keras recipes take them."""
 
-CALLED = ("accept", "prepare", "plan", "best", "halt", "judge", "register", "settle")
+CALLED = ("accept", "prepare", "plan", "best", "halt", "judge", "register", "ask", "settle")
 """The functions that the story calls."""
 
 
@@ -91,6 +91,8 @@ class Runner(Construct):
             image_build=build.project_name,
         )
         role = MachineRole(self, "Role")
+        package = grants.arn(self, "sagemaker", "model-package", "*--*/*")
+        grants.allow(role, ["sagemaker:UpdateModelPackage"], [package])
         grants.invoke(role, *(getattr(handlers, name) for name in CALLED))
         grants.rows(role, ledger, "GetItem")
         grants.read(role, artifacts, "*/runs/*")
@@ -117,7 +119,6 @@ class Runner(Construct):
             # Any name: a job's begins with the run's, which can be anything.
             grants.allow(role, actions, [grants.arn(self, "sagemaker", f"{kind}-job", "*")])
         rules = (
-            "StepFunctionsGetEventsForSageMakerTuningJobsRule",
             "StepFunctionsGetEventsForSageMakerTrainingJobsRule",
             "StepFunctionsGetEventsForSageMakerProcessingJobsRule",
         )

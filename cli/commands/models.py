@@ -13,6 +13,9 @@ from cli.errors import NotFound
 from cli.options import Context
 from contract import packages
 
+APPROVAL = {"PendingManualApproval": "pending", "Approved": "approved", "Rejected": "rejected"}
+"""The registry's statuses, as people say them."""
+
 
 def models(
     context: Context,
@@ -27,11 +30,12 @@ def models(
     context.out.document(found)
     context.out.show(
         render.table(
-            ("version", "in service", "made", "run", "metrics"),
+            ("version", "in service", "approval", "made", "run", "metrics"),
             (
                 (
                     item["version"],
                     Text("champion", style="bold green") if item["champion"] else None,
+                    APPROVAL.get(item["approval"], item["approval"]),
                     str(item["created"])[:19],
                     item["run"],
                     ", ".join(f"{name} {value:.4f}" for name, value in item["metrics"].items()),

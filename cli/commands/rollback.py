@@ -10,7 +10,7 @@ import typer
 
 from cli import ledger, watch
 from cli.aws import split_project
-from cli.errors import CommandError, Exit, NotFound, Unwatched
+from cli.errors import CommandError, Exit, Unwatched
 from cli.follow import explain_failure
 from cli.options import Context
 from contract import packages
@@ -24,7 +24,7 @@ def rollback(
 ) -> int:
     """Put a version into service again: the same checks as any deployment, then all traffic."""
     tenant, name = split_project(project)
-    package = _package(context, tenant, name, version)
+    package = ledger.get_version(context.account, tenant, name, version)
     champion = ledger.champion(context.account, tenant, name) or {}
     if champion.get("package_arn") == package["ModelPackageArn"]:
         unchanged = {"status": DeploymentStatus.DEPLOYED, "changed": False}
@@ -46,17 +46,6 @@ def rollback(
     context.out.document({"project": project, "version": version, "changed": True, **output})
     context.out.show(f"Version {version} of {project} is in service at {output.get('endpoint')}.")
     return Exit.GOOD
-
-
-def _package(context: Context, tenant: str, project: str, version: int) -> dict[str, Any]:
-    found = {
-        packages.version(package["ModelPackageArn"]): package
-        for package in ledger.versions(context.account, tenant, project)
-    }
-    if version not in found:
-        there = ", ".join(str(number) for number in sorted(found)) or "none"
-        raise NotFound(f"{tenant}/{project} has no version {version}.", f"Versions there are: {there}.")
-    return found[version]
 
 
 def _start(context: Context, tenant: str, project: str, package: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from aws_cdk import CfnOutput, Stack
 from constructs import Construct
 
 from contract import names
-from infra.notifications import DeadLetterAlarm, FailureRule, Notifications
+from infra.notifications import ApprovalWantedRule, DeadLetterAlarm, FailureRule, Notifications
 from infra.stacks.pipeline import Pipeline
 from infra.stacks.storage import Storage
 
@@ -18,5 +18,6 @@ class Operations(Stack):
         super().__init__(scope, id, description="Tandem: notifications")
         topic = Notifications(self, "Notifications", key=storage.key)
         FailureRule(self, "Failure", topic=topic)
+        ApprovalWantedRule(self, "ApprovalWanted", topic=topic)
         DeadLetterAlarm(self, "DeadLetterAlarm", queue=pipeline.dead_letters, topic=topic)
         CfnOutput(self, names.OUTPUT_TOPIC_ARN, value=topic.topic_arn)

@@ -7,7 +7,7 @@ from constructs import Construct
 
 from contract import names
 from infra.handlers import Handlers, Places
-from infra.rules import DeadLetters, SettleRule, UploadRule
+from infra.rules import ApprovalRule, DeadLetters, SettleRule, UploadRule
 from infra.runner import Runner
 from infra.settings import Settings
 from infra.stacks.serving import Serving
@@ -48,6 +48,7 @@ class Pipeline(Stack):
             settle=handlers.settle,
             dead_letters=self.dead_letters,
         )
+        ApprovalRule(self, "Approval", decide=handlers.decide, dead_letters=self.dead_letters)
         if settings.mlflow or settings.tensorboard:
             Tracking(self, "Tracking", artifacts=storage.artifacts, dead_letters=self.dead_letters, settings=settings)
         CfnOutput(self, names.OUTPUT_PIPELINE_ARN, value=runner.machine.state_machine_arn)

@@ -26,6 +26,7 @@ class Parts:
     halt: str
     judge: str
     register: str
+    ask: str
     settle: str
     deployment: str
     job_role: str

@@ -1,5 +1,11 @@
 """Tune: one SageMaker tuning job searches for settings, or among recipes; the best training job's model is the model.
 
+It is made and looked at through the AWS SDK integration, which takes whatever SageMaker's own API takes. The optimised
+one (``createHyperParameterTuningJob.sync``) has five arguments by its documents, TrainingJobDefinitions not among them,
+and refuses a field that it does not know (``The field ... is not supported by Step Functions``) in the middle of a run
+(https://docs.aws.amazon.com/step-functions/latest/dg/connect-sagemaker.html). Nobody stops such a job when the
+execution ends before it, so ``Settle run`` does.
+
 Its API has no entry point for training jobs, so they run ``names.TUNING_PROGRAM`` in script mode: the toolkit of AWS's
 image unpacks the ``code`` channel's own archive (an isolated container reaches no S3) and starts it on every host.
 """
@@ -9,10 +15,11 @@ from __future__ import annotations
 from typing import Any
 
 from contract import attempts, keys, metrics, names
-from infra.asl import State, caught, choice, code, expression, invoke, task, transient, when
+from infra.asl import State, caught, choice, code, expression, invoke, task, transient, wait, when
 from infra.steps import train
+from infra.steps.deployment_parts import SAGEMAKER_ERRORS
 from infra.steps.parts import Parts, tags
-from infra.steps.processing import CREATE_ERRORS, START_UP
+from infra.steps.processing import START_UP
 
 NO_CAPACITY = (
     "/CapacityError|InsufficientInstanceCapacity|InsufficientCapacity|ResourceLimitExceeded"
@@ -27,10 +34,9 @@ NAME = expression(
 )
 """A tuning job's name, at most 32 characters, which no earlier attempt of the run can have had."""
 
-RESULT = {
-    "job": "{% $states.result.HyperParameterTuningJobName %}",
-    "status": "{% $states.result.HyperParameterTuningJobStatus %}",
-}
+FIRST_LOOK, LONGEST_PAUSE = 5, 1800
+"""Seconds between two looks at a search: a twentieth of its age within these. Its end is noticed soon, and one of 30
+days stays within an execution's 25,000 events."""
 
 
 def is_wanted(*, one: str, again: str, recipes: str, no: str) -> State:
@@ -39,18 +45,18 @@ def is_wanted(*, one: str, again: str, recipes: str, no: str) -> State:
     return choice(*(when(f"$plan.tune.state = '{name}'", then) for name, then in states.items()), otherwise=no)
 
 
-def one(parts: Parts, *, then: str) -> State:
+def one(parts: Parts, *, then: str, refused: str) -> State:
     """Search the settings of one recipe."""
-    return _tune({**_job(), "TrainingJobDefinition": _definition(parts), "Tags": tags()}, then)
+    return _tune({**_job(), "TrainingJobDefinition": _definition(parts), "Tags": tags()}, then, refused)
 
 
-def again(parts: Parts, *, then: str) -> State:
+def again(parts: Parts, *, then: str, refused: str) -> State:
     """Search the settings of one recipe, with what the project's last search learned."""
     warm = {"WarmStartConfig": "{% $plan.tune.warm_start %}"}
-    return _tune({**_job(), "TrainingJobDefinition": _definition(parts), **warm, "Tags": tags()}, then)
+    return _tune({**_job(), "TrainingJobDefinition": _definition(parts), **warm, "Tags": tags()}, then, refused)
 
 
-def recipes(parts: Parts, *, then: str) -> State:
+def recipes(parts: Parts, *, then: str, refused: str) -> State:
     """Search among recipes and their settings: one definition each, with an objective and ranges of its own."""
     own = {
         "DefinitionName": "{% $d.name %}",
@@ -59,36 +65,78 @@ def recipes(parts: Parts, *, then: str) -> State:
     }
     each = f"$merge([{code(own)}, {code(_definition(parts, '$d'))}])"
     several = expression(f"[$map($plan.tune.definitions, function($d) {{ {each} }})]")
-    # All in one expression: Step Functions documents TrainingJobDefinition alone, and a literal name that it does not
-    # know would be refused with the whole state machine (see train.py's ladder).
-    return _tune(expression(code({**_job(), "TrainingJobDefinitions": several, "Tags": tags()})), then)
+    return _tune({**_job(), "TrainingJobDefinitions": several, "Tags": tags()}, then, refused)
 
 
 def _job() -> dict[str, Any]:
     return {"HyperParameterTuningJobName": NAME, "HyperParameterTuningJobConfig": "{% $plan.tune.config %}"}
 
 
-def _tune(arguments: Any, then: str) -> State:
-    """Wait for the tuning job; ``then`` is told of one that failed, too, and finds out why."""
-    # Not parsed: a description of many recipes is longer than the text that Step Functions keeps of it.
-    cause, named = "$states.errorOutput.Cause", r'/"HyperParameterTuningJobName"\s*:\s*"([^"]+)"/'
-    found = f"$match({cause}, {named}, 1)[0].groups[0]"
-    failed = {"job": expression(f"$contains({cause}, {named}) ? {found} : null"), "status": "Failed"}
+def _tune(arguments: dict[str, Any], then: str, refused: str) -> State:
+    """Make the tuning job. ``refused`` is told why there is none: what a spot quota of 0 refuses has a remedy."""
+    made = {
+        "job": "{% $split($states.result.HyperParameterTuningJobArn, '/')[-1] %}",
+        "status": "InProgress",
+        "began": "{% $millis() %}",
+    }
+    none = {"job": "{% null %}", "status": "Failed", "began": "{% $millis() %}"}
+    cause = {"failure": "{% $states.errorOutput.Cause %}"}
     return task(
-        "sagemaker:createHyperParameterTuningJob.sync",
+        "aws-sdk:sagemaker:createHyperParameterTuningJob",
         arguments,
         then=then,
-        seconds=expression(f"$plan.tune.longest_seconds + {START_UP}"),
-        retry=[transient(*CREATE_ERRORS, first=10)],
-        assign={"tuning": RESULT, "failure": "", **train.FAILED_IN},
-        output=RESULT,
-        catch=[
-            caught(
-                "States.TaskFailed",
-                then=then,
-                assign={"tuning": failed, "failure": "{% $states.errorOutput.Cause %}", **train.FAILED_IN},
-            )
-        ],
+        seconds=60,
+        retry=[transient(*SAGEMAKER_ERRORS, first=10)],
+        assign={"tuning": made, "failure": "", **train.FAILED_IN},
+        output=made,
+        catch=[caught("States.TaskFailed", then=refused, assign={"tuning": none, **cause, **train.FAILED_IN})],
+    )
+
+
+def pause(*, then: str) -> State:
+    """Wait before looking again, the longer the search has been going on."""
+    age = "$floor(($millis() - $tuning.began) / 20000)"
+    return wait(expression(f"$min([{LONGEST_PAUSE}, $max([{FIRST_LOOK}, {age}])])"), then=then)
+
+
+def describe(*, then: str) -> State:
+    """Look at the tuning job: ``$tuning`` is its name, status and when it began."""
+    seen = {
+        "job": "{% $states.result.HyperParameterTuningJobName %}",
+        "status": "{% $states.result.HyperParameterTuningJobStatus %}",
+        "began": "{% $tuning.began %}",
+    }
+    return task(
+        "aws-sdk:sagemaker:describeHyperParameterTuningJob",
+        {"HyperParameterTuningJobName": "{% $tuning.job %}"},
+        then=then,
+        seconds=60,
+        retry=[transient(*SAGEMAKER_ERRORS, times=10)],
+        assign={"tuning": seen},
+        output={**seen, "jobs": "{% $states.result.TrainingJobStatusCounters %}"},
+    )
+
+
+def is_over(*, yes: str, not_yet: str, too_long: str) -> State:
+    """Decide whether the search has ended, or has had its time."""
+    overdue = f"$millis() - $tuning.began > 1000 * ($plan.tune.longest_seconds + {START_UP})"
+    return choice(
+        when(f"$tuning.status = 'InProgress' and {overdue}", too_long),
+        when("$tuning.status in ['InProgress', 'Stopping']", not_yet),
+        otherwise=yes,
+    )
+
+
+def stop(*, then: str) -> State:
+    """Stop the search; the best of the jobs that have finished wins. It may have ended by itself meanwhile."""
+    return task(
+        "aws-sdk:sagemaker:stopHyperParameterTuningJob",
+        {"HyperParameterTuningJobName": "{% $tuning.job %}"},
+        then=then,
+        seconds=60,
+        retry=[transient(*SAGEMAKER_ERRORS, times=2)],
+        output={},
+        catch=[caught("SageMaker.SageMakerException", then=then)],
     )
 
 

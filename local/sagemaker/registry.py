@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from local.events import publish
 from local.sagemaker.errors import Conflict, NotEmulated, Refused
 from local.sagemaker.listing import page
 from local.sagemaker.records import Record, arn_of
@@ -15,6 +16,12 @@ NOT_EMULATED = ("ValidationSpecification", "SourceAlgorithmSpecification")
 UPDATED = (
     "ModelApprovalStatus", "ApprovalDescription", "ModelCard", "ModelLifeCycle", "InferenceSpecification", "SourceUri",
 )  # fmt: skip
+
+TOLD = (
+    "ModelPackageGroupName", "ModelPackageVersion", "ModelPackageArn", "ModelPackageDescription", "ModelPackageStatus",
+    "CertifyForMarketplace", "ModelApprovalStatus",
+)  # fmt: skip
+"""What its event tells of a package, as far as there is something."""
 
 
 class Groups:
@@ -94,6 +101,7 @@ class Packages:
             ModelApprovalStatus=request.get("ModelApprovalStatus", "PendingManualApproval"),
         )
         backend.model_packages[arn] = record
+        self._tell(record)
         return {"ModelPackageArn": arn}
 
     def describe(self, backend: Any, request: dict[str, Any]) -> dict[str, Any]:
@@ -136,17 +144,32 @@ class Packages:
             raise NotEmulated("UpdateModelPackage's AdditionalInferenceSpecificationsToAdd")
         package = find_package(backend, request["ModelPackageArn"])
         with package.lock:
+            before = package.get("ModelApprovalStatus")
             properties = dict(package.describe().get("CustomerMetadataProperties", {}))
             properties |= request.get("CustomerMetadataProperties", {})
             for name in request.get("CustomerMetadataPropertiesToRemove", []):
                 properties.pop(name, None)
             package.request = {**package.request, "CustomerMetadataProperties": properties}
             package.update(**{name: request[name] for name in UPDATED if name in request})
+        if package.get("ModelApprovalStatus") != before:
+            self._tell(package)
         return {"ModelPackageArn": package.arn}
 
     def delete(self, backend: Any, request: dict[str, Any]) -> None:
         """Delete a version; its number is not used again."""
         del backend.model_packages[find_package(backend, request["ModelPackageName"]).arn]
+
+
+    def _tell(self, package: Record) -> None:
+        """Put the event "SageMaker Model Package State Change" on the bus."""
+        detail = {name: value for name, value in package.describe().items() if name in TOLD}
+        publish(
+            self.cloud,
+            source="aws.sagemaker",
+            detail_type="SageMaker Model Package State Change",
+            detail=detail,
+            resources=[package.arn],
+        )
 
 
 def find_group(backend: Any, name: str) -> Record:

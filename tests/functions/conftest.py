@@ -75,6 +75,14 @@ class World:
         item = self.client("dynamodb").get_item(TableName=self.table, Key={k: {"S": v} for k, v in key.items()})
         return {name: next(iter(value.values())) for name, value in item.get("Item", {}).items()}
 
+    def eventually(self, look: Callable[[], Any], seconds: float = 20) -> Any:
+        """Return the first true value that ``look`` returns."""
+        deadline = time.monotonic() + seconds
+        while not (found := look()):
+            assert time.monotonic() < deadline, "it never came"
+            time.sleep(0.05)
+        return found
+
     def run_row(self, run: str) -> dict[str, Any]:
         return self.row(ledger.run_key(run))
 
