@@ -249,13 +249,13 @@ class Optimise:
         default=1e-4, minimum=0.0, maximum=0.1,
     )  # fmt: skip
     forms: tuple[str, ...] = setting(
-        "Forms that may be served; the fastest good one is. onnx-float32 is always measured, and served when no other is "
+        "Forms that may be served; the fastest good one is. onnx-float32 is always measured, and served when none is "
         "good. onnx-int8-dynamic: a row's answer depends a little on the rows asked with it. onnx-float16: GPUs only.",
         default=(FLOAT32, INT8), minimum=1, choices=FORMS,
     )  # fmt: skip
     max_accuracy_drop: float = setting(
-        "How much worse than the trained model a form may be by the project's metric: absolutely for scores (accuracy), "
-        "as a share of the trained model's for errors (rmse, log_loss).",
+        "How much worse than the trained model a form may be by the project's metric: absolutely for scores "
+        "(accuracy), as a share of the trained model's for errors (rmse, mase).",
         default=0.005, minimum=0.0, maximum=1.0,
     )  # fmt: skip
     prune: float = setting(
@@ -265,8 +265,8 @@ class Optimise:
     )  # fmt: skip
     prune_epochs: int = setting("Epochs that a pruned network is trained for.", default=5, minimum=0, maximum=1000)
     distil: float = setting(
-        "Share of the channels or units that a student lacks, which learns from the trained model's answers for as many "
-        "epochs as [train] has; 0 = no student.",
+        "Share of the channels or units that a student lacks, which learns from the trained model's answers for as "
+        "many epochs as [train] has; 0 = no student.",
         default=0.0, minimum=0.0, maximum=0.95,
     )  # fmt: skip
     calibration_rows: int = setting(

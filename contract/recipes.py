@@ -75,6 +75,11 @@ class Recipe:
     read_options: tuple[str, ...] = setting("Options that uploads are read with, once for a dataset.", default=())
     defaults: dict[str, dict[str, Any]] = setting("Its defaults, section by section.", default_factory=dict)
     searches: dict[str, Search] = setting("What automatic search may try with it.", default_factory=dict)
+    narrows: tuple[str, ...] = setting(
+        "Options in whose proportion its network has channels or units; what [optimise] distil lowers.", default=()
+    )
+    prunes: bool = setting("Whether channels can be removed from its trained network.", default=False)
+    branched: tuple[str, ...] = setting("Values of option 'network' with which they cannot.", default=())
 
     @property
     def reads_columns(self) -> bool:

@@ -62,11 +62,26 @@ class DatasetReport(_Document):
 class Form:
     """One form in which the model could be served."""
 
-    name: str = setting("onnx-float32, ...")
-    metrics: dict[str, float] = setting("On the held-out rows.")
-    latency_ms: dict[str, float] = setting("p50 and p99 of one row, one thread.")
+    name: str = setting("onnx-float32, ...: contract.forms.")
+    metrics: dict[str, float] = setting("On the held-out rows; empty when it cannot be run where it is measured.")
+    latency_ms: dict[str, float] = setting("p50 and p99 of one row, one thread; empty likewise.")
     bytes: int = setting("Size of the file.")
     parity: float = setting("Largest difference from the trained model's outputs, in the schema's scale.")
+    agreement: float | None = setting(
+        "Share of the held-out rows that it answers as the trained model does: with the same class, or with values "
+        "that are within a hundredth of the target's deviation.",
+        default=None,
+    )
+    drop: float = setting(
+        "How much worse it is than the trained model by the metric: absolutely for scores, as a share for errors.",
+        default=0.0,
+    )
+    spread: float = setting(
+        "Largest difference between its answers to one row, asked alone or among others, with one kernel or another, "
+        "in the schema's scale.",
+        default=0.0,
+    )
+    note: str = setting("Why it is served, or why not.", default="")
 
 
 @dataclass(frozen=True, kw_only=True)

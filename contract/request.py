@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from contract import candidates, frameworks, keys, names, script, tuning
+from contract import candidates, frameworks, keys, names, optimising, script, tuning
 from contract.config import SECTIONS, Budget, Deploy, Evaluate, Gate, Optimise, Prepare, Privacy, Train, Tune
 from contract.deploying import check_deploying
 from contract.errors import InvalidConfig, nearest
@@ -253,7 +253,15 @@ def _check_together(request: RunRequest, recipe: Recipe) -> None:
     check_deploying(request.deploy)
     check_training(request.train)
     frameworks.check(request.train, recipe.framework)
+    optimising.check(request.optimise, request.deploy, _trained(request, recipe))
     _check_columns(request, recipe)
+
+
+def _trained(request: RunRequest, recipe: Recipe) -> list[tuple[Recipe, Mapping[str, Any]]]:
+    """Return what the run may train, each with its options."""
+    known = load_recipes()
+    searched = [(known[each.recipe], {**request.recipe.options, **each.options}) for each in request.candidates]
+    return searched or [(recipe, request.recipe.options)]
 
 
 def _check_columns(request: RunRequest, recipe: Recipe) -> None:

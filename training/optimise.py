@@ -1,10 +1,9 @@
-"""The forms in which a model could be served, made and measured.
+"""ONNX models with float32 arithmetic: exported, asked, timed.
 
-There is one: ONNX with float32 arithmetic. It is exported by tracing
-(``dynamo=False``): for these networks, which have no branches, that is exact and takes
+They are exported by tracing (``dynamo=False``): for these networks, which have no branches, that is exact and takes
 0.2 s, where the torch.export-based exporter takes 3 s and needs two more packages. Each
-form is compared with the trained model on held-out rows, so a wrong export cannot pass.
-Keras recipes' jobs bring theirs along: see :func:`trained`.
+is compared with the trained model on held-out rows, so a wrong export cannot pass.
+Keras recipes' jobs bring theirs along: see :func:`trained`. What else is made of them: :mod:`training.forms`.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from __future__ import annotations
 import tempfile
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,13 @@ from torch import nn
 from contract import keys
 from contract.errors import InvalidModel
 from contract.manifest import ModelManifest, Schema
-from training import reference
+from training import quantise, reference
 from training.data import Arrays
 from training.recipes import Recipe
 
-FLOAT32 = "onnx-float32"
 OPSET = 18
 BATCH = 1024
+WARM_UP = 10  # requests
 
 
 class Answers(nn.Module):
@@ -81,17 +81,17 @@ def export(model: Answers, schema: Schema, example: Arrays) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """The form that would be served, and what the trained network itself answers to some rows."""
+    """A model in float32, what its network itself answers to some rows, and the network where it is here."""
 
     onnx: bytes
     answered: tuple[tuple[Arrays, NDArray[np.float32]], ...]
+    network: nn.Module | None = None
 
 
 def trained(folder: Path, recipe: Recipe, manifest: ModelManifest, rows: Arrays) -> Trained:
     """Return what training left in the folder of its archive.
 
-    A job whose framework is not here has made the form itself, and recorded answers beside it. Held-out rows may
-    lack what requests may have: the row of which nothing is known counts as well.
+    A job whose framework is not here has made the form itself, and recorded answers beside it.
 
     Args:
         folder: the unpacked archive.
@@ -102,25 +102,40 @@ def trained(folder: Path, recipe: Recipe, manifest: ModelManifest, rows: Arrays)
     schema = manifest.schema
     if keys.MODEL_ONNX in manifest.files:
         recorded = reference.read(folder / keys.MODEL_REFERENCE, schema)
-        return Trained(onnx=(folder / keys.MODEL_ONNX).read_bytes(), answered=(recorded,))
+        return Trained(onnx=quantise.fused((folder / keys.MODEL_ONNX).read_bytes()), answered=(recorded,))
     network = recipe.network(schema, recipe.parse_options(manifest.options))
     network.load_state_dict(load_file(folder / keys.MODEL_WEIGHTS))
+    return exported(network, recipe, schema, rows)
+
+
+def exported(network: nn.Module, recipe: Recipe, schema: Schema, rows: Arrays) -> Trained:
+    """Return a network as it would be served.
+
+    Held-out rows may lack what requests may have: the row of which nothing is known is answered as well.
+    """
     model = Answers(network, recipe, schema)
     asked = (rows, reference.blank(schema))
     return Trained(
-        onnx=export(model, schema, {name: array[:2] for name, array in rows.items()}),
+        onnx=quantise.fused(export(model, schema, {name: array[:2] for name, array in rows.items()})),
         answered=tuple((some, predict_with_torch(model, some, schema)) for some in asked),
+        network=network,
     )
 
 
-def open_session(model: bytes) -> onnxruntime.InferenceSession:
+def open_session(model: bytes, *, plain: bool = False) -> onnxruntime.InferenceSession:
     """Return a session that computes on one thread, as a small server would.
+
+    Args:
+        model: the ONNX file.
+        plain: compute operation by operation as they stand, without ONNX Runtime's fused kernels.
 
     Raises:
         InvalidModel: when ONNX Runtime cannot load it.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    if plain:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions have no common public base
@@ -158,16 +173,25 @@ def apart(session: onnxruntime.InferenceSession, arrays: Arrays, answers: NDArra
     return float(np.abs(predict(session, arrays, schema) - answers).max()) / schema.scale
 
 
-def latency(
-    session: onnxruntime.InferenceSession, arrays: Arrays, schema: Schema, *, requests: int
-) -> dict[str, float]:
-    """Return the median and the 99th percentile of single-row predictions, in milliseconds, after a warm-up."""
-    names = [tensor.name for tensor in schema.inputs]
-    rows, seconds = len(arrays[names[0]]), []
-    for number in range(requests + 10):
+def latencies(
+    sessions: Mapping[str, onnxruntime.InferenceSession], arrays: Arrays, schema: Schema, *, requests: int
+) -> dict[str, dict[str, float]]:
+    """Return the median and the 99th percentile of single-row predictions of each, in milliseconds, after a warm-up.
+
+    They are asked in turns, each time another one first: what else the machine does hits all alike.
+    """
+    names, order = [tensor.name for tensor in schema.inputs], list(sessions)
+    rows, seconds = len(arrays[names[0]]), {name: np.empty(requests + WARM_UP) for name in sessions}
+    for number in range(requests + WARM_UP):
         row: dict[str, Any] = {name: arrays[name][number % rows : number % rows + 1] for name in names}
-        started = time.perf_counter()
-        session.run([schema.output], row)
-        seconds.append(time.perf_counter() - started)
-    p50, p99 = np.percentile(np.array(seconds[10:]) * 1000, [50, 99])
+        for place in range(len(order)):
+            name = order[(number + place) % len(order)]
+            started = time.perf_counter()
+            sessions[name].run([schema.output], row)
+            seconds[name][number] = time.perf_counter() - started
+    return {name: _percentiles(values[WARM_UP:]) for name, values in seconds.items()}
+
+
+def _percentiles(seconds: NDArray[np.float64]) -> dict[str, float]:
+    p50, p99 = np.percentile(seconds * 1000, [50, 99])
     return {"p50": round(float(p50), 4), "p99": round(float(p99), 4)}

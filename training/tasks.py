@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import torch
 
 
+TEMPERATURE = 2.0  # of a teacher's probabilities
+
+
 class Task(ABC):
     """One kind of target."""
 
@@ -33,6 +36,10 @@ class Task(ABC):
     @abstractmethod
     def answer(self, outputs: torch.Tensor, schema: Schema) -> torch.Tensor:
         """Return what the served model answers, float32 [n, labels], from the network's raw outputs."""
+
+    @abstractmethod
+    def imitation(self, outputs: torch.Tensor, taught: torch.Tensor) -> torch.Tensor:
+        """Return how far each row's raw outputs [n, labels] are from a teacher's, float32 [n]."""
 
     @abstractmethod
     def metrics(self, answers: NDArray[np.floating], rows: Mapping[str, NDArray], schema: Schema) -> dict[str, float]:
@@ -58,6 +65,16 @@ class Classification(Task):
         """Softmax."""
         return outputs.float().softmax(dim=-1)
 
+    def imitation(self, outputs: torch.Tensor, taught: torch.Tensor) -> torch.Tensor:
+        """Cross entropy with the teacher's probabilities, both at a temperature at which small ones are seen.
+
+        Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, section 2.
+        """
+        from torch.nn import functional
+
+        wanted = (taught.float() / TEMPERATURE).softmax(dim=-1)
+        return functional.cross_entropy(outputs.float() / TEMPERATURE, wanted, reduction="none") * TEMPERATURE**2
+
     def metrics(self, answers: NDArray[np.floating], rows: Mapping[str, NDArray], schema: Schema) -> dict[str, float]:
         """Accuracy, macro F1, log loss. A champion's answers may have more columns than we have classes."""
         return metrics.classification(answers, rows[LABEL])
@@ -81,6 +98,10 @@ class Regression(Task):
     def answer(self, outputs: torch.Tensor, schema: Schema) -> torch.Tensor:
         """Scale back."""
         return outputs.float() * schema.scale + schema.statistics["mean"]
+
+    def imitation(self, outputs: torch.Tensor, taught: torch.Tensor) -> torch.Tensor:
+        """Squared error, the mean over the columns."""
+        return (outputs.float() - taught.float()).square().mean(dim=1)
 
     def metrics(self, answers: NDArray[np.floating], rows: Mapping[str, NDArray], schema: Schema) -> dict[str, float]:
         """RMSE, MAE, R2."""

@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from contract import keys, metrics
+from contract.forms import FLOAT32, INT8, TFLITE
 from contract.manifest import ModelManifest
 from tests.training.builders import evaluation_job, start
 from training import archive, optimise, recipes, reference
@@ -85,8 +86,10 @@ def test_evaluate_judges_the_served_form_without_tensorflow(
     assert {f"{keys.MODEL_SAVED}/saved_model.pb", keys.MODEL_TFLITE, keys.MODEL_WEIGHTS} <= manifest.files.keys()
     assert not (tmp_path / "served" / keys.MODEL_REFERENCE).exists()
     report = json.loads((result / Path(keys.EVALUATION_REPORT).name).read_text())
+    assert [form["name"] for form in report["forms"]] == [FLOAT32, INT8, TFLITE]
     assert report["forms"][0]["parity"] <= PARITY
-    assert ModelManifest.from_dict(manifest.to_dict()).form == optimise.FLOAT32
+    assert report["forms"][2]["bytes"] == (tmp_path / "served" / keys.MODEL_TFLITE).stat().st_size
+    assert ModelManifest.from_dict(manifest.to_dict()).form == report["chosen"]
 
 
 def _shift_answers(job: Path, output: str) -> None:

@@ -17,14 +17,16 @@ from PIL import Image
 
 from contract import keys, names
 from contract.errors import TrainingFailed
+from contract.forms import FLOAT32
 from contract.golden import Golden
 from contract.reports import EvaluationReport
 from tests.training.builders import csv, evaluation_job, pictures, run_prepare, start, train_here, training_job, zipped
-from training import archive, optimise
+from training import archive
 from training.data import LABEL, Split
 from training.evaluate import main
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:model-package/acme--demo/3"
+ONLY_FLOAT32 = {"optimise": {"forms": [FLOAT32]}}
 Evaluate = Callable[..., tuple[EvaluationReport, Path]]
 
 
@@ -47,7 +49,7 @@ def evaluate(monkeypatch: pytest.MonkeyPatch) -> Evaluate:
 def test_the_report_tells_what_the_served_form_does(
     table: Path, trained_table: Path, tmp_path: Path, evaluate: Evaluate
 ) -> None:
-    report, out = evaluate(evaluation_job(tmp_path / "a", table, trained_table))
+    report, out = evaluate(evaluation_job(tmp_path / "a", table, trained_table, settings=ONLY_FLOAT32))
     test = Split(table / keys.DATASET / "test").everything()
     manifest = archive.unpack(out / "model.tar.gz", tmp_path / "model")
     session = onnxruntime.InferenceSession(tmp_path / "model/model.onnx", providers=["CPUExecutionProvider"])
@@ -61,7 +63,7 @@ def test_the_report_tells_what_the_served_form_does(
     train = Split(table / keys.DATASET / "train").labels
     assert report.baseline["accuracy"] == pytest.approx((test[LABEL] == np.bincount(train).argmax()).mean())
     (form,) = report.forms
-    assert (form.name, report.chosen) == (optimise.FLOAT32, optimise.FLOAT32)
+    assert (form.name, report.chosen) == (FLOAT32, FLOAT32)
     assert 0 < form.latency_ms["p50"] <= form.latency_ms["p99"]
     assert form.bytes == (tmp_path / "model/model.onnx").stat().st_size
     assert 0 <= form.parity < 1e-4
@@ -73,8 +75,8 @@ def test_the_report_tells_what_the_served_form_does(
 def test_the_archive_is_whole_signed_and_the_same_each_time(
     table: Path, trained_table: Path, tmp_path: Path, evaluate: Evaluate
 ) -> None:
-    _, one = evaluate(evaluation_job(tmp_path / "a", table, trained_table))
-    _, two = evaluate(evaluation_job(tmp_path / "b", table, trained_table))
+    _, one = evaluate(evaluation_job(tmp_path / "a", table, trained_table, settings=ONLY_FLOAT32))
+    _, two = evaluate(evaluation_job(tmp_path / "b", table, trained_table, settings=ONLY_FLOAT32))
     assert (one / "model.tar.gz").read_bytes() == (two / "model.tar.gz").read_bytes()
     manifest = archive.unpack(one / "model.tar.gz", tmp_path / "model")
     assert set(manifest.files) == {keys.MODEL_ONNX, keys.MODEL_WEIGHTS, keys.MODEL_METRICS}
@@ -82,7 +84,7 @@ def test_the_archive_is_whole_signed_and_the_same_each_time(
         "acme",
         "demo",
         "run-1",
-        optimise.FLOAT32,
+        FLOAT32,
     )
     assert manifest.lineage["upload"] == "s3://data/acme/demo/inbox/rows.csv"
     assert manifest.lineage["upload_version"] == "v1"

@@ -20,6 +20,9 @@ class KerasRecipe(Recipe):
     framework = TENSORFLOW
     default_for: tuple[str, ...] = ()  # it needs another image, so it is only taken when it is named
     searches: Mapping[str, Search] = {}
+    narrows: tuple[str, ...] = ()  # Evaluate, which makes smaller networks, has no TensorFlow
+    prunes = False
+    branched: tuple[str, ...] = ()
 
     def loss(self, outputs: Any, labels: Any, schema: Schema) -> Any:
         """Return the loss of each row, a float32 tensor [n], of the network's outputs [n, labels]."""

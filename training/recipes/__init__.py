@@ -11,10 +11,11 @@ other rooms know the recipes.
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -98,6 +99,9 @@ class Recipe(ABC):
     read_options: tuple[str, ...] = ()  # options that ``read`` depends on: the same for all jobs of a search
     searches: Mapping[str, Search] = {}  # what automatic search may try with it
     throughput: Throughput  # as benchmarks/throughput.py measured it
+    narrows: tuple[str, ...] = ()  # options in whose proportion the network has channels or units
+    prunes = False  # whether the network's layers are one chain, of which training.shrink can remove channels
+    branched: tuple[str, ...] = ()  # values of the option ``network`` with which they are not
 
     @abstractmethod
     def read(self, files: Sequence[Path], work: Preparation) -> Source:
@@ -150,6 +154,11 @@ class Recipe(ABC):
     def describe_baseline(self, task: str) -> str:
         """Return what the baseline does, in words."""
         return self.baseline_name or TASKS[task].baseline_name
+
+    def narrower(self, options: Any, share: float) -> Any:
+        """Return options of a network that lacks ``share`` of the channels or units, in multiples of 4."""
+        kept = {name: 4 * math.ceil(getattr(options, name) * (1 - share) / 4) for name in self.narrows}
+        return replace(options, **kept)
 
     def parse_options(self, options: Mapping[str, Any]) -> Any:
         """Return this recipe's options, checked."""

@@ -39,6 +39,9 @@ def _recipe(recipe: Recipe) -> dict[str, Any]:
         "read_options": list(recipe.read_options),
         "defaults": {section: dict(table) for section, table in recipe.defaults.items()},
         "searches": {name: to_dict(search) for name, search in recipe.searches.items()},
+        "narrows": list(recipe.narrows),
+        "prunes": recipe.prunes,
+        "branched": list(recipe.branched),
     }
 
 

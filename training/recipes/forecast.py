@@ -64,6 +64,7 @@ class Forecast(Recipe):
     baseline_name = "repeating the last season"
     options = Options
     read_options = ("time", "series", "horizon", "history", "seasonality")
+    narrows = ("hidden",)
     defaults = {"train": {"epochs": 12, "batch_size": 128, "learning_rate": 0.005, "weight_decay": 0.01}}
     searches = {
         "forecast": Search(

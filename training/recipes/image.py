@@ -10,7 +10,7 @@ import statistics
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -79,6 +79,9 @@ class Image(Recipe):
         "small": Search(options={"network": "small"}, ranges=RANGES | {"options.width": {"choices": [16, 32, 64]}}),
         "resnet18": Search(options={"network": "resnet18"}, ranges=RANGES),
     }
+    narrows: tuple[str, ...] = ("width",)
+    prunes = True
+    branched: tuple[str, ...] = ("resnet18",)
     defaults = {"train": {"epochs": 15, "batch_size": 32, "learning_rate": 0.003, "weight_decay": 0.01}}
     throughput = Throughput(
         samples_per_second=9500.0, machine="2 x86_64 cores, 1 thread a process", measured="2026-11-21"
@@ -99,6 +102,12 @@ class Image(Recipe):
         make, width = vision.NETWORKS[options.network]
         network = make(side=side, channels=channels, classes=len(schema.labels), width=options.width or width)
         return nn.Sequential(layers.Pixels(mean=statistics["mean"], std=statistics["std"]), *network)
+
+    def narrower(self, options: Options, share: float) -> Options:
+        """Return options of fewer filters; 0 stands for the network's own number."""
+        from training import vision
+
+        return super().narrower(replace(options, width=options.width or vision.NETWORKS[options.network][1]), share)
 
     def instance(self, arrays: Mapping[str, NDArray], schema: Schema) -> Any:
         """Return ``{"image": "<base64 PNG>"}``."""

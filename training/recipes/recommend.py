@@ -62,6 +62,7 @@ class Recommend(TableRecipe):
     metric = {"regression": "rmse", "classification": "ndcg_at_10"}
     options = Options
     read_options = ("user", "item", "negatives", "max_vocabulary")
+    narrows = ("embedding",)
     defaults = {"train": {"epochs": 12, "batch_size": 256, "learning_rate": 0.01, "weight_decay": 0.3}}
     searches: Mapping[str, Search] = {
         "factors": Search(

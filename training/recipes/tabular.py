@@ -70,6 +70,8 @@ class Tabular(TableRecipe):
             }
         )
     }
+    narrows: tuple[str, ...] = ("hidden",)
+    prunes = True
     defaults = {"train": {"epochs": 20, "batch_size": 64, "learning_rate": 0.003, "weight_decay": 0.01}}
     throughput = Throughput(
         samples_per_second=56100.0, machine="2 x86_64 cores, 1 thread a process", measured="2026-11-21"

@@ -1,0 +1,216 @@
+"""Makes the forms that a project allows, measures each on the held-out rows, and chooses the one to serve.
+
+Chosen is the fastest of those that are no slower than float32 and stay within ``optimise.max_accuracy_drop``; of forms
+that are as fast as it, as far as can be measured, the smallest. The trained model in float32 is the measure of all
+others, and is served when none of them is good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract import keys
+from contract.errors import TrainingFailed
+from contract.forms import FLOAT16, FLOAT32, INT8, INT8_DYNAMIC, PRUNED, STUDENT, TFLITE
+from contract.manifest import Schema
+from contract.metrics import METRICS
+from contract.reports import Form
+from training import optimise, quantise
+from training.data import Arrays
+from training.evaluation import Inputs
+from training.optimise import Trained
+from training.shrink import Smaller
+
+ALIKE = 1.05  # latencies that differ by less than this factor are the same, as far as they can be measured
+CALIBRATION_BATCH = 32
+MOST_ASKED, ALONE = 1000, 100  # held-out rows that a form is asked twice, and one by one, for its spread
+NEAR = 0.01  # values that are so near, in the schema's scale, are the same answer
+FOR_DEVICES = "for devices: not measured here, and not served"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One form: the file, what it answers to the held-out rows, and what was measured."""
+
+    form: Form
+    onnx: bytes
+    answers: NDArray[np.float32]
+
+    @property
+    def latency(self) -> float:
+        """The median of one row, in milliseconds."""
+        return self.form.latency_ms["p50"]
+
+
+def choose(inputs: Inputs) -> tuple[Measured, tuple[Form, ...]]:
+    """Return the form to serve, and all forms with what was measured of them and why they are served or not.
+
+    Raises:
+        TrainingFailed: when a form in float32 differs from the network that it was made of.
+    """
+    trained = optimise.trained(inputs.model, inputs.recipe, inputs.manifest, inputs.rows)
+    made = dict(_made(inputs, trained))
+    timed = optimise.latencies(
+        {name: optimise.open_session(onnx) for name, onnx in made.items()},
+        inputs.rows,
+        inputs.manifest.schema,
+        requests=inputs.request.evaluate.latency_requests,
+    )
+    measured = [_measure(inputs, trained, name, onnx, timed[name]) for name, onnx in made.items()]
+    chosen = _pick(inputs, measured)
+    notes = {each.form.name: _note(inputs, each, chosen, measured[0]) for each in measured}
+    forms = tuple(replace(each.form, note=notes[each.form.name]) for each in measured)
+    return chosen, (*forms, *_for_devices(inputs))
+
+
+def _made(inputs: Inputs, trained: Trained) -> Iterator[tuple[str, bytes]]:
+    """Yield each form's name and file; first the trained model in float32."""
+    asked = inputs.request.optimise
+    _check(inputs, FLOAT32, trained)
+    yield FLOAT32, trained.onnx
+    for name in asked.forms:
+        if name != FLOAT32:
+            yield name, _rewritten(inputs, name, trained.onnx)
+    for kind, smaller in _smaller(inputs, trained):
+        _check(inputs, f"{FLOAT32}-{kind}", smaller)
+        for name in asked.forms:
+            yield f"{name}-{kind}", _rewritten(inputs, name, smaller.onnx)
+
+
+def _smaller(inputs: Inputs, trained: Trained) -> Iterator[tuple[str, Trained]]:
+    """Yield the smaller networks that were asked for; none of a search's winner that has none, as it is branched."""
+    asked, schema, recipe = inputs.request.optimise, inputs.manifest.schema, inputs.recipe
+    if trained.network is None or not (asked.prune or asked.distil):
+        return
+    options = recipe.parse_options(inputs.manifest.options)
+    maker = Smaller(trained.network, recipe, options, schema=schema, rows=inputs.train, train=inputs.request.train)
+    if asked.prune and recipe.prunes and inputs.manifest.options.get("network") not in recipe.branched:
+        yield PRUNED, optimise.exported(maker.pruned(asked.prune, asked.prune_epochs), recipe, schema, inputs.rows)
+    if asked.distil and recipe.narrows:
+        yield STUDENT, optimise.exported(maker.student(asked.distil), recipe, schema, inputs.rows)
+
+
+def _rewritten(inputs: Inputs, name: str, onnx: bytes) -> bytes:
+    """Return a float32 model in the form of that name."""
+    if name == INT8:
+        return quantise.int8(onnx, _calibration(inputs))
+    return {FLOAT32: lambda model: model, INT8_DYNAMIC: quantise.int8_dynamic, FLOAT16: quantise.float16}[name](onnx)
+
+
+def _calibration(inputs: Inputs) -> Iterator[Arrays]:
+    """Yield batches of training rows, spread evenly over all."""
+    count = min(inputs.request.optimise.calibration_rows, len(inputs.train))
+    chosen = np.linspace(0, len(inputs.train) - 1, count).astype(np.int64)
+    for first in range(0, count, CALIBRATION_BATCH):
+        arrays = inputs.train.take(chosen[first : first + CALIBRATION_BATCH])
+        yield {tensor.name: arrays[tensor.name] for tensor in inputs.manifest.schema.inputs}
+
+
+def _parity(schema: Schema, onnx: bytes, trained: Trained) -> float:
+    """Return how far a form's answers are from the trained network's; NaN when either is."""
+    session = optimise.open_session(onnx)
+    return float(np.max([optimise.apart(session, rows, answers, schema) for rows, answers in trained.answered]))
+
+
+def _check(inputs: Inputs, name: str, trained: Trained) -> None:
+    """Refuse a wrong export: a file in float32 that answers otherwise than its network."""
+    allowed = inputs.request.optimise.parity_tolerance
+    parity = _parity(inputs.manifest.schema, trained.onnx, trained)
+    if not parity <= allowed:
+        raise TrainingFailed(
+            f"{name} differs from the trained model by {parity:.3g}; optimise.parity_tolerance allows {allowed:g}"
+        )
+
+
+def _measure(inputs: Inputs, trained: Trained, name: str, onnx: bytes, latency: dict[str, float]) -> Measured:
+    schema, metric = inputs.manifest.schema, inputs.manifest.schema.metric
+    session = optimise.open_session(onnx)
+    answers = optimise.predict(session, inputs.rows, schema)
+    truth = optimise.predict(optimise.open_session(trained.onnx), inputs.rows, schema)
+    metrics = inputs.metrics(answers)
+    form = Form(
+        name=name,
+        metrics=metrics,
+        latency_ms=latency,
+        bytes=len(onnx),
+        parity=_parity(schema, onnx, trained),
+        agreement=agreement(answers, truth, schema),
+        drop=drop(metric, inputs.metrics(truth)[metric], metrics[metric]),
+        spread=_spread(inputs, onnx, answers),
+    )
+    return Measured(form=form, onnx=onnx, answers=answers)
+
+
+def agreement(answers: NDArray[np.float32], truth: NDArray[np.float32], schema: Schema) -> float:
+    """Return the share of rows with the same class, or of values that are nearly the same."""
+    if schema.task == "classification":
+        return float((answers.argmax(axis=1) == truth.argmax(axis=1)).mean())
+    return float((np.abs(answers - truth) <= NEAR * schema.scale).mean())
+
+
+def drop(metric: str, trained: float, value: float) -> float:
+    """Return how much worse a value of a metric is than the trained model's, below 0 where it is better.
+
+    Scores are compared absolutely: 0.98 is 0.01 worse than 0.99. Errors have no upper bound and the target's unit, so
+    they are compared with the trained model's: 2.2 is 0.1 worse than 2.0.
+    """
+    if METRICS[metric].higher_is_better:
+        return trained - value
+    return (value - trained) / (abs(trained) or 1.0)
+
+
+def _spread(inputs: Inputs, onnx: bytes, answers: NDArray[np.float32]) -> float:
+    """Return the largest difference between answers to the same row.
+
+    Sums of floats are rounded otherwise by other kernels, as another processor may have: then an activation may
+    be quantised to the next integer. And ranges that depend on the call depend on the other rows of it.
+    """
+    schema = inputs.manifest.schema
+    plain, session = optimise.open_session(onnx, plain=True), optimise.open_session(onnx)
+    some = {name: array[:MOST_ASKED] for name, array in inputs.rows.items()}
+    few = [{name: array[row : row + 1] for name, array in some.items()} for row in range(min(ALONE, len(answers)))]
+    alone = np.concatenate([optimise.predict(session, row, schema) for row in few])
+    apart = [np.abs(optimise.predict(plain, some, schema) - answers[:MOST_ASKED]), np.abs(alone - answers[: len(few)])]
+    return float(max(each.max() for each in apart)) / schema.scale
+
+
+def _pick(inputs: Inputs, measured: Sequence[Measured]) -> Measured:
+    """Return the form to serve; the first of ``measured`` is the trained model in float32."""
+    float32, asked = measured[0], inputs.request.optimise
+    allowed = [each for each in measured if each is not float32 or FLOAT32 in asked.forms]
+    good = [each for each in allowed if each.form.drop <= asked.max_accuracy_drop and each.latency <= float32.latency]
+    if not good:
+        return float32
+    fastest = min(each.latency for each in good)
+    return min((each for each in good if each.latency <= ALIKE * fastest), key=lambda each: each.form.bytes)
+
+
+def _note(inputs: Inputs, each: Measured, chosen: Measured, float32: Measured) -> str:
+    """Return why a form is served, or why not."""
+    asked, form = inputs.request.optimise, each.form
+    if each is chosen:
+        others = "served: no other form is as good and faster"
+        return others if each is float32 else "served: the fastest that is good, the smallest of those as fast"
+    if not form.drop <= asked.max_accuracy_drop:
+        what = f"{inputs.manifest.schema.metric} is worse by {form.drop:.3g}"
+        return f"{what}; optimise.max_accuracy_drop allows {asked.max_accuracy_drop:g}"
+    if each.latency > float32.latency:
+        return f"slower than {FLOAT32}"
+    if each is float32 and FLOAT32 not in asked.forms:
+        return "not among optimise.forms"
+    slower = each.latency > ALIKE * chosen.latency
+    return f"slower than {chosen.form.name}" if slower else f"as fast as {chosen.form.name}, and larger"
+
+
+def _for_devices(inputs: Inputs) -> Iterator[Form]:
+    """Yield the forms that training left beside the one that is served."""
+    manifest = inputs.manifest
+    if keys.MODEL_TFLITE in manifest.files:
+        size, parity = (inputs.model / keys.MODEL_TFLITE).stat().st_size, manifest.lineage[f"parity_{TFLITE}"]
+        nothing: dict[str, Any] = {"metrics": {}, "latency_ms": {}}
+        yield Form(name=TFLITE, bytes=size, parity=float(parity), note=FOR_DEVICES, **nothing)
