@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -257,7 +257,7 @@ def _check_together(request: RunRequest, recipe: Recipe) -> None:
     _check_columns(request, recipe)
 
 
-def _trained(request: RunRequest, recipe: Recipe) -> list[tuple[Recipe, Mapping[str, Any]]]:
+def _trained(request: RunRequest, recipe: Recipe) -> Sequence[tuple[Recipe, Mapping[str, Any]]]:
     """Return what the run may train, each with its options."""
     known = load_recipes()
     searched = [(known[each.recipe], {**request.recipe.options, **each.options}) for each in request.candidates]
