@@ -126,6 +126,10 @@ class Shard:
             for name, column in self.columns.items()
         }
 
+    def requests(self, arrays: Mapping[str, NDArray], first: int = 0) -> list[Mapping[str, NDArray]]:
+        """Divide what ``read`` shall fill into what is best read side by side: of a file, nothing."""
+        return [arrays]
+
     def read(self, arrays: Mapping[str, NDArray], first: int = 0) -> None:
         """Fill arrays [n, ...] with the n rows from ``first`` on, of the columns that they are named for.
 

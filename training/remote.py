@@ -3,8 +3,8 @@
     RemoteStream("bucket", "acme/digits/runs/run-1/dataset/train", memory=2**30)
 
 A training container is isolated and has none; there, SageMaker's FastFile mode shows the same shards as files.
-A piece is one GET, whatever columns it has, when it is a whole shard; else one of each column. Of a split that fits
-into memory, a shard's only GET is the one that its header came with.
+A piece is one GET, whatever columns it has, when it is a whole shard; else one of each column, side by side.
+Of a split that fits into memory, a shard's only GET is the one that its header came with.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from training.stream import Stream
 
 CONNECTIONS = 64
 HEADER_BYTES = 16_384  # asked for first; more only where a shard's header is longer
+COPY_BYTES = 2**18
+"""Taken from a connection at a time. HTTP's libraries hold what they are asked for twice before it is copied to where
+it belongs: of a piece as a whole that would be memory beyond the split's, and outside of the processor's cache."""
 
 
 class RemoteStream(Stream):
@@ -72,19 +75,28 @@ class _RemoteShard(Shard):
     bucket: str
     begun: list[Any] = field(default_factory=list)  # the body that the header was read from, until it is used
 
-    def read(self, arrays: Mapping[str, NDArray], first: int = 0) -> None:
-        """Fill arrays with the rows from ``first`` on; neighbours in the object come with one GET."""
-        runs: list[tuple[int, int, list[memoryview]]] = []
-        for offset, wanted in self.places(arrays, first):
-            if runs and runs[-1][1] == offset:
-                start, _, views = runs.pop()
-                runs.append((start, offset + len(wanted), [*views, wanted]))
+    def requests(self, arrays: Mapping[str, NDArray], first: int = 0) -> list[Mapping[str, NDArray]]:
+        """Divide arrays into those that one GET brings, because they are neighbours in the object."""
+        runs: list[dict[str, NDArray]] = []
+        end = -1
+        for name in sorted(arrays, key=lambda name: self.columns[name].offset):
+            column, array = self.columns[name], arrays[name]
+            start = column.offset + first * column.row_bytes
+            if start == end:
+                runs[-1][name] = array
             else:
-                runs.append((offset, offset + len(wanted), [wanted]))
-        for start, end, views in runs:
-            body = self._body(start, end)
-            for wanted in views:
-                self.fill(wanted, body.readinto)
+                runs.append({name: array})
+            end = start + array.nbytes
+        return list(runs)
+
+    def read(self, arrays: Mapping[str, NDArray], first: int = 0) -> None:
+        """Fill arrays with the rows from ``first`` on."""
+        for run in self.requests(arrays, first):
+            places = self.places(run, first)
+            body = self._body(places[0][0], places[-1][0] + len(places[-1][1]))
+            for _, wanted in places:
+                for first_byte in range(0, len(wanted), COPY_BYTES):
+                    self.fill(wanted[first_byte : first_byte + COPY_BYTES], body.readinto)
 
     def _body(self, start: int, end: int) -> Any:
         if self.begun and start == min(column.offset for column in self.columns.values()):

@@ -9,7 +9,7 @@ import pytest
 
 from local.cloud import Cloud
 from tests.training.test_data import MEMORY, ROWS, epoch, write
-from training.data import Split
+from training.data import LABEL, Split
 from training.remote import RemoteStream
 
 BUCKET = "remote-splits"
@@ -45,3 +45,20 @@ def test_rows_come_from_s3_in_the_order_of_files(folder: Path, memory: int) -> N
 def test_a_prefix_without_shards_is_named(folder: Path) -> None:
     with pytest.raises(FileNotFoundError, match="a/nothing"):
         RemoteStream(BUCKET, "a/nothing", memory=MEMORY)
+
+
+@pytest.mark.parametrize(("memory", "gets"), [(10**6, "one a shard"), (MEMORY, "one a column of each piece")])
+def test_few_requests_bring_the_rows(folder: Path, memory: int, gets: str) -> None:
+    split = RemoteStream(BUCKET, "a/train", memory=memory)
+    ranges: list[str] = []
+    opened = len(split.shards)  # one GET each for the headers
+    split._client.meta.events.register(
+        "before-parameter-build.s3.GetObject", lambda params, **_: ranges.append(params["Range"])
+    )
+    order = split.order(seed=1, epoch=0)
+    assert sum(len(batch[LABEL]) for batch in epoch(split, order, 250)) == ROWS
+    split._readers.shutdown()
+    if gets == "one a shard":
+        assert (len(ranges), len(split.pieces.rows)) == (0, opened)
+    else:
+        assert len(ranges) == len(split.pieces.rows) * len(split.shards[0].columns)
