@@ -3,11 +3,11 @@
 AWS starts containers and says InService when they answer GET /ping. moto says
 InService at once, overwrites an endpoint of the same name, has no
 UpdateEndpoint (internal error), and knows only instance types of 2021. Closed by
-``local/sagemaker/{models,fleets,endpoints}.py``: real servers.
+``local/sagemaker/{models,fleets,endpoints,rollouts}.py``: real servers.
 
 Not emulated: asynchronous inference, shadow variants, data capture, inference
-components and pipelines, canary and linear traffic shifting, scaling of
-instances in service. Serverless endpoints stay warm, so there is no cold start.
+components and pipelines, scaling of instances in service.
+Serverless endpoints stay warm, so there is no cold start.
 A container that exits before it was healthy fails the endpoint at once, where
 AWS tries again for minutes.
 """

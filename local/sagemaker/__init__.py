@@ -23,7 +23,9 @@ tuning_training  one training job of a tuning job
 processing   one processing job;  processing_api: the operations on them
 models       models and endpoint configurations
 servers      one server of a model;  fleets: the servers of an endpoint
-endpoints    create, update with no failed request, roll back, delete
+endpoints    create, update with no failed request, roll back, delete;  endpoint_view: as Describe shows them
+traffic      which servers a request goes to
+rollouts     canary and linear updates, alarms, rollback;  rollout_policy: DeploymentConfig and its rules
 runtime      InvokeEndpoint
 registry     model package groups and their versions
 """

@@ -5,15 +5,19 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from local.sagemaker import models
+from local.sagemaker import endpoint_view, models
 from local.sagemaker.errors import NotEmulated, Refused
 from local.sagemaker.faults import LAB
-from local.sagemaker.fleets import NEVER_HEALTHY, Fleet, NoFleet, Variant
+from local.sagemaker.fleets import NEVER_HEALTHY, Fleet, NoFleet
 from local.sagemaker.listing import page
 from local.sagemaker.records import Record
+from local.sagemaker.rollout_policy import policy_of
+from local.sagemaker.rollouts import Alarms, Rolling, Rollout
 from local.sagemaker.telemetry import LogStreams
+from local.sagemaker.traffic import Traffic
 
 if TYPE_CHECKING:
     from local.cloud import Cloud
@@ -31,9 +35,10 @@ class Endpoint:
     """
 
     def __init__(self, record: Record, logs: LogStreams) -> None:
-        self.record, self.logs = record, logs
+        self.record, self.logs, self.traffic = record, logs, Traffic()
         self.fleet: Fleet | None = None
         self.pending: Fleet | None = None
+        self.rollout: Rollout | None = None
 
 
 class Endpoints:
@@ -47,7 +52,7 @@ class Endpoints:
         self.live: dict[str, Endpoint] = {}
         self._numbers = itertools.count(1)
         self._threads: list[threading.Thread] = []
-        self._closing = False
+        self._stopping = threading.Event()
         cloud.on_stop(self.close)
 
     def create(self, backend: Any, request: dict[str, Any]) -> dict[str, Any]:
@@ -71,22 +76,35 @@ class Endpoints:
             ),
         )
         self.live[record.arn] = endpoint
-        fleet = self._fleet(backend, endpoint, config)
-        self._in_background(self._bring_up, endpoint, fleet, config)
+        fleet = self._fleet(backend, endpoint, config, backend.endpoint_configs[config].request["ProductionVariants"])
+        self._in_background(self._bring_up, endpoint, fleet)
         return {"EndpointArn": record.arn}
 
     def update(self, backend: Any, request: dict[str, Any]) -> dict[str, Any]:
-        """Bring new servers up, swap, and drain the old; the old go on serving if the new do not come up."""
-        _check_update(request)
+        """Bring new servers up and move the traffic to them; the old go on serving if that fails."""
         record = models.find(backend.endpoints, backend, "endpoint", request["EndpointName"])
-        models.find(backend.endpoint_configs, backend, "endpoint-config", request["EndpointConfigName"])
+        config = models.find(backend.endpoint_configs, backend, "endpoint-config", request["EndpointConfigName"])
+        endpoint = self.live[record.arn]
         with record.lock:
             _must_be(record, "update", "InService")
-            record.update(EndpointStatus="Updating", FailureReason=None)
-        endpoint = self.live[record.arn]
-        retained = endpoint.fleet.variants if endpoint.fleet and request.get("RetainAllVariantProperties") else []
-        fleet = self._fleet(backend, endpoint, request["EndpointConfigName"], retained)
-        self._in_background(self._swap, endpoint, fleet, request["EndpointConfigName"])
+            assert endpoint.fleet is not None  # it is in service
+            deployment = _deployment_config(record, request)
+            variants = [_retain(each, endpoint.fleet, request) for each in config.request["ProductionVariants"]]
+            policy = policy_of(deployment, [variant.config for variant in endpoint.fleet.variants], variants)
+            if missing := Alarms(self.cloud, policy.alarms).missing:
+                raise Refused(f"Could not find CloudWatch alarm {', '.join(missing)}")
+            record.update(EndpointStatus="Updating", FailureReason=None, LastDeploymentConfig=deployment or None)
+        fleet = self._fleet(backend, endpoint, config.name, variants)
+        kind = Rolling if policy.batches else Rollout
+        endpoint.rollout = kind(
+            cloud=self.cloud,
+            traffic=endpoint.traffic,
+            blue=endpoint.fleet,
+            green=fleet,
+            policy=policy,
+            stopping=self._stopping,
+        )
+        self._in_background(self._roll_out, endpoint, endpoint.rollout)
         return {"EndpointArn": record.arn}
 
     def delete(self, backend: Any, request: dict[str, Any]) -> None:
@@ -98,11 +116,14 @@ class Endpoints:
         self._in_background(self._take_down, backend, self.live[record.arn])
 
     def describe(self, backend: Any, request: dict[str, Any]) -> dict[str, Any]:
-        """Return the endpoint with its variants as they are now."""
+        """Return the endpoint with its variants as they are now, and those of an update on its way."""
         record = models.find(backend.endpoints, backend, "endpoint", request["EndpointName"])
-        fleet = self.live[record.arn].fleet
-        variants = [_describe_variant(variant) for variant in fleet.variants] if fleet else None
-        return {**record.describe(), **({"ProductionVariants": variants} if variants else {})}
+        endpoint = self.live[record.arn]
+        return {
+            **record.describe(),
+            **endpoint_view.of_fleet(endpoint.fleet),
+            **endpoint_view.of_rollout(endpoint.rollout),
+        }
 
     def list_endpoints(self, backend: Any, request: dict[str, Any]) -> dict[str, Any]:
         """Return one page of summaries."""
@@ -134,7 +155,7 @@ class Endpoints:
 
     def close(self) -> None:
         """Kill every server, because the cloud stops."""
-        self._closing = True
+        self._stopping.set()
         for endpoint in list(self.live.values()):
             for fleet in (endpoint.pending, endpoint.fleet):
                 if fleet:
@@ -142,7 +163,7 @@ class Endpoints:
         for thread in self._threads:
             thread.join()
 
-    def _fleet(self, backend: Any, endpoint: Endpoint, config: str, retained: list[Variant] | None = None) -> Fleet:
+    def _fleet(self, backend: Any, endpoint: Endpoint, config: str, variants: list[dict[str, Any]]) -> Fleet:
         def model(name: str) -> dict[str, Any]:
             record = models.find(backend._models, backend, "model", name)
             request = record.request
@@ -150,56 +171,59 @@ class Endpoints:
             isolated = request.get("EnableNetworkIsolation", False)
             return {**models.resolve_container(backend, definition), "EnableNetworkIsolation": isolated}
 
-        variants = backend.endpoint_configs[config].request["ProductionVariants"]
         fleet = Fleet(
             cloud=self.cloud,
+            config=config,
             folder=self.cloud.root / "endpoints" / endpoint.record.name / f"fleet-{next(self._numbers)}",
-            variants=[_retain(each, retained or []) for each in variants],
+            variants=variants,
             model=model,
             on_line=endpoint.logs.write,
         )
         endpoint.pending = fleet
         return fleet
 
-    def _bring_up(self, endpoint: Endpoint, fleet: Fleet, config: str) -> None:
-        reason = self._start(endpoint, fleet)
+    def _bring_up(self, endpoint: Endpoint, fleet: Fleet) -> None:
+        reason = self._come_up(endpoint, fleet.start)
         endpoint.pending = None
         if reason:
-            endpoint.record.update(EndpointStatus="Failed", FailureReason=reason, EndpointConfigName=config)
+            endpoint.record.update(EndpointStatus="Failed", FailureReason=reason)
         else:
             endpoint.fleet = fleet
-            endpoint.record.update(EndpointStatus="InService", EndpointConfigName=config)
+            endpoint.traffic.send_to((fleet, 1.0))
+            endpoint.record.update(EndpointStatus="InService")
 
-    def _swap(self, endpoint: Endpoint, fleet: Fleet, config: str) -> None:
-        reason = self._start(endpoint, fleet)
-        endpoint.pending = None
-        if reason:
-            endpoint.record.update(EndpointStatus="InService", FailureReason=reason)
-            return
-        old, endpoint.fleet = endpoint.fleet, fleet
-        if old:
-            old.drain()
-        endpoint.record.update(EndpointStatus="InService", EndpointConfigName=config)
+    def _roll_out(self, endpoint: Endpoint, rollout: Rollout) -> None:
+        """Update an endpoint; whatever happens, some fleet goes on answering."""
+        outcome: dict[str, Any] = {"EndpointStatus": "InService"}
+        left: Fleet | None = None
+        if failure := self._come_up(endpoint, rollout.start):
+            outcome["FailureReason"] = failure
+        elif reason := _attempt(rollout.shift):
+            endpoint.record.update(EndpointStatus="RollingBack", FailureReason=reason)
+            if failure := _attempt(rollout.back):
+                outcome |= {"EndpointStatus": "UpdateRollbackFailed", "FailureReason": f"{reason}. {failure}"}
+                left = rollout.green  # it serves beside the old one
+        else:
+            endpoint.fleet = rollout.green
+            rollout.finish()
+            outcome["EndpointConfigName"] = rollout.green.config
+        endpoint.rollout, endpoint.pending = None, left
+        endpoint.record.update(**outcome)
 
     def _take_down(self, backend: Any, endpoint: Endpoint) -> None:
-        fleet, endpoint.fleet = endpoint.fleet, None
-        if fleet:
+        fleets = [fleet for fleet in (endpoint.fleet, endpoint.pending) if fleet]
+        endpoint.traffic.send_to()
+        endpoint.fleet = endpoint.pending = None
+        for fleet in fleets:
             fleet.drain()
         del backend.endpoints[endpoint.record.name]
         del self.live[endpoint.record.arn]
 
-    def _start(self, endpoint: Endpoint, fleet: Fleet) -> str:
-        """Bring ``fleet`` into service; return why it did not come, or ''."""
+    def _come_up(self, endpoint: Endpoint, start: Callable[[], None]) -> str:
+        """Bring the pending servers into service; return why they did not come, or ''."""
         if LAB.take_unhealthy(endpoint.record.name):
-            return NEVER_HEALTHY.format(fleet.variants[0].name)
-        try:
-            fleet.start()
-        except (NoFleet, Refused) as error:
-            return str(error.message if isinstance(error, Refused) else error)
-        except Exception as error:
-            log.exception("the laptop cloud failed at an endpoint")
-            return f"InternalServerError: the laptop cloud: {error!r}"
-        return ""
+            return NEVER_HEALTHY.format(endpoint.pending.variants[0].name if endpoint.pending else "")
+        return _attempt(start)
 
     def _in_background(self, target: Any, *arguments: Any) -> None:
         self._threads = [thread for thread in self._threads if thread.is_alive()]
@@ -208,13 +232,25 @@ class Endpoints:
         thread.start()
 
 
-def _check_update(request: dict[str, Any]) -> None:
-    if request.get("ExcludeRetainedVariantProperties"):
-        raise NotEmulated("UpdateEndpoint's ExcludeRetainedVariantProperties")
-    deployment = request.get("DeploymentConfig", {})
-    routing = deployment.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {}).get("Type")
-    if deployment and (routing != "ALL_AT_ONCE" or "AutoRollbackConfiguration" in deployment):
-        raise NotEmulated("UpdateEndpoint's DeploymentConfig other than ALL_AT_ONCE without alarms")
+def _attempt(work: Callable[[], str | None]) -> str:
+    """Do ``work``; return why it failed, in its own words or those of its error, or ''."""
+    try:
+        return work() or ""
+    except (NoFleet, Refused) as error:
+        return str(error.message if isinstance(error, Refused) else error)
+    except Exception as error:
+        log.exception("the laptop cloud failed at an endpoint")
+        return f"InternalServerError: the laptop cloud: {error!r}"
+
+
+def _deployment_config(record: Record, request: dict[str, Any]) -> dict[str, Any]:
+    """Return the DeploymentConfig of an update: its own, or with RetainDeploymentConfig that of the last one."""
+    given: dict[str, Any] = request.get("DeploymentConfig", {})
+    if not request.get("RetainDeploymentConfig"):
+        return given
+    if given:
+        raise Refused("DeploymentConfig cannot be specified when RetainDeploymentConfig is true")
+    return record.get("LastDeploymentConfig") or {}
 
 
 def _must_be(record: Record, verb: str, *allowed: str) -> None:
@@ -226,23 +262,12 @@ def _must_be(record: Record, verb: str, *allowed: str) -> None:
     raise Refused(f'Cannot {verb} endpoint "{record.arn}" in status {status}; expected {" or ".join(allowed)}.')
 
 
-def _retain(config: dict[str, Any], retained: list[Variant]) -> dict[str, Any]:
-    """Return a variant's configuration with the weight and count of the variant of its name, if there is one."""
-    for variant in retained:
-        if variant.name == config["VariantName"] and "InitialInstanceCount" in config:
-            return {**config, "InitialVariantWeight": variant.weight, "InitialInstanceCount": len(variant.servers)}
-    return config
-
-
-def _describe_variant(variant: Variant) -> dict[str, Any]:
-    described: dict[str, Any] = {
-        "VariantName": variant.name,
-        "DeployedImages": [{"SpecifiedImage": variant.image, "ResolvedImage": variant.image}],
-        "CurrentWeight": variant.weight,
-        "DesiredWeight": variant.weight,
-    }
-    if "ServerlessConfig" in variant.config:
-        serverless = variant.config["ServerlessConfig"]
-        return {**described, "CurrentServerlessConfig": serverless, "DesiredServerlessConfig": serverless}
-    count = len(variant.servers)
-    return {**described, "CurrentInstanceCount": count, "DesiredInstanceCount": count}
+def _retain(config: dict[str, Any], fleet: Fleet, request: dict[str, Any]) -> dict[str, Any]:
+    """Return a variant's configuration, with the weight and count of the variant in service if they are retained."""
+    excluded = {each["VariantPropertyType"] for each in request.get("ExcludeRetainedVariantProperties", [])}
+    serving = [variant for variant in fleet.variants if variant.name == config["VariantName"]]
+    if not request.get("RetainAllVariantProperties") or not serving or "InitialInstanceCount" not in config:
+        return config
+    retained = {"DesiredWeight": serving[0].weight, "DesiredInstanceCount": len(serving[0].servers)}
+    names = {"DesiredWeight": "InitialVariantWeight", "DesiredInstanceCount": "InitialInstanceCount"}
+    return config | {names[kind]: value for kind, value in retained.items() if kind not in excluded}

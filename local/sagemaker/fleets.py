@@ -6,7 +6,7 @@ import itertools
 import random
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,12 +42,15 @@ class Variant:
     Args:
         config: its entry in the endpoint configuration.
         weight: its share of the traffic.
+        desired: how many servers it is to have.
     """
 
     config: dict[str, Any]
     weight: float
+    desired: int = 1
     servers: list[Server] = field(default_factory=list)
     image: str = ""
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
 
     @property
     def name(self) -> str:
@@ -71,6 +74,7 @@ class Fleet:
 
     Args:
         cloud: where they run.
+        config: name of the endpoint configuration.
         folder: for their files.
         variants: entries of ProductionVariants.
         model: returns a model's container definition by name, with its isolation.
@@ -81,27 +85,49 @@ class Fleet:
         self,
         *,
         cloud: Cloud,
+        config: str,
         folder: Path,
         variants: list[dict[str, Any]],
         model: Callable[[str], dict[str, Any]],
         on_line: Callable[[str, str], None],
     ) -> None:
-        self.cloud, self.folder, self._model, self._on_line = cloud, folder, model, on_line
+        self.cloud, self.config, self.folder, self._model, self._on_line = cloud, config, folder, model, on_line
         self.objects = Objects(cloud.client("s3"))
-        self.variants = [Variant(config=each, weight=each.get("InitialVariantWeight", 1.0)) for each in variants]
+        self.variants = [
+            Variant(
+                config=each,
+                weight=each.get("InitialVariantWeight", 1.0),
+                desired=each.get("InitialInstanceCount", 1),
+            )
+            for each in variants
+        ]
         self._lock = threading.Lock()
+        self._starting: list[Server] = []  # of a variant that is scaled out: they take no request yet
         self._closed = False
 
-    def start(self) -> Fleet:
+    def start(self) -> None:
         """Bring every server into service; raises NoFleet, and then none is left."""
         try:
             for variant in self.variants:
-                self._start_variant(variant)
-            self._wait_for_all()
+                self._start(variant, variant.desired, variant.servers)
+            self._wait_for([(variant, server) for variant in self.variants for server in variant.servers])
         except BaseException:
             self.close()
             raise
-        return self
+
+    def scale(self, variant: Variant, count: int) -> None:
+        """Bring servers of ``variant`` up or let some go, until there are ``count``.
+
+        Raises NoFleet when new ones do not come up; then there are as many as before.
+        """
+        variant.desired = count
+        if count > len(variant.servers):
+            self._grow(variant, count - len(variant.servers))
+        with self._lock:
+            leaving, variant.servers[count:] = variant.servers[count:], []
+        for server in leaving:
+            server.drain(INVOCATION_SECONDS)
+            server.close()
 
     def take(self, wanted: str | None) -> tuple[Variant, Server] | None:
         """Choose a server for a request and count the request in; None when the variant is at its limit.
@@ -127,7 +153,7 @@ class Fleet:
         """Kill every server."""
         with self._lock:
             self._closed = True
-            servers = [server for variant in self.variants for server in variant.servers]
+            servers = [*self._starting, *(server for variant in self.variants for server in variant.servers)]
         for server in servers:
             server.close()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -138,20 +164,47 @@ class Fleet:
         weights = [variant.weight for variant in self.variants]
         return random.choices(self.variants, weights if any(weights) else None)[0]
 
-    def _wait_for_all(self) -> None:
-        servers = [(variant, server) for variant in self.variants for server in variant.servers]
+    def _grow(self, variant: Variant, count: int) -> None:
+        try:
+            self._wait_for([(variant, server) for server in self._start(variant, count, self._starting)])
+        except BaseException:
+            variant.desired = len(variant.servers)
+            for server in self._starting:
+                server.close()
+            raise
+        else:
+            with self._lock:
+                variant.servers += self._starting
+        finally:
+            with self._lock:
+                self._starting = []
+
+    def _wait_for(self, servers: list[tuple[Variant, Server]]) -> None:
+        """Return when all are healthy; raises NoFleet as soon as one is not, and then none is waited for."""
         with ThreadPoolExecutor(max_workers=len(servers)) as pool:
             waits = [pool.submit(self._wait, variant, server) for variant, server in servers]
             try:
                 for wait in as_completed(waits):
                     wait.result()
             except NoFleet:
-                self.close()  # the other servers need not be waited for
+                for _, server in servers:
+                    server.close()  # the others need not be waited for
                 raise
 
-    def _start_variant(self, variant: Variant) -> None:
+    def _start(self, variant: Variant, count: int, servers: list[Server]) -> list[Server]:
+        """Start ``count`` servers of ``variant``, and add them to ``servers``."""
         definition = self._model(variant.config["ModelName"])
         variant.image = definition["Image"]
+        container = self._container(variant)
+        for _ in range(count):
+            server = self._server(variant, next(variant.numbers), definition, container)
+            with self._lock:
+                if self._closed:
+                    raise NoFleet("The endpoint was stopped while its servers were started")
+                servers.append(server.start())
+        return servers
+
+    def _container(self, variant: Variant) -> containers.Container:
         try:
             container = containers.resolve(self.cloud, variant.image)
         except containers.NoImage as error:
@@ -161,12 +214,7 @@ class Fleet:
                 f"The image {variant.image} for production variant {variant.name} has no server that the laptop cloud "
                 "can run: serving with a Deep Learning Container is not emulated"
             )
-        for number in range(1, variant.config.get("InitialInstanceCount", 1) + 1):
-            server = self._server(variant, number, definition, container)
-            with self._lock:
-                if self._closed:
-                    raise NoFleet("The endpoint was stopped while its servers were started")
-                variant.servers.append(server.start())
+        return container
 
     def _server(
         self, variant: Variant, number: int, definition: dict[str, Any], container: containers.Container

@@ -15,6 +15,9 @@ import pytest
 import requests
 from botocore.config import Config
 
+from local.cloud import Cloud
+from tests.local.hosting import Hosting
+
 
 @dataclass(frozen=True, kw_only=True)
 class Vanilla:
@@ -48,6 +51,12 @@ def vanilla() -> Iterator[Vanilla]:
     finally:
         process.terminate()
         process.wait(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def hosting(cloud: Cloud) -> Hosting:
+    """An image whose server tells about itself, built once."""
+    return Hosting(cloud)
 
 
 def _free_port() -> int:

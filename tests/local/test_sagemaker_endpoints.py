@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
-import tarfile
 import threading
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,166 +14,28 @@ from botocore.exceptions import ClientError
 from local.cloud import Cloud
 from tests.local import sagemaker as sm
 from tests.local.functions import eventually
-
-SERVER = """
-import http.server, json, os, sys, time
-
-assert sys.argv[1:] == ["serve"], sys.argv
-MODEL = open("/opt/ml/model/name").read()
-if MODEL == "broken":
-    raise SystemExit("cannot load the model")
-print("serving", MODEL, flush=True)
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def answer(self, status, body=b"", **headers):
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_GET(self):
-        self.answer(503 if MODEL == "sick" else 200)
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if body.startswith(b"sleep "):
-            time.sleep(float(body[6:]))
-        if body.startswith(b"status "):
-            return self.answer(int(body[7:]), b"because " + MODEL.encode())
-        if body == b"die":
-            os._exit(9)
-        told = {"model": MODEL, "bytes": len(body), "isolated": "AWS_ENDPOINT_URL" not in os.environ,
-                "type": self.headers.get("Content-Type"), "accept": self.headers.get("Accept"),
-                "x": os.environ.get("X")}
-        attributes = self.headers.get("X-Amzn-SageMaker-Custom-Attributes", "")
-        self.answer(200, json.dumps(told).encode(), Content_Type="application/json",
-                    X_Amzn_SageMaker_Custom_Attributes=attributes)
-
-    def log_message(self, *_):
-        pass
-
-http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
-"""
-DOCKERFILE = """
-FROM python:3.12-slim
-WORKDIR /opt/program
-ENV X=from-the-image
-COPY server.py server.py
-ENTRYPOINT ["python", "server.py"]
-"""
-
-
-@pytest.fixture(scope="module")
-def image(cloud: Cloud) -> str:
-    """An image in ECR whose server tells about itself."""
-    source = io.BytesIO()
-    with zipfile.ZipFile(source, "w") as archive:
-        archive.writestr("Dockerfile", DOCKERFILE)
-        archive.writestr("server.py", SERVER)
-    name, bucket = sm.unique("server"), sm.bucket(cloud)
-    uri: str = cloud.client("ecr").create_repository(repositoryName=name)["repository"]["repositoryUri"]
-    cloud.client("s3").put_object(Bucket=bucket, Key="source.zip", Body=source.getvalue())
-    variables = {"IMAGE_REPOSITORY_URI": uri, "IMAGE_TAG": "v1"}
-    client = cloud.client("codebuild")
-    client.create_project(
-        name=name,
-        source={"type": "S3", "location": f"{bucket}/source.zip"},
-        artifacts={"type": "NO_ARTIFACTS"},
-        environment={
-            "type": "LINUX_CONTAINER",
-            "image": "aws/codebuild/standard:7.0",
-            "computeType": "BUILD_GENERAL1_SMALL",
-            "environmentVariables": [{"name": key, "value": value} for key, value in variables.items()],
-        },
-        serviceRole=sm.ROLE,
-    )
-    build = client.start_build(projectName=name)["build"]["id"]
-    done = sm.wait(lambda: client.batch_get_builds(ids=[build])["builds"][0], "buildStatus", while_in=("IN_PROGRESS",))
-    assert done["buildStatus"] == "SUCCEEDED", done
-    return f"{uri}:v1"
-
-
-@pytest.fixture(scope="module")
-def bucket(cloud: Cloud) -> str:
-    return sm.bucket(cloud)
-
+from tests.local.hosting import Hosting, invoke, packed, refused, settled
 
 Make = Callable[..., str]
 SERVERLESS = {"MemorySizeInMB": 1024, "MaxConcurrency": 1}
 
 
 @pytest.fixture(scope="module")
-def config(cloud: Cloud, image: str, bucket: str) -> Make:
+def config(hosting: Hosting) -> Make:
     """Return a function that makes an endpoint configuration of models by name, and returns its name."""
+    return hosting.config
 
-    def make(*models: str, archive: bytes | None = None, isolated: bool = True, **variant: Any) -> str:
-        variants = [variant_of(each, archive, isolated, variant) for each in models]
-        name = sm.unique("config")
-        cloud.client("sagemaker").create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants)
-        return name
 
-    def variant_of(model: str, archive: bytes | None, isolated: bool, variant: dict[str, Any]) -> dict[str, Any]:
-        name, key = sm.unique(model), sm.unique(f"{model}.tar.gz")
-        body = archive if archive is not None else packed(name=model)
-        cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
-        cloud.client("sagemaker").create_model(
-            ModelName=name,
-            ExecutionRoleArn=sm.ROLE,
-            PrimaryContainer={"Image": image, "ModelDataUrl": f"s3://{bucket}/{key}"},
-            EnableNetworkIsolation=isolated,
-        )
-        machines = {} if "ServerlessConfig" in variant else {"InstanceType": "ml.c7i.large", "InitialInstanceCount": 1}
-        return {"VariantName": f"of-{model}", "ModelName": name, **machines, **variant}
-
-    return make
+@pytest.fixture(scope="module")
+def image(hosting: Hosting) -> str:
+    return hosting.image
 
 
 @pytest.fixture
-def endpoint(cloud: Cloud) -> Iterator[Callable[[str], Any]]:
+def endpoint(hosting: Hosting) -> Iterator[Callable[[str], Any]]:
     """Return a function that makes an endpoint and waits for it; they are deleted at the end."""
-    client, made = cloud.client("sagemaker"), []
-
-    def make(config: str) -> Any:
-        name = sm.unique("endpoint")
-        client.create_endpoint(EndpointName=name, EndpointConfigName=config)
-        made.append(name)
-        return settled(cloud, name)
-
-    yield make
-    for name in made:
-        if client.list_endpoints(NameContains=name)["Endpoints"]:
-            settled(cloud, name)
-            client.delete_endpoint(EndpointName=name)
-
-
-def packed(**files: str) -> bytes:
-    target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w:gz") as archive:
-        for name, text in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(text)
-            archive.addfile(member, io.BytesIO(text.encode()))
-    return target.getvalue()
-
-
-def settled(cloud: Cloud, name: str) -> Any:
-    client = cloud.client("sagemaker")
-    return sm.wait(
-        lambda: client.describe_endpoint(EndpointName=name), "EndpointStatus", while_in=("Creating", "Updating")
-    )
-
-
-def invoke(cloud: Cloud, name: str, body: bytes = b"x", **more: Any) -> Any:
-    answer = cloud.client("sagemaker-runtime").invoke_endpoint(EndpointName=name, Body=body, **more)
-    return {**answer, "told": json.loads(answer["Body"].read())}
-
-
-def refused(call: Callable[..., Any], **request: Any) -> dict[str, Any]:
-    with pytest.raises(ClientError) as error:
-        call(**request)
-    return {**error.value.response}
+    yield hosting.endpoint
+    hosting.delete_endpoints()
 
 
 class TestInvocations:
@@ -346,24 +204,6 @@ class TestUpdates:
         again = refused(client.update_endpoint, EndpointName=name, EndpointConfigName=config("two"))
         assert "Cannot update in-progress endpoint" in again["Error"]["Message"]
         settled(cloud, name)
-
-    def test_canary_updates_are_refused_until_they_are_emulated(
-        self, cloud: Cloud, config: Make, endpoint: Any
-    ) -> None:
-        name = endpoint(config("one"))["EndpointName"]
-        routing = {
-            "Type": "CANARY",
-            "WaitIntervalInSeconds": 1,
-            "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 10},
-        }
-        deployment = {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing}}
-        error = refused(
-            cloud.client("sagemaker").update_endpoint,
-            EndpointName=name,
-            EndpointConfigName=config("two"),
-            DeploymentConfig=deployment,
-        )
-        assert "is not emulated by the laptop cloud" in error["Error"]["Message"]
 
 
 class TestFailures:
