@@ -1,4 +1,4 @@
-"""The CDK app: four stacks.
+"""The CDK app: five stacks, the last where it is wanted.
 
 python -m infra.app --output cdk.out [--no-wheels]    synthesises
 cdk deploy --all                                      calls the same, by cdk.json, and says where to
@@ -16,6 +16,7 @@ import aws_cdk as cdk
 
 from contract import names
 from infra.settings import Settings
+from infra.stacks.api import PublicApi
 from infra.stacks.operations import Operations
 from infra.stacks.pipeline import Pipeline
 from infra.stacks.serving import Serving
@@ -47,8 +48,9 @@ def build(*, outdir: str | None = None, context: Mapping[str, Any] | None = None
     serving = Serving(app, names.STACK_SERVING, storage=storage, settings=settings)
     pipeline = Pipeline(app, names.STACK_PIPELINE, storage=storage, serving=serving, settings=settings)
     operations = Operations(app, names.STACK_OPERATIONS, storage=storage, pipeline=pipeline)
+    api = PublicApi(app, names.STACK_API, storage=storage, settings=settings) if settings.api else None
     cdk.Tags.of(app).add(names.TAG_APP, names.APP)
-    explain(storage=storage, serving=serving, pipeline=pipeline, operations=operations)
+    explain(storage=storage, serving=serving, pipeline=pipeline, operations=operations, api=api)
     return app
 
 

@@ -19,6 +19,7 @@ class Settings:
         log_level: level of the handlers' logs.
         mlflow: ARN of SageMaker's managed tracking server, or a tracking URI, that runs are told to; empty for none.
         tensorboard: whether each run gets a TensorBoard event file.
+        api: whether applications can ask the models over HTTPS, with a key.
     """
 
     keep_data: bool = True
@@ -26,6 +27,7 @@ class Settings:
     log_level: str = "INFO"
     mlflow: str = ""
     tensorboard: bool = False
+    api: bool = True
 
     @classmethod
     def from_context(cls, node: Node) -> Settings:
@@ -43,6 +45,7 @@ class Settings:
             log_level=level or cls.log_level,
             mlflow=mlflow or cls.mlflow,
             tensorboard=_switch(node, "tensorboard", cls.tensorboard),
+            api=_switch(node, "api", cls.api),
         )
 
     @property

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from aws_cdk import Acknowledgment, Stack, Validations
 
 from contract import keys, names
+from infra.stacks.api import PublicApi
 from infra.stacks.operations import Operations
 from infra.stacks.pipeline import Pipeline
 from infra.stacks.serving import Serving
@@ -59,6 +60,7 @@ OBJECTS = {
         f"/*/runs/*/{keys.RUN_DOCUMENT}": "Track reads the story of any settled run.",
         f"/*/runs/*/{keys.REPORT}": "Track shows the report of any settled run.",
         f"/*/runs/*/{keys.TENSORBOARD}*": "Track writes an event file below the run.",
+        f"/*/runs/*/{keys.MODEL}": "Describe reads the manifest of any version that may be in service.",
         f"/*/runs/*/{keys.GOLDEN}": "The golden samples of any version that may be deployed.",
     },
     "data": {
@@ -74,13 +76,33 @@ BUILD = {
     "Action::kms:ReEncrypt*": "CDK's grant of the project's encryption key, for what a build caches.",
 }
 
+LOGGED = (
+    "Logs of API Gateway need a role that is set once for a whole account and region, and is others' too. The "
+    "functions log every request they get, without payloads; what the API refuses itself its 4XXError metric counts."
+)
+API = {
+    "AwsSolutions-APIG1": LOGGED,
+    "AwsSolutions-APIG6": LOGGED,
+    "AwsSolutions-APIG2": "What a request may hold depends on the model: its server checks every value (serving/).",
+    "AwsSolutions-APIG3": "A web ACL costs money when idle; stage and usage plans throttle, and a team can add its own.",
+    "AwsSolutions-APIG4": (
+        "Applications have API keys: the function checks whose a key is, and lets it call its own tenant's projects "
+        "only (tests/functions/test_predict.py). /docs is a page without content of any project."
+    ),
+    "AwsSolutions-COG4": "Callers are programs with API keys, not people who sign in.",
+}
 
-def explain(*, storage: Storage, serving: Serving, pipeline: Pipeline, operations: Operations) -> None:
+
+def explain(
+    *, storage: Storage, serving: Serving, pipeline: Pipeline, operations: Operations, api: PublicApi | None
+) -> None:
     """Acknowledge the findings, those of one resource at that resource."""
     everywhere = {"AwsSolutions-L1": RUNTIME, "AwsSolutions-IAM5[Resource::*]": NO_RESOURCE}
     everywhere |= {f"AwsSolutions-IAM5[Resource::{name}]": why for name, why in _resources(storage)}
-    for stack in (serving, pipeline, operations):
+    for stack in (serving, pipeline, operations, *filter(None, [api])):
         _acknowledge(stack, everywhere)
+    if api:
+        _acknowledge(api.api.rest, API)
     _acknowledge(serving.build, {f"AwsSolutions-IAM5[{name}]": why for name, why in BUILD.items()})
     project = serving.resolve(serving.build.project_name)["Ref"]
     group = f"arn:<AWS::Partition>:logs:{HERE}:log-group:/aws/codebuild/<{project}>:*"

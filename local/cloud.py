@@ -17,7 +17,7 @@ from botocore.config import Config
 
 from local import gaps
 from local.clock import Clock
-from local.server import Server
+from local.server import Server, WsgiApplication
 
 ACCOUNT = "123456789012"  # moto's default account
 REGION = "us-east-1"
@@ -86,6 +86,10 @@ class Cloud:
     def spawn(self, work: Callable[..., object], *args: Any, name: str) -> None:
         """Do ``work`` on a thread that does not keep the cloud from stopping; its errors are logged."""
         threading.Thread(target=self._guard, args=(work, *args), name=name, daemon=True).start()
+
+    def mount(self, prefix: str, application: WsgiApplication) -> None:
+        """Have requests for paths that start with ``prefix`` answered by ``application``, not by moto."""
+        self._server.mounts[prefix] = application
 
     def on_stop(self, closer: Callable[[], None]) -> None:
         """Have ``closer`` called when the cloud stops, last added first."""

@@ -11,7 +11,7 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from typing import Any
 from xml.sax.saxutils import escape
@@ -22,6 +22,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 log = logging.getLogger(__name__)
 
 StartResponse = Callable[..., Any]
+WsgiApplication = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 
 class Server:
@@ -33,6 +34,7 @@ class Server:
 
     def __init__(self, port: int) -> None:
         self._asked = port
+        self.mounts: dict[str, WsgiApplication] = {}
         self._server: BaseWSGIServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -55,7 +57,7 @@ class Server:
             self._server = make_server(
                 "127.0.0.1",
                 self._asked,
-                Application(),
+                Application(self.mounts),
                 threaded=True,
                 request_handler=_QuietHandler,
                 fd=listener.fileno(),
@@ -96,9 +98,14 @@ class _Dispatcher(DomainDispatcherApplication):
 
 
 class Application:
-    """moto's dispatcher, with errors made readable."""
+    """moto's dispatcher, with errors made readable.
 
-    def __init__(self) -> None:
+    Args:
+        mounts: by the start of their paths, applications that answer instead.
+    """
+
+    def __init__(self, mounts: Mapping[str, WsgiApplication]) -> None:
+        self._mounts = mounts
         self._moto = _Dispatcher(create_backend_app)
         # moto answers with the items themselves, which a write beside it changes while they are read.
         self._one_at_a_time = {"dynamodb": threading.Lock()}
@@ -108,7 +115,7 @@ class Application:
         answered: list[Any] = []
         try:
             with self._one_at_a_time.get(_service(environ), nullcontext()):
-                body = b"".join(self._moto(environ, lambda *args: answered.append(args)))
+                body = b"".join(self._application(environ)(environ, lambda *args: answered.append(args)))
         except NotImplementedError as error:
             return _not_emulated(environ, start_response, str(error))
         except Exception as error:
@@ -120,6 +127,10 @@ class Application:
             return _not_emulated(environ, start_response, "no such path")
         start_response(status, headers)
         return [body]
+
+    def _application(self, environ: dict[str, Any]) -> WsgiApplication:
+        path = environ["PATH_INFO"]
+        return next((application for start, application in self._mounts.items() if path.startswith(start)), self._moto)
 
 
 def _service(environ: dict[str, Any]) -> str:

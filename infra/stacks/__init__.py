@@ -1,1 +1,1 @@
-"""The four stacks. They compose constructs and name outputs, and do nothing else."""
+"""The stacks. They compose constructs and name outputs, and do nothing else."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.apigateway import address
 from local.cloudformation import resources
 from local.cloudformation.errors import ResourceFailed, ValidationError
 from local.cloudformation.functions import Scope
@@ -226,7 +227,8 @@ class Engine:
         for name, written in (stack.template.get("Outputs") or {}).items():
             if "Condition" in written and not scope.condition(written["Condition"]):
                 continue
-            output = {"OutputKey": name, "OutputValue": str(scope.resolve(written["Value"]))}
+            value = address.on_this_machine(str(scope.resolve(written["Value"])), self._cloud.url)
+            output = {"OutputKey": name, "OutputValue": value}
             if "Description" in written:
                 output["Description"] = written["Description"]
             if "Export" in written:
