@@ -27,6 +27,7 @@ CHECKPOINT_FOLDER = "TANDEM_CHECKPOINT_FOLDER"
 
 # Environment variables of the inference server (docs/how-to/run-the-server.md).
 SERVING_HOST = "TANDEM_SERVING_HOST"  # address that it listens on; every address of the container by default
+SERVING_LOG_LINES = "TANDEM_SERVING_LOG_LINES"  # a second, below a warning; 0: all
 SERVING_QUEUE = "TANDEM_SERVING_QUEUE"  # requests that may wait
 SERVING_DRAIN = "TANDEM_SERVING_DRAIN_SECONDS"  # after SIGTERM, for what has begun
 SERVING_JOIN = "TANDEM_SERVING_JOIN"  # requests that are answered together at most

@@ -9,7 +9,9 @@ reads the model that SageMaker unpacked into ``/opt/ml/model`` and answers
     settings      what the container's environment says
     archive       is this folder the archive that was evaluated?
     model         ONNX Runtime session, checked against the manifest
-    app, http     the ASGI application
+    server, connection, http    HTTP/1.1
+    app           the routes
+    batching, calls             who is answered together, and where
     inputs        which formats this model reads
     json_body, csv_body, npy_body     bytes to plain values
     image_inputs, table_inputs        plain values to the model's arrays

@@ -8,6 +8,7 @@ in the log; a setting that cannot be meant, with 2.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 import os
 import signal
@@ -16,16 +17,12 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-import uvicorn
-
 from contract.errors import InvalidConfig, InvalidModel
 from serving.logs import configure, event, logger
 from serving.settings import Settings
 
 if TYPE_CHECKING:
     from serving.app import App
-
-DRAIN_SECONDS = 25  # SageMaker kills 30 s after SIGTERM
 
 
 def main() -> None:
@@ -41,6 +38,7 @@ def main() -> None:
     except InvalidConfig as error:
         event("invalid setting", level=logging.CRITICAL, message=str(error))
         sys.exit(2)
+    configure(settings.log_lines)
     sys.exit(serve(settings, started))
 
 
@@ -51,52 +49,62 @@ def serve(settings: Settings, started: float) -> int:
         settings: what the environment says.
         started: ``time.perf_counter()`` at the start, for the log.
     """
+    import uvloop
+
     from serving.app import App
 
-    app = App(max_body=settings.max_body, threads=settings.threads)
-    server = uvicorn.Server(_configuration(app, settings))
-    failed = threading.Event()
-
-    def load_model() -> None:
-        from serving.model import load
-
-        try:
-            app.model = load(settings.model_folder)
-        except InvalidModel as error:
-            event("invalid model", level=logging.CRITICAL, message=str(error))
-        except Exception:  # the thread's boundary: the process must not live on without a model
-            logger.critical("loading failed", exc_info=True)
-        else:
-            event("ready", run=app.model.manifest.run, seconds=round(time.perf_counter() - started, 3))
-            return
-        failed.set()
-        server.should_exit = True
-
-    loader = threading.Thread(target=load_model, name="load")
-    loader.start()
+    app = App(settings)
     try:
-        server.run()  # after draining, it raises the signal that ended it again: SystemExit
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(app, settings, started))
     finally:
-        loader.join()  # the interpreter may not end under ONNX Runtime
         app.close()
         event("stopped")
+
+
+async def _serve(app: App, settings: Settings, started: float) -> int:
+    from serving.server import Server
+
+    loop, end = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end.set)
+    server = Server(app.answer, max_body=settings.max_body, on_drain=app.drain)
+    try:
+        await server.listen(settings.host, settings.port)
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        event("cannot listen", level=logging.CRITICAL, message=f"{where} cannot be opened: {error}")
+        return 1
+    failed = threading.Event()
+
+    def load() -> None:
+        if not _load(app, settings, started):
+            failed.set()
+            loop.call_soon_threadsafe(end.set)
+
+    loader = threading.Thread(target=load, name="load")
+    loader.start()
+    await end.wait()
+    await server.drain(0 if failed.is_set() else settings.drain_seconds)
+    loader.join()  # the interpreter may not end under ONNX Runtime
     return 1 if failed.is_set() else 0
 
 
-def _configuration(app: App, settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
+def _load(app: App, settings: Settings, started: float) -> bool:
+    """Load the model, in a thread; return whether it can be served."""
+    from serving.model import load
+
+    try:
+        model = load(settings.model_folder)
+        app.serve(model)
+    except InvalidModel as error:
+        event("invalid model", level=logging.CRITICAL, message=str(error))
+    except Exception:  # the thread's boundary: the process must not live on without a model
+        logger.critical("loading failed", exc_info=True)
+    else:
+        event("ready", run=model.manifest.run, seconds=round(time.perf_counter() - started, 3))
+        return True
+    return False
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ class Refused(InvalidInput):
 
     status = 400
     type = "InvalidInput"
+    retry_after = 0  # seconds, for the header of that name; 0: the same request will never be answered
 
     def __init__(self, message: str, path: str = "") -> None:
         super().__init__(message)
@@ -74,7 +75,28 @@ class UnsupportedContentType(Refused):
     status, type = 415, "UnsupportedContentType"
 
 
-class NotReady(Refused):
-    """The model is still loading."""
+class HeadTooLarge(Refused):
+    """The request's line and headers are longer than the server takes."""
 
-    status, type = 503, "NotReady"
+    status, type = 431, "HeadTooLarge"
+
+
+class Overloaded(Refused):
+    """As many requests wait as may; later there is room again.
+
+    Args:
+        message: how many wait.
+        retry_after: seconds until those that wait now will be answered.
+    """
+
+    status, type = 429, "Overloaded"
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class NotReady(Refused):
+    """The model is still loading, or the server is about to end: another instance may answer."""
+
+    status, type, retry_after = 503, "NotReady", 1

@@ -1,47 +1,75 @@
-"""The little of HTTP that the server needs, over ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
+"""What an HTTP request and its answer are here; serving.connection has the wire."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
-from typing import Any
+import http
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import orjson
 
 from serving.errors import MethodNotAllowed, Refused, TooLarge
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+REASONS = {status.value: status.phrase for status in http.HTTPStatus}
 
 
-class Disconnected(Exception):
-    """The client went away before its request was whole; there is nobody to answer."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """A whole request.
+
+    Attributes:
+        path: without the query, percent-encoded as it came.
+        headers: by lower-case name; repeated ones are joined by commas.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[bytes, bytes] = field(default_factory=dict)
+    body: bytes = b""
+    keep_alive: bool = True
+
+    def header(self, name: bytes) -> str:
+        """Return a header by its lower-case name; empty if absent."""
+        return self.headers[name].decode("latin-1") if name in self.headers else ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Response:
     """A whole answer."""
 
     body: bytes
     status: int = 200
     content_type: str = "application/json"
-    headers: tuple[tuple[bytes, bytes], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
 
-    async def send(self, send: Send) -> None:
-        """Send it."""
-        headers = [
-            (b"content-type", self.content_type.encode()),
-            (b"content-length", str(len(self.body)).encode()),
-            *self.headers,
-        ]
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body})
+    def encode(self, *, keep_alive: bool, date: str) -> bytes:
+        """Return the bytes of an HTTP/1.1 message.
+
+        Args:
+            keep_alive: whether the connection stays open for the next request.
+            date: now, as RFC 9110 (5.6.7) writes it.
+        """
+        more = "".join(f"{name}: {value}\r\n" for name, value in self.headers)
+        if not keep_alive:
+            more += "connection: close\r\n"
+        return (
+            f"HTTP/1.1 {self.status} {REASONS.get(self.status, '')}\r\ndate: {date}\r\n"
+            f"content-type: {self.content_type}\r\ncontent-length: {len(self.body)}\r\n{more}\r\n"
+        ).encode("latin-1") + self.body
+
+    def with_header(self, name: str, value: str) -> Response:
+        """Return the same answer with one more header."""
+        return replace(self, headers=(*self.headers, (name, value)))
 
 
 def refusal(error: Refused) -> Response:
     """Return the answer to a refused request."""
-    headers = ((b"allow", error.allow.encode()),) if isinstance(error, MethodNotAllowed) else ()
+    headers: tuple[tuple[str, str], ...] = ()
+    if isinstance(error, MethodNotAllowed):
+        headers = (("allow", error.allow),)
+    if error.retry_after:
+        headers = (("retry-after", str(error.retry_after)),)
     return Response(body=_error(error.type, error.message, error.path), status=error.status, headers=headers)
 
 
@@ -50,37 +78,14 @@ def failure() -> Response:
     return Response(body=_error("InternalError", "the prediction failed; the endpoint's log says why", ""), status=500)
 
 
-def _error(kind: str, message: str, path: str) -> bytes:
-    return orjson.dumps({"error": {"type": kind, "message": message, "path": path}})
-
-
-def header(scope: Scope, name: bytes) -> str:
-    """Return a request header (lower-case name), joined by commas if repeated; empty if absent."""
-    return ", ".join(value.decode("latin-1") for key, value in scope["headers"] if key == name)
-
-
-async def read_body(scope: Scope, receive: Receive, limit: float) -> bytes:
-    """Return the request's body.
-
-    Raises:
-        TooLarge: as soon as it is known to be longer than ``limit`` bytes.
-        Disconnected: when the client leaves in the middle.
-    """
-    declared = header(scope, b"content-length")
-    if declared.isdigit() and int(declared) > limit:
-        raise _too_large(limit)
-    parts, size, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > limit:
-            raise _too_large(limit)
-        more = message.get("more_body", False)
-    return b"".join(parts)
-
-
-def _too_large(limit: float) -> TooLarge:
+def too_large(limit: float) -> TooLarge:
+    """Return the refusal of a body of more than ``limit`` bytes."""
     return TooLarge(f"the body is larger than {limit / 2**20:g} MiB; send fewer instances in one request")
+
+
+def _error(kind: str, message: str, path: str) -> bytes:
+    document = {"error": {"type": kind, "message": message, "path": path}}
+    try:
+        return orjson.dumps(document)
+    except orjson.JSONEncodeError:  # a lone surrogate, from a value that is quoted
+        return json.dumps(document).encode()

@@ -34,6 +34,8 @@ UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, 
 class ImageReader:
     """Reads image files (alone, or in base64 in JSON), and pixels as JSON lists or as an array."""
 
+    linear = False
+
     def __init__(self, schema: Schema) -> None:
         shapes = [tensor.shape[1:] for tensor in schema.inputs if (tensor.name, tensor.dtype) == (KEY, "uint8")]
         if (
@@ -90,6 +92,9 @@ class ImageReader:
 
     def _from_lists(self, rows: list[Any], path: str) -> npt.NDArray[np.uint8]:
         """Read [height][width] (grey) or [height][width][channels] of integers from 0 to 255."""
+        pixels = _pixels_at_once(rows, (self._height, self._width, self._channels))
+        if pixels is not None:
+            return np.frombuffer(pixels, np.uint8).reshape(self._height, self._width, self._channels)
         self._check_length(rows, self._height, "rows", path)
         pixels = b"".join(self._row(row, f"{path}[{y}]") for y, row in enumerate(rows))
         return np.frombuffer(pixels, np.uint8).reshape(self._height, self._width, self._channels)
@@ -141,6 +146,22 @@ def _from_base64(text: str, path: str) -> bytes:
     except (binascii.Error, ValueError) as error:
         hint = "; leave out the 'data:...;base64,' in front" if text.startswith("data:") else ""
         raise Refused(f"{show(text)} is not base64{hint}", path) from error
+
+
+def _pixels_at_once(rows: list[Any], shape: tuple[int, ...]) -> bytes | None:
+    """Return the bytes of [height][width] or [height][width][channels]; None where something in it is not allowed."""
+    height, width, channels = shape
+    try:
+        if len(rows) != height or set(map(len, rows)) != {width}:
+            return None
+        values = list(itertools.chain.from_iterable(rows))
+        if channels > 1 or isinstance(values[0], list):
+            if set(map(len, values)) != {channels}:
+                return None
+            values = list(itertools.chain.from_iterable(values))
+        return bytes(values) if set(map(type, values)) == {int} else None
+    except (TypeError, ValueError):  # something that is no list, or a number below 0 or above 255
+        return None
 
 
 def _to_bytes(values: Sequence[Any], path: str) -> bytes:

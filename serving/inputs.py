@@ -20,6 +20,10 @@ class InputReader(Protocol):
     def decoders(self) -> Mapping[str, Callable[[bytes], Arrays]]:
         """By content type; each raises :class:`serving.errors.Refused`."""
 
+    @property
+    def linear(self) -> bool:
+        """Whether a body's length tells what decoding it takes: a small image file may hold many pixels."""
+
     def example(self) -> dict[str, Any]:
         """Return one instance that the model accepts, as JSON."""
 

@@ -9,17 +9,56 @@ from __future__ import annotations
 
 import datetime
 import logging
+import math
 import sys
+import time
 import traceback
 from typing import Any
 
 import orjson
 
 logger = logging.getLogger("serving")
+LINES = 100  # that may come at once, before the rate holds
+
+
+class Rate:
+    """Lets ``per_second`` lines through, and counts those that it does not: logs cost money, and time.
+
+    Args:
+        per_second: lines; infinity for all.
+    """
+
+    def __init__(self, per_second: float = math.inf) -> None:
+        self._per_second, self._left, self._at, self.dropped = per_second, float(LINES), time.monotonic(), 0
+
+    def lets_through(self) -> bool:
+        """Whether one more line may be written; one that may not is counted."""
+        if self._per_second == math.inf:
+            return True
+        now = time.monotonic()
+        self._left = min(self._left + (now - self._at) * self._per_second, LINES)
+        self._at = now
+        if self._left < 1:
+            self.dropped += 1
+            return False
+        self._left -= 1
+        return True
+
+    def take_dropped(self) -> int:
+        """Return how many lines were dropped since the last time."""
+        dropped, self.dropped = self.dropped, 0
+        return dropped
+
+
+_rate = Rate()
 
 
 def event(name: str, *, level: int = logging.INFO, **fields: Any) -> None:
-    """Log one event with its fields."""
+    """Log one event with its fields; those below a warning as far as the rate lets them."""
+    if level < logging.WARNING and not (logger.isEnabledFor(level) and _rate.lets_through()):
+        return
+    if _rate.dropped:
+        fields["lines_dropped"] = _rate.take_dropped()
     logger.log(level, name, extra={"fields": fields})
 
 
@@ -40,8 +79,14 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(line, default=str).decode()
 
 
-def configure() -> None:
-    """Send every log line of the process to standard output as JSON."""
+def configure(per_second: float = math.inf) -> None:
+    """Send every log line of the process to standard output as JSON.
+
+    Args:
+        per_second: lines below a warning, of requests mostly.
+    """
+    global _rate
+    _rate = Rate(per_second)
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -37,7 +38,9 @@ class Model:
         self.reader: InputReader = reader_for(manifest.schema)
         self._session = _session(path)
         self._check_signature()
+        started = time.perf_counter()
         self._first_inference()
+        self.first_seconds = time.perf_counter() - started
 
     def answers(self, arrays: Mapping[str, npt.NDArray]) -> npt.NDArray[np.float32]:
         """Return probabilities or values, float32 [rows, labels].

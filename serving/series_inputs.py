@@ -36,6 +36,8 @@ class Asked:
 class SeriesReader:
     """Reads histories as JSON, or as the CSV table that the model was learned from."""
 
+    linear = True
+
     def __init__(self, schema: Schema) -> None:
         kinds = {feature.kind: feature for feature in schema.features}
         shapes: dict[str, tuple[Any, ...]] = {

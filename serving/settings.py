@@ -13,12 +13,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract.errors import InvalidConfig
-from contract.names import BASE_DIR, DEFAULT_BASE_DIR, SERVING_HOST
+from contract.names import (
+    BASE_DIR,
+    DEFAULT_BASE_DIR,
+    SERVING_DRAIN,
+    SERVING_HOST,
+    SERVING_JOIN,
+    SERVING_LOG_LINES,
+    SERVING_QUEUE,
+)
 
 PORTS = ("SAGEMAKER_BIND_TO_PORT", "PORT")  # the first that is set wins
 MAX_PAYLOAD = "SAGEMAKER_MAX_PAYLOAD_IN_MB"
 DEFAULT_PORT = 8080
 DEFAULT_MAX_PAYLOAD_MB = 6  # what InvokeEndpoint lets through
+DEFAULT_QUEUE = 256
+DEFAULT_JOIN = 64
+DEFAULT_LOG_LINES = 10
+DEFAULT_DRAIN_SECONDS = 25  # SageMaker kills 30 s after SIGTERM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +42,10 @@ class Settings:
     port: int
     max_body: float  # bytes; infinity for no limit
     threads: int  # inferences at once
+    queue: int  # requests that may wait
+    join: int  # requests that are answered together at most
+    log_lines: float  # a second, below a warning
+    drain_seconds: int  # after SIGTERM, for what has begun
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -45,6 +61,10 @@ class Settings:
             port=_integer(environment, PORTS, DEFAULT_PORT, maximum=65535),
             max_body=megabytes * 2**20 or float("inf"),
             threads=_cores(),
+            queue=_integer(environment, (SERVING_QUEUE,), DEFAULT_QUEUE, maximum=100_000),
+            join=_integer(environment, (SERVING_JOIN,), DEFAULT_JOIN, maximum=1024) or 1,
+            log_lines=_integer(environment, (SERVING_LOG_LINES,), DEFAULT_LOG_LINES, maximum=1_000_000) or float("inf"),
+            drain_seconds=_integer(environment, (SERVING_DRAIN,), DEFAULT_DRAIN_SECONDS, maximum=3600),
         )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from contract.dates import DAYS, EXPECTED, from_parts, to_parts
 from contract.errors import InvalidModel, nearest
@@ -19,6 +21,7 @@ from serving.inputs import Arrays
 from serving.json_body import read_instances
 from serving.npy_body import read_array
 
+_PLAIN = frozenset({float, int, type(None)})
 RANGE = f"from {-LARGEST:g} to {LARGEST:g} (float32)"
 
 
@@ -48,6 +51,8 @@ class Category:
 class TableReader:
     """Reads rows as JSON or CSV; as an array too, where every column is a number."""
 
+    linear = True
+
     def __init__(self, schema: Schema) -> None:
         self._target = schema.target
         self._features = schema.features
@@ -57,6 +62,10 @@ class TableReader:
         self._dates = {f.name: self._places[f.name] for f in schema.features if f.kind == "date"}
         self._categories = {f.name: Category(f) for f in schema.features if f.kind == "category"}
         self._inputs = {tensor.name for tensor in schema.inputs}
+        self._order = tuple(self._numbers)
+        self._only_plain_numbers = len(self._numbers) == len(schema.features) and all(
+            feature.multiple is None for feature in schema.features
+        )
         self._check_schema(schema)
         self.decoders: dict[str, Callable[[bytes], Arrays]] = {
             "application/json": self.from_json,
@@ -70,6 +79,8 @@ class TableReader:
         instances = read_instances(body)
         for index, instance in enumerate(instances):
             self._check_columns(instance, f"instances[{index}]")
+        if self._only_plain_numbers and (numeric := _plain_numbers(instances, self._order)) is not None:
+            return {"numeric": numeric}
         return self._arrays(instances, _number, _text, lambda index, name: f"instances[{index}].{name}")
 
     def from_csv(self, body: bytes) -> Arrays:
@@ -179,6 +190,20 @@ def _places(features: Sequence[Feature]) -> dict[str, dict[str, int]]:
     for place, feature in enumerate(each for each in features if each.kind != "category"):
         places.setdefault(feature.name, {})[feature.part] = place
     return places
+
+
+def _plain_numbers(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> npt.NDArray[np.float32] | None:
+    """Return float32 [rows, names] at once; None where a value is not allowed, which is then looked for one by one."""
+    values = [[row[name] for name in names] for row in rows]
+    if not _PLAIN.issuperset(map(type, chain.from_iterable(values))):
+        return None
+    try:
+        numbers = np.array(values, np.float64)  # None becomes NaN; JSON itself has no NaN
+    except OverflowError:  # an integer beyond all bounds
+        return None
+    if (np.abs(numbers) > LARGEST).any():
+        return None
+    return numbers.astype(np.float32)
 
 
 def _typical(feature: Feature) -> float | str | None:

@@ -21,6 +21,8 @@ TEXT = "text"
 class TextReader:
     """Reads texts as JSON or CSV. A text without a word that is known is answered too: by what is most frequent."""
 
+    linear = True
+
     def __init__(self, schema: Schema) -> None:
         tensors = [(tensor.name, tensor.dtype, len(tensor.shape)) for tensor in schema.inputs]
         if len(schema.features) != 1 or tensors != [(TEXT, "int64", 2)]:

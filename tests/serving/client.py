@@ -1,8 +1,11 @@
-"""The ASGI application in this process, called as over HTTP."""
+"""The server in this process, called over a socket."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -10,17 +13,38 @@ import orjson
 
 from serving.app import App
 from serving.model import Model
+from serving.server import Server
+from serving.settings import Settings
 
 
 class Client:
-    """Sends requests to an application; each call has an event loop of its own."""
+    """Sends requests to an application; each call has an event loop and a server of its own."""
 
-    def __init__(self, model: Model | None, *, max_body: float = 2**20) -> None:
-        self.app = App(max_body=max_body, threads=2)
-        self.app.model = model
+    def __init__(self, model: Model | None, **settings: Any) -> None:
+        self.settings = replace(Settings.from_environment({}), **{"threads": 2, "max_body": 2**20, **settings})
+        self.app = App(self.settings)
+        self.model = model
+        if model:
+            self.app.serve(model)
 
-    def session(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://model")
+    @asynccontextmanager
+    async def server(self) -> AsyncIterator[tuple[Server, int]]:
+        """A listening server, and its port."""
+        server = Server(self.app.answer, max_body=self.settings.max_body, on_drain=self.app.drain)
+        try:
+            yield server, await server.listen("127.0.0.1", 0)
+        finally:
+            server.abort()
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[httpx.AsyncClient]:
+        # No certificates are read, which would take most of the time of a test.
+        transport = httpx.AsyncHTTPTransport(verify=False, limits=httpx.Limits(max_connections=None))
+        async with (
+            self.server() as (_, port),
+            httpx.AsyncClient(transport=transport, base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+        ):
+            yield client
 
     def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         async def call() -> httpx.Response:

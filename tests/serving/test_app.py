@@ -30,7 +30,7 @@ def test_ping_says_503_until_the_model_is_loaded_and_200_after(credit_model: Mod
     client = Client(None)
     assert client.request("GET", "/ping").status_code == 503
     assert error(client.instances(ROW))["type"] == "NotReady"
-    client.app.model = credit_model
+    client.app.serve(credit_model)
     assert client.request("GET", "/ping").status_code == 200
 
 
@@ -205,19 +205,17 @@ def test_the_example_of_the_schema_is_a_request_that_works(kind: str, request: p
 def test_an_unexpected_error_is_500_and_logged_without_the_payload(
     credit: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert credit.app.model
-
     def broken(arrays: object) -> None:
         raise RuntimeError(f"device lost while reading {arrays}")
 
-    monkeypatch.setattr(credit.app.model, "answers", broken)
+    monkeypatch.setattr(credit.model, "answers", broken)
     with caplog.at_level(logging.INFO, logger="serving"):
         response = credit.instances({**ROW, "age": 987654})
     assert response.status_code == 500
     assert error(response)["type"] == "InternalError"
     assert "987654" not in lines(caplog)
     assert "RuntimeError" in lines(caplog)
-    assert "in predict" in lines(caplog)
+    assert "in broken" in lines(caplog)
 
 
 def test_a_refused_value_is_not_logged(credit: Client, caplog: pytest.LogCaptureFixture) -> None:

@@ -153,6 +153,6 @@ def test_the_same_rows_as_json_predict_the_same(penguins: Served) -> None:
 
 def test_labels_of_the_answer_are_those_of_the_dataset(penguins: Served, pictures: Served) -> None:
     for served in (penguins, pictures):
-        assert served.client.app.model
-        assert served.client.app.model.labels == served.inputs.manifest.schema.labels
-        assert set(served.inputs.rows[LABEL]) <= set(range(len(served.client.app.model.labels)))
+        assert served.client.model
+        assert served.client.model.labels == served.inputs.manifest.schema.labels
+        assert set(served.inputs.rows[LABEL]) <= set(range(len(served.client.model.labels)))
