@@ -9,11 +9,13 @@ from cli.commands.demo import demo
 from cli.commands.deploy import deploy
 from cli.commands.destroy import destroy
 from cli.commands.doctor import doctor
+from cli.commands.key import key
 from cli.commands.logs import logs
 from cli.commands.models import models
 from cli.commands.new import new
 from cli.commands.predict import predict
 from cli.commands.report import report
+from cli.commands.reproduce import reproduce
 from cli.commands.rollback import rollback
 from cli.commands.runs import runs
 from cli.commands.submit import submit
@@ -25,7 +27,7 @@ from cli.options import remember, with_options
 COMMANDS = {
     "Start": (demo, doctor, up, deploy),
     "Work": (new, submit, runs, watch, logs, report),
-    "Serve": (models, approve, reject, predict, rollback),
+    "Serve": (models, approve, reject, reproduce, predict, key, rollback),
     "End": (destroy,),
 }
 

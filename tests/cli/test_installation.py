@@ -112,6 +112,27 @@ def test_a_run_is_listed_watched_logged_and_reported(tandem: Tandem, folder: Pat
     assert (folder / "r.html").read_text().lstrip().lower().startswith("<!doctype html")
 
 
+def test_a_version_is_trained_again_to_the_same_bits(tandem: Tandem, first: Answer) -> None:
+    assert "--yes" in tandem("reproduce", PROJECT, 1).stderr
+    answer = tandem("reproduce", PROJECT, 1, "--yes", "--json")
+    assert answer.code == Exit.GOOD, answer.stderr
+    assert answer.document["identical"] is True
+    before, again = answer.document["metrics"]["validation_loss"]
+    assert before == again > 0
+    assert len(set(answer.document["training_jobs"])) == 2
+    assert "at most $" in answer.stderr
+
+
+def test_a_rejected_version_is_not_put_back(tandem: Tandem, second: Answer) -> None:
+    assert "is in service" in tandem("reject", PROJECT, 2).stderr
+    assert tandem("reject", PROJECT, 1, "--note", "too old").code == Exit.GOOD
+    refused = tandem("rollback", PROJECT, 1)
+    assert refused.code == Exit.FAILED
+    assert "tandem approve acme/risks 1" in refused.stdout + refused.stderr
+    approved = tandem("approve", PROJECT, 1)
+    assert "tandem rollback acme/risks 1" in approved.stdout
+
+
 def test_an_earlier_version_is_put_back(tandem: Tandem, second: Answer) -> None:
     assert second.document["outcome"] == Outcome.DEPLOYED, second.document["reasons"]
     listed = tandem("models", PROJECT, "--json").document
