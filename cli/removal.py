@@ -35,13 +35,17 @@ _LISTINGS = (
 
 
 def find_running(account: Account) -> Iterator[Item]:
-    """Yield the executions that go on; stopping one stops its jobs."""
+    """Yield the executions that go on, stopping one stops its jobs; then the searches, which go on without them."""
     outputs = (names.OUTPUT_PIPELINE_ARN, names.OUTPUT_DEPLOYMENT_ARN)
     for machine in (account.outputs[name] for name in outputs if name in account.outputs):
         for item in account.pages(
             "stepfunctions", "list_executions", "executions", stateMachineArn=machine, statusFilter="RUNNING"
         ):
             yield Item(kind="execution", name=item["name"], arn=item["executionArn"])
+    operation, member = "list_hyper_parameter_tuning_jobs", "HyperParameterTuningJobSummaries"
+    for item in account.pages("sagemaker", operation, member, StatusEquals="InProgress"):
+        if _is_ours(account, item["HyperParameterTuningJobArn"]):
+            yield Item(kind="search", name=item["HyperParameterTuningJobName"])
 
 
 def find_endpoints(account: Account) -> Iterator[Item]:
@@ -92,10 +96,11 @@ _GONE = (
     "NoSuchBucket", "ResourceNotFoundException", "ResourceNotFound", "ExecutionDoesNotExist",
     "NotFoundException", "404",
 )  # fmt: skip
+_GONE_WORDS = ("Could not find", "does not exist", "tuning job is in status")  # the last: it has ended meanwhile
 
 
 def _is_gone(error: ClientError) -> bool:
-    return error_code(error) in _GONE or "Could not find" in str(error) or "does not exist" in str(error)
+    return error_code(error) in _GONE or any(words in str(error) for words in _GONE_WORDS)
 
 
 def _stop(account: Account, item: Item) -> None:
@@ -140,6 +145,7 @@ def _schedule_key_deletion(account: Account, item: Item) -> None:
 
 _REMOVERS: dict[str, Callable[[Account, Item], None]] = {
     "execution": _stop,
+    "search": _call("sagemaker", "stop_hyper_parameter_tuning_job", "HyperParameterTuningJobName"),
     "endpoint": _delete_endpoint,
     "endpoint configuration": _call("sagemaker", "delete_endpoint_config", "EndpointConfigName"),
     "model": _call("sagemaker", "delete_model", "ModelName"),

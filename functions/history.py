@@ -36,18 +36,17 @@ def iso(moment: datetime) -> str:
 
 
 def read(history: Iterable[Mapping[str, Any]]) -> tuple[list[StateVisit], End]:
-    """Return every visit of a state, in order, and how the execution ended, if badly.
+    """Return the visits of states, in order, and how the execution ended, if badly.
 
-    A visit's error is the last of its attempts, unless a later attempt succeeded.
+    A visit's error is the last of its attempts, unless a later attempt succeeded. A loop that only waits and looks is
+    told once: its wait is as long as all of them, and what was seen last follows.
     """
     visits: list[dict[str, Any]] = []
     end = End()
     for event in history:
         kind, when = event["type"], iso(event["timestamp"])
         if kind.endswith("StateEntered"):
-            visits.append(
-                {"name": event["stateEnteredEventDetails"]["name"], "entered": when, "left": None, "error": ""}
-            )
+            visits.append(_visit(event, when))
         elif kind.endswith("StateExited"):
             _leave(visits, event["stateExitedEventDetails"]["name"], when)
         elif kind in ENDS:
@@ -58,7 +57,26 @@ def read(history: Iterable[Mapping[str, Any]]) -> tuple[list[StateVisit], End]:
             visits[-1]["error"] = ""
         elif visits and kind.endswith(("Failed", "TimedOut")):
             visits[-1]["error"] = _details(event).get("error", kind)
-    return [StateVisit(**visit) for visit in visits], end
+    told = [{name: value for name, value in visit.items() if name != "kind"} for visit in _folded(visits)]
+    return [StateVisit(**visit) for visit in told], end
+
+
+def _visit(event: Mapping[str, Any], when: str) -> dict[str, Any]:
+    kind, name = event["type"].removesuffix("StateEntered"), event["stateEnteredEventDetails"]["name"]
+    return {"name": name, "kind": kind, "entered": when, "left": None, "error": ""}
+
+
+def _folded(visits: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return visits without the earlier turns of loops of a Wait and a single Task in which nothing went wrong."""
+    kept: list[dict[str, Any]] = []
+    for visit in visits:
+        before = [place for place, each in enumerate(kept) if each["name"] == visit["name"]]
+        turn = kept[before[-1] :] if visit["kind"] == "Wait" and before else []
+        if turn and sum(each["kind"] == "Task" for each in turn) == 1 and not any(each["error"] for each in turn):
+            visit = {**visit, "entered": turn[0]["entered"]}
+            del kept[before[-1] :]
+        kept.append(visit)
+    return kept
 
 
 def _leave(visits: list[dict[str, Any]], name: str, when: str) -> None:

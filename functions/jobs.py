@@ -41,20 +41,23 @@ def processing(run: str) -> list[Described]:
     return [sagemaker.describe_processing_job(ProcessingJobName=name) for name in found]
 
 
-def tuning_names(run: str) -> list[str]:
-    """Return the names of a run's tuning jobs, oldest first."""
+def tuning_names(run: str, *, status: str = "") -> list[str]:
+    """Return the names of a run's tuning jobs, oldest first; all of them, or those of a status."""
     member, field = "HyperParameterTuningJobSummaries", "HyperParameterTuningJobName"
-    return _names(run, "list_hyper_parameter_tuning_jobs", member, field, step="tune")
+    only = {"StatusEquals": status} if status else {}
+    return _names(run, "list_hyper_parameter_tuning_jobs", member, field, step="tune", **only)
 
 
-def _names(run: str, operation: str, member: str, field: str, step: str = "(?!tune-)[a-z]+") -> list[str]:
+def _names(
+    run: str, operation: str, member: str, field: str, *, step: str = "(?!tune-)[a-z]+", **only: str
+) -> list[str]:
     """A job's name is run, step and numbers: of no other run, even one whose id starts the same.
 
     Training jobs of a tuning job have its name, a number and a few letters or digits more.
     """
     own = re.compile(rf"{re.escape(run)}-{step}(?:-[0-9]+)+")
     pages = client("sagemaker").get_paginator(operation)
-    listed = pages.paginate(NameContains=run, SortBy="CreationTime", SortOrder="Ascending")
+    listed = pages.paginate(NameContains=run, SortBy="CreationTime", SortOrder="Ascending", **only)
     return [job[field] for page in listed for job in page[member] if own.fullmatch(job[field])]
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from botocore.exceptions import ClientError
+
 from contract import leaderboard
 from contract.leaderboard import Leaderboard, Trial
 from contract.run import Job
 from functions import jobs
 from functions.jobs import Described
-from functions.shared import client
+from functions.shared import client, error_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,19 @@ def read(name: str) -> Search:
 def of_run(run: str) -> list[Search]:
     """Return a run's searches, oldest first: a second one where spot machines were missing, or after a redrive."""
     return [read(name) for name in jobs.tuning_names(run)]
+
+
+def stop(run: str) -> list[str]:
+    """Stop the searches of a run that has ended: no state waits for them any more. Return their names."""
+    sagemaker, stopped = client("sagemaker"), []
+    for name in jobs.tuning_names(run, status="InProgress"):
+        try:
+            sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+        except ClientError as error:
+            if error_code(error) != "ValidationException":  # it has just ended by itself
+                raise
+        stopped.append(name)
+    return stopped
 
 
 def board(search: Search, *, note: str = "") -> Leaderboard:

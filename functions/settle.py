@@ -19,9 +19,9 @@ from typing import Any
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from contract import keys, ledger, names
-from contract.run import Failure, Job, Outcome, Run
+from contract.run import RUNNING, Failure, Job, Outcome, Run
 from functions import causes, documents, history, jobs, report, runs, searches, table
-from functions.shared import logger
+from functions.shared import client, logger
 
 OUTCOMES = {"FAILED": Outcome.FAILED, "TIMED_OUT": Outcome.STOPPED, "ABORTED": Outcome.STOPPED}
 
@@ -106,6 +106,7 @@ def settle(news: News) -> bool:
     if age is runs.Age.OLD:
         return False
     if age is runs.Age.NEW:
+        stop_searches(news, row["execution_arn"])
         run = tell(row, news)
         _write(run)
         settled = _settled_row(run)
@@ -115,6 +116,16 @@ def settle(news: News) -> bool:
         _measure(run)
     runs.announce(row)
     return True
+
+
+def stop_searches(news: News, execution_arn: str) -> None:
+    """Stop what runs on, except when the news is so late that a redrive waits for it again."""
+    if news.outcome in OUTCOMES.values():
+        described = client("stepfunctions").describe_execution(executionArn=execution_arn)
+        if described["status"] == RUNNING:
+            return
+    if stopped := searches.stop(news.run):
+        logger.info("searches stopped", extra={"run": news.run, "jobs": stopped})
 
 
 def tell(row: Mapping[str, Any], news: News) -> Run:

@@ -144,8 +144,8 @@ def when(condition: str, then: str, assign: Mapping[str, Any] | None = None) -> 
     return {"Condition": expression(condition), "Next": then} | ({"Assign": dict(assign)} if assign else {})
 
 
-def wait(seconds: int, *, then: str) -> State:
-    """Return a Wait."""
+def wait(seconds: int | str, *, then: str) -> State:
+    """Return a Wait; ``seconds`` is a number or an expression of one."""
     return {"Type": "Wait", "Seconds": seconds, "Next": then}
 
 

@@ -45,9 +45,7 @@ def story(parts: Parts) -> dict[str, Any]:
             "Tune recipes": tune.recipes(parts, then="Wait for search", refused="Choose best model"),
             "Wait for search": tune.pause(then="Describe search"),
             "Describe search": tune.describe(then="Is search over?"),
-            "Is search over?": tune.is_over(
-                yes="Choose best model", not_yet="Wait for search", too_long="Stop search"
-            ),
+            "Is search over?": tune.is_over(yes="Choose best model", not_yet="Wait for search", too_long="Stop search"),
             "Stop search": tune.stop(then="Wait for search"),
             "Choose best model": tune.choose_best(parts, then="Did the search find a model?"),
             "Did the search find a model?": tune.is_found(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import hashlib
 import json
 import os
@@ -88,6 +89,23 @@ class App:
         """Return the keys below a prefix of the artifacts bucket."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.artifacts, Prefix=prefix)
         return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+    def training(self, run: str, seconds: float = 60) -> str:
+        """Wait until a training job of a run has trained an epoch; return its name.
+
+        Before that, no program is there that could hear SIGTERM: the job would be killed after its two minutes of
+        grace.
+        """
+        logs, deadline = self.cloud.client("logs"), time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for job in self.cloud.client("sagemaker").list_training_jobs(NameContains=run)["TrainingJobSummaries"]:
+                name = job["TrainingJobName"]
+                with contextlib.suppress(logs.exceptions.ResourceNotFoundException):
+                    found = logs.filter_log_events(logGroupName=names.TRAINING_LOGS, logStreamNamePrefix=f"{name}/")
+                    if any(event["message"].startswith("epoch=") for event in found["events"]):
+                        return name
+            time.sleep(0.2)
+        raise TimeoutError(f"run {run} does not train: {self.row(run)}")
 
     def executions(self, machine: str = "") -> list[dict[str, Any]]:
         """Return the executions of the pipeline, newest first."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import threading
 import time
@@ -16,8 +15,6 @@ from contract.run import Outcome
 from local.sagemaker.faults import LAB, KilledRank
 from tests.e2e.app import App
 from tests.e2e.data import table, table_toml
-
-TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
 
 
 def test_a_training_script_that_raises_shows_the_end_of_its_traceback(app: App) -> None:
@@ -60,7 +57,7 @@ def test_a_stopped_training_job_fails_the_run_with_its_status(app: App, spot: bo
     project = app.project()
     app.configure(project, table_toml(epochs=10_000, spot=spot))
     run = app.upload(project, "rows.csv", table())
-    job = _training_job(app, run)
+    job = app.training(run)
     app.cloud.client("sagemaker").stop_training_job(TrainingJobName=job)
     settled = app.settled(run)
     assert settled["outcome"] == Outcome.FAILED
@@ -71,7 +68,7 @@ def test_a_stopped_execution_stops_its_job_and_is_settled(app: App) -> None:
     project = app.project()
     app.configure(project, table_toml(epochs=10_000))
     run = app.upload(project, "rows.csv", table())
-    job = _training_job(app, run)
+    job = app.training(run)
     app.states.stop_execution(executionArn=app.row(run)["execution_arn"], error="Enough", cause="changed my mind")
     settled = app.settled(run)
     assert settled["outcome"] == Outcome.STOPPED
@@ -101,23 +98,3 @@ def test_the_same_event_ten_times_is_one_run(app: App) -> None:
     run = names.run_for_upload(project, app.data, key, version)
     app.settled(run)
     assert [each["name"] for each in app.executions() if each["name"].startswith(project)] == [run]
-
-
-def _training_job(app: App, run: str, seconds: float = 60) -> str:
-    """Wait until the run's training job has trained an epoch; return its name.
-
-    Before that, no program is there that could hear SIGTERM: the job would be
-    killed after its two minutes of grace.
-    """
-    logs, deadline = app.cloud.client("logs"), time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        for job in app.cloud.client("sagemaker").list_training_jobs(NameContains=run)["TrainingJobSummaries"]:
-            name = job["TrainingJobName"]
-            with contextlib.suppress(logs.exceptions.ResourceNotFoundException):
-                streams = logs.describe_log_streams(logGroupName=TRAINING_LOGS, logStreamNamePrefix=name)["logStreams"]
-                for stream in streams:
-                    events = logs.get_log_events(logGroupName=TRAINING_LOGS, logStreamName=stream["logStreamName"])
-                    if any(event["message"].startswith("epoch=") for event in events["events"]):
-                        return name
-        time.sleep(0.2)
-    raise TimeoutError(f"run {run} does not train: {app.row(run)}")

@@ -89,6 +89,8 @@ STOPPED = {**TRAINED, "status": "Stopped", "secondary_status": "Stopped"}
 WAITED = {**STOPPED, "secondary_status": "MaxWaitTimeExceeded"}
 BETTER = {"verdict": {"promote": True, "reasons": ["better"]}}
 WORSE = {"verdict": {"promote": False, "reasons": ["a", "b"]}}
+SEARCHING = {"job": "job", "status": "InProgress", "began": 2**42}
+LONG = {"tune": {"longest_seconds": 3600}}
 PIPELINE_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("Is upload small?", {"run": RUN}, {}, "Prepare dataset"),
     ("Is upload small?", {"run": {**RUN, **LARGE}}, {}, "Prepare large dataset"),
@@ -98,6 +100,9 @@ PIPELINE_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("Is a search wanted?", {"plan": {"tune": {"state": "Tune"}}}, {}, "Tune"),
     ("Is a search wanted?", {"plan": {"tune": {"state": "Tune from earlier search"}}}, {}, "Tune from earlier search"),
     ("Is a search wanted?", {"plan": {"tune": {"state": "Tune recipes"}}}, {}, "Tune recipes"),
+    ("Is search over?", {"tuning": SEARCHING, "plan": LONG}, {}, "Wait for search"),
+    ("Is search over?", {"tuning": {**SEARCHING, "began": 0}, "plan": LONG}, {}, "Stop search"),
+    ("Is search over?", {"tuning": {**SEARCHING, "status": "Stopped"}, "plan": LONG}, {}, "Choose best model"),
     ("Did the search find a model?", {"training": TRAINED}, {}, "Check artefact"),
     ("Did the search find a model?", {"training": None}, {}, "Is capacity missing for the search?"),
     ("Is capacity missing for the search?", {"failure": "CapacityError", "tune_on_spot": True}, {},
@@ -119,6 +124,11 @@ PIPELINE_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("Is the script's model better?", {"evaluation": WORSE}, {}, "Settle run"),
     ("Gate", {"evaluation": BETTER}, {}, "Find serving image"),
     ("Gate", {"evaluation": WORSE}, {}, "Settle run"),
+    ("Is approval wanted?", {"run": {"gate": {"approve": "manual"}}}, {}, "Approve"),
+    ("Is approval wanted?", {"run": {"gate": {"approve": "auto"}}}, {}, "Deploy"),
+    ("Is version approved?", {"approval": {"status": "Approved", "note": ""}, "package": {"version": 1}}, {}, "Deploy"),
+    ("Is version approved?", {"approval": {"status": "Rejected", "note": "a \"quoted\" one"},
+     "package": {"version": 1}}, {}, "Settle run"),
     ("Is model deployed?", {"evaluations": 1}, {"status": "DEPLOYED"}, "Settle run"),
     ("Is model deployed?", {"evaluations": 1}, {"status": "CHAMPION_CHANGED"}, "Find champion"),
     ("Is model deployed?", {"evaluations": 3}, {"status": "CHAMPION_CHANGED"}, "Champion keeps changing"),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,6 +123,45 @@ def test_a_search_of_which_every_job_fails_tells_the_jobs_own_reason(app: App) -
     assert "max_loss" in run["reasons"][0]
     assert run["tuning"]["best"] is None
     assert {trial["status"] for trial in run["tuning"]["trials"]} == {"Failed"}
+
+
+def test_a_search_of_a_run_that_is_stopped_is_stopped(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local.sagemaker.jobs.STOP_SECONDS", 1.0)  # AWS's toolkit hands no SIGTERM to its program
+    project, sagemaker = app.project(), app.cloud.client("sagemaker")
+    app.configure(project, toml().replace("epochs = 3", "epochs = 10000"))
+    run = app.upload(project, "rows.csv", table())
+    app.training(run)
+    app.states.stop_execution(executionArn=app.row(run)["execution_arn"])
+    settled = app.settled(run)
+    assert settled["outcome"] == Outcome.STOPPED
+    assert settled["failure"]["state"] in ("Wait for search", "Describe search", "Is search over?")
+    (search,) = sagemaker.list_hyper_parameter_tuning_jobs(NameContains=run)["HyperParameterTuningJobSummaries"]
+    search = wait_for_end(sagemaker, search["HyperParameterTuningJobName"])
+    assert search["HyperParameterTuningJobStatus"] == "Stopped"
+    jobs = sagemaker.list_training_jobs(NameContains=run)["TrainingJobSummaries"]
+    assert {job["TrainingJobStatus"] for job in jobs} <= {"Stopped", "Completed"}
+    assert not processes(search["HyperParameterTuningJobName"])
+
+
+def wait_for_end(sagemaker: Any, search: str, seconds: float = 60) -> dict[str, Any]:
+    """Wait until a tuning job has ended; return its description."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        described: dict[str, Any] = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=search)
+        if described["HyperParameterTuningJobStatus"] not in ("InProgress", "Stopping"):
+            return described
+        time.sleep(0.2)
+    raise TimeoutError(f"{search} does not end")
+
+
+def processes(search: str) -> list[str]:
+    """Return the ids of the processes that run for a search: they are told the training job's name."""
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # it has ended, or is another user's
+            if search.encode() in environment.read_bytes():
+                found.append(environment.parent.name)
+    return found
 
 
 def test_a_search_that_could_cost_too_much_is_refused_and_says_how_many_jobs_are_within_the_budget(app: App) -> None:

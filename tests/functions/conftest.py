@@ -190,12 +190,16 @@ class FakeSageMaker:
         self.real = real
         self.training: dict[str, dict[str, Any]] = {}
         self.processing: dict[str, dict[str, Any]] = {}
+        self.searching: list[str] = []  # tuning jobs in progress
+        self.stopped: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
 
     def get_paginator(self, operation: str) -> Any:
+        searching = [{"HyperParameterTuningJobName": name} for name in self.searching]
         pages = {
+            "list_hyper_parameter_tuning_jobs": [{"HyperParameterTuningJobSummaries": searching}],
             "list_training_jobs": [{"TrainingJobSummaries": [{"TrainingJobName": name} for name in self.training]}],
             "list_processing_jobs": [{"ProcessingJobSummaries": [{"ProcessingJobName": n} for n in self.processing]}],
         }
@@ -205,6 +209,10 @@ class FakeSageMaker:
 
     def describe_training_job(self, TrainingJobName: str) -> dict[str, Any]:
         return self.training[TrainingJobName]
+
+    def stop_hyper_parameter_tuning_job(self, HyperParameterTuningJobName: str) -> None:
+        self.searching.remove(HyperParameterTuningJobName)
+        self.stopped.append(HyperParameterTuningJobName)
 
     def describe_processing_job(self, ProcessingJobName: str) -> dict[str, Any]:
         return self.processing[ProcessingJobName]

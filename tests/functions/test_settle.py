@@ -228,6 +228,34 @@ def test_a_stopped_run_is_stopped(world: World, sagemaker: FakeSageMaker, status
     assert says in run["reasons"][0]
 
 
+@pytest.mark.parametrize("outcome", ["KEPT_CHAMPION", "ABORTED"])
+def test_whatever_of_a_runs_searches_goes_on_is_stopped(world: World, sagemaker: FakeSageMaker, outcome: str) -> None:
+    execution = start(world)
+    run = execution["name"]
+    sagemaker.searching = [f"{run}-tune-0-1-0", f"{run}0-tune-0-1-0"]
+    if outcome == "ABORTED":
+        bad(execution, outcome)
+    else:
+        settle.handler({"run_id": run, "outcome": outcome, "reasons": []}, None)
+    assert sagemaker.stopped == [f"{run}-tune-0-1-0"]
+
+
+def test_late_news_of_an_end_stops_no_search_of_the_redrive(world: World, sagemaker: FakeSageMaker) -> None:
+    states = world.client("stepfunctions")
+    waits = {"Wait": {"Type": "Wait", "Seconds": 9999, "Next": "End"}, "End": {"Type": "Succeed"}}
+    definition = json.dumps({"QueryLanguage": "JSONata", "StartAt": "Wait", "States": waits})
+    role = "arn:aws:iam::123456789012:role/machine"
+    machine = states.create_state_machine(name=f"waits-{world.tenant}", definition=definition, roleArn=role)
+    arn = states.start_execution(stateMachineArn=machine["stateMachineArn"], name=f"r{world.tenant}")["executionArn"]
+    sagemaker.searching = [f"r{world.tenant}-tune-1-1-0"]
+    news = settle.News(run=f"r{world.tenant}", outcome=Outcome.STOPPED, reasons=[], ended=history.iso(BEGAN))
+    settle.stop_searches(news, arn)
+    assert sagemaker.stopped == []
+    states.stop_execution(executionArn=arn)
+    settle.stop_searches(news, arn)
+    assert sagemaker.stopped == [f"r{world.tenant}-tune-1-1-0"]
+
+
 def test_a_run_that_died_before_it_was_accepted_is_settled(world: World, sagemaker: FakeSageMaker) -> None:
     execution = start(world, row=False)
     console = {"tenant": world.tenant, "project": "digits", "upload": "s3://x/y"}
@@ -331,6 +359,37 @@ def test_the_history_of_a_caught_and_a_retried_state() -> None:
     assert [(visit.name, visit.error) for visit in visits] == [("Train on spot", "Capacity"), ("Evaluate", "")]
     assert visits[0].left == "2026-11-21T10:00:02.000Z"
     assert end == history.End()
+
+
+def looked(at_second: int, status: str = "") -> list[dict[str, Any]]:
+    """A turn of a loop that waits and looks; ``status`` is an error of the look."""
+    wait, look, over = ({"name": name} for name in ("Wait for search", "Describe search", "Is search over?"))
+    failed = [at(at_second + 1, "TaskFailed", taskFailedEventDetails={"error": status})] * bool(status)
+    return [
+        at(at_second, "WaitStateEntered", stateEnteredEventDetails=wait),
+        at(at_second + 1, "WaitStateExited", stateExitedEventDetails=wait),
+        at(at_second + 1, "TaskStateEntered", stateEnteredEventDetails=look),
+        *failed,
+        at(at_second + 2, "TaskStateExited", stateExitedEventDetails=look),
+        at(at_second + 2, "ChoiceStateEntered", stateEnteredEventDetails=over),
+        at(at_second + 2, "ChoiceStateExited", stateExitedEventDetails=over),
+    ]
+
+
+TURN = ["Wait for search", "Describe search", "Is search over?"]
+
+
+def test_the_history_of_a_loop_that_waits_and_looks_is_told_once() -> None:
+    tuned = [at(0, "TaskStateEntered", stateEnteredEventDetails={"name": "Tune"})]
+    visits, _ = history.read([*tuned, *looked(1), *looked(3), *looked(5), *tuned, *looked(7), *looked(9)])
+    assert [visit.name for visit in visits] == ["Tune", *TURN, "Tune", *TURN]
+    assert (visits[1].entered, visits[1].left) == ("2026-11-21T10:00:01.000Z", "2026-11-21T10:00:06.000Z")
+
+
+def test_the_history_of_a_loop_keeps_the_turn_in_which_something_went_wrong() -> None:
+    visits, _ = history.read([*looked(1), *looked(3, "Throttled"), *looked(5)])
+    assert [(visit.name, visit.error) for visit in visits][1] == ("Describe search", "Throttled")
+    assert [visit.name for visit in visits] == [*TURN, *TURN]
 
 
 def test_the_history_of_a_failure_names_the_state_that_broke() -> None:

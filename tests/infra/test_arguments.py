@@ -22,7 +22,9 @@ CONTEXT: dict[str, Any] = {
 }
 OPERATIONS = {
     "sagemaker:createTrainingJob.sync": ("sagemaker", "CreateTrainingJob"),
-    "sagemaker:createHyperParameterTuningJob.sync": ("sagemaker", "CreateHyperParameterTuningJob"),
+    "aws-sdk:sagemaker:createHyperParameterTuningJob": ("sagemaker", "CreateHyperParameterTuningJob"),
+    "aws-sdk:sagemaker:describeHyperParameterTuningJob": ("sagemaker", "DescribeHyperParameterTuningJob"),
+    "aws-sdk:sagemaker:stopHyperParameterTuningJob": ("sagemaker", "StopHyperParameterTuningJob"),
     "sagemaker:createProcessingJob.sync": ("sagemaker", "CreateProcessingJob"),
     "aws-sdk:sagemaker:createModel": ("sagemaker", "CreateModel"),
     "aws-sdk:sagemaker:createEndpointConfig": ("sagemaker", "CreateEndpointConfig"),
@@ -138,7 +140,7 @@ def test_every_call_of_a_run_fits_the_services_model(run_states: States, variabl
         if state["Type"] == "Task" and resource_of(state) != "states:startExecution.sync:2":
             check(resource_of(state), evaluate(state["Arguments"], variables))
             checked += 1
-    assert checked == 24
+    assert checked == 26
 
 
 def test_every_call_of_a_deployment_fits_the_services_model(

@@ -86,6 +86,18 @@ def test_the_pipeline_may_create_watch_stop_and_tag_jobs(assembly: Assembly, kin
     assert jobs | {"sagemaker:AddTags", "sagemaker:ListTags"} <= allowed
 
 
+def test_searches_can_be_made_watched_and_stopped_by_the_pipeline_and_stopped_by_settle(assembly: Assembly) -> None:
+    def allowed(role: str) -> set[str]:
+        found = [
+            s for s in statements(assembly, role=role) if "hyper-parameter-tuning-job/*" in json.dumps(s["Resource"])
+        ]
+        return {action.removeprefix("sagemaker:") for statement in found for action in listed(statement["Action"])}
+
+    verbs = {f"{verb}HyperParameterTuningJob" for verb in ("Create", "Describe", "Stop")}
+    assert verbs | {"AddTags"} <= allowed("RunRole")
+    assert "StopHyperParameterTuningJob" in allowed("SettleRole")
+
+
 def test_the_pipeline_may_build_the_image_and_wait_for_it(assembly: Assembly) -> None:
     allowed = list(statements(assembly, role="RunRole"))
     actions = {action for statement in allowed for action in listed(statement["Action"])}

@@ -18,7 +18,8 @@ States = dict[str, dict[str, Any]]
 RUN = [
     "Accept request", "Is request accepted?", "Is upload small?", "Prepare dataset", "Prepare large dataset",
     "Read dataset report", "Is dataset accepted?", "Plan compute", "Is plan within budget?", "Is a search wanted?",
-    "Tune", "Tune from earlier search", "Tune recipes", "Choose best model", "Did the search find a model?",
+    "Tune", "Tune from earlier search", "Tune recipes", "Wait for search", "Describe search", "Is search over?",
+    "Stop search", "Choose best model", "Did the search find a model?",
     "Is capacity missing for the search?", "Fail search", "Use spot?",
     "Train on spot", "Is capacity missing?", "Did spot training finish?", "Train on demand", "Did training finish?",
     "Fail training", "Stop training", "Check artefact", "Is it a script's model?", "Judge script",
@@ -76,6 +77,7 @@ def test_a_run_catches_only_what_has_a_remedy(run_states: States) -> None:
         "Tune": [["States.TaskFailed"]],
         "Tune from earlier search": [["States.TaskFailed"]],
         "Tune recipes": [["States.TaskFailed"]],
+        "Stop search": [["SageMaker.SageMakerException"]],
         "Train on spot": [["States.TaskFailed"]],
         "Find serving image": [["Ecr.ImageNotFoundException"]],
     }
@@ -134,8 +136,8 @@ def test_every_variable_is_assigned_before_any_state_can_read_it(states: States)
 
 
 FUNCTIONS = {
-    "append", "ceil", "contains", "count", "each", "exists", "filter", "floor", "join", "map", "merge", "millis", "now",
-    "number", "parse", "replace", "split", "string", "substringAfter", "type",
+    "append", "ceil", "contains", "count", "each", "exists", "filter", "floor", "join", "map", "max", "merge", "millis",
+    "min", "now", "number", "parse", "replace", "split", "string", "substringAfter", "type",
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -68,11 +69,11 @@ def test_recipes_are_a_definition_each_with_its_own_image(run_states: States, va
     assert {each["StaticHyperParameters"]["recipe"] for each in found} == {"tabular", "linear"}
 
 
-def test_a_field_that_step_functions_may_not_know_is_not_named_outside_of_expressions(run_states: States) -> None:
-    assert isinstance(run_states["Tune recipes"]["Arguments"], str)
-    known = {"HyperParameterTuningJobName", "HyperParameterTuningJobConfig", "TrainingJobDefinition", "Tags"}
-    assert set(run_states["Tune"]["Arguments"]) == known
-    assert set(run_states["Tune from earlier search"]["Arguments"]) == known | {"WarmStartConfig"}
+def test_searches_are_made_through_the_integration_that_knows_every_field(run_states: States) -> None:
+    """The optimised one documents five arguments, and TrainingJobDefinitions is not among them."""
+    for state in ("Tune", "Tune from earlier search", "Tune recipes"):
+        assert resource_of(run_states[state]) == "aws-sdk:sagemaker:createHyperParameterTuningJob"
+    assert "TrainingJobDefinitions" in run_states["Tune recipes"]["Arguments"]
 
 
 def test_a_search_has_a_name_that_fits_however_often_it_is_made(run_states: States, variables: dict[str, Any]) -> None:
@@ -120,26 +121,39 @@ def test_a_search_without_a_model_goes_no_further(run_states: States) -> None:
     assert decide(run_states["Did the search find a model?"], {"training": {"model": "s3://b/m"}}) == "Check artefact"
 
 
-@pytest.mark.parametrize(
-    ("cause", "job"),
-    [
-        ('{"HyperParameterTuningJobName":"t-tune-0-1-0","FailureReason":"none"}', "t-tune-0-1-0"),
-        ('{"HyperParameterTuningJobName": "t-tune-0-1-0", "TrainingJobDefinitions": [{"Def', "t-tune-0-1-0"),
-        (
-            '{"HyperParameterTuningJobName":"t-tune-0-1-0",'
-            '"WarmStartConfig":{"ParentHyperParameterTuningJobs":[{"HyperParameterTuningJobName":"s-tune-0-0-0"}]}}',
-            "t-tune-0-1-0",
-        ),
-        ("Rate exceeded (Service: SageMaker)", None),
-    ],
-    ids=["failed", "cut short", "with a parent", "never made"],
-)
-def test_a_failed_search_is_looked_at_and_one_that_was_never_made_keeps_the_refusal(
-    run_states: States, cause: str, job: str | None
-) -> None:
+def test_a_search_that_was_refused_keeps_the_refusal(run_states: States) -> None:
     (catch,) = run_states["Tune"]["Catch"]
     assert catch["Next"] == "Choose best model"
-    seen = {"states": {"errorOutput": {"Cause": cause}, "context": CONTEXT}}
+    seen = {"states": {"errorOutput": {"Cause": "Rate exceeded (Service: SageMaker)"}, "context": CONTEXT}}
     assigned = evaluate(catch["Assign"], seen)
-    assert assigned["tuning"] == {"job": job, "status": "Failed"}
-    assert assigned["failure"] == cause
+    assert (assigned["tuning"]["job"], assigned["failure"]) == (None, "Rate exceeded (Service: SageMaker)")
+
+
+def test_a_search_is_known_by_the_name_that_it_was_made_with(run_states: States) -> None:
+    arn = "arn:aws:sagemaker:us-east-1:123456789012:hyper-parameter-tuning-job/t-tune-0-1-0"
+    seen = {"states": {"result": {"HyperParameterTuningJobArn": arn}, "context": CONTEXT}}
+    assert evaluate(run_states["Tune"]["Assign"], seen)["tuning"]["job"] == "t-tune-0-1-0"
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(0, 5), (1, 5), (60, 180), (60 * 24, 1800)])
+def test_a_search_is_looked_at_more_seldom_the_longer_it_takes(run_states: States, minutes: int, seconds: int) -> None:
+    began = int(time.time() * 1000) - minutes * 60_000
+    assert evaluate(run_states["Wait for search"]["Seconds"], {"tuning": {"began": began}}) == seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "hours", "then"),
+    [
+        ("InProgress", 0, "Wait for search"),
+        ("InProgress", 1.9, "Wait for search"),
+        ("InProgress", 2.1, "Stop search"),  # an hour of training, an hour of starting machines
+        ("Stopping", 9, "Wait for search"),
+        ("Stopped", 9, "Choose best model"),
+        ("Completed", 0, "Choose best model"),
+        ("Failed", 0, "Choose best model"),
+    ],
+)
+def test_a_search_has_its_time(run_states: States, status: str, hours: float, then: str) -> None:
+    tuning = {"status": status, "began": int((time.time() - hours * 3600) * 1000)}
+    seen = {"tuning": tuning, "plan": {"tune": {"longest_seconds": 3600}}}
+    assert decide(run_states["Is search over?"], seen) == then
