@@ -13,6 +13,7 @@ the buckets, the ledger and the state machines in the outputs of the stacks ther
     follow      a run's progress, computed from its history (pure)
     watch       fetches what follow needs while a run goes on;  progress_view  draws it
     ending      how a run ended: its document, its exit code
+    api_keys    API keys of the public API
     removal     finds and removes everything of an installation
     render      how things look in a terminal, and as JSON
     template    a commented project.toml;  reference  the commands' own page

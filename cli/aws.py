@@ -32,6 +32,7 @@ class Installation:
     pipeline_arn: str
     deployment_arn: str
     topic_arn: str
+    api_url: str = ""  # where the public API is left out
 
 
 OUTPUTS = {
@@ -95,7 +96,8 @@ class Account:
                 f"Tandem is not deployed in {where}{some}.",
                 "Deploy it with `tandem deploy`, or choose another account with --profile, --region or --endpoint-url.",
             )
-        return Installation(**{field: self.outputs[key] for field, key in OUTPUTS.items()})
+        api = self.outputs.get(names.OUTPUT_API_URL, "")
+        return Installation(**{field: self.outputs[key] for field, key in OUTPUTS.items()}, api_url=api)
 
     def stacks(self) -> dict[str, dict[str, Any]]:
         """Return those of our stacks that exist, by name, in order of deployment."""

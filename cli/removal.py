@@ -8,6 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from cli import api_keys
 from cli.aws import Account, error_code
 from contract import names
 
@@ -54,6 +55,13 @@ def find_endpoints(account: Account) -> Iterator[Item]:
         for item in account.pages("sagemaker", operation, key):
             if _is_ours(account, item[arn]):
                 yield Item(kind=kind, name=item[name], arn=item[arn])
+
+
+def find_keys(account: Account) -> Iterator[Item]:
+    """Yield the API keys and usage plans: made by `tandem key`, known by their tag; no stage goes before its plans."""
+    for kind, operation in (("API key", "get_api_keys"), ("usage plan", "get_usage_plans")):
+        for item in api_keys.ours(account, operation):
+            yield Item(kind=kind, name=item["name"], arn=item["id"])
 
 
 def find_registry(account: Account) -> Iterator[Item]:
@@ -143,7 +151,17 @@ def _schedule_key_deletion(account: Account, item: Item) -> None:
         kms.schedule_key_deletion(KeyId=item.name, PendingWindowInDays=7)
 
 
+def _delete_key(account: Account, item: Item) -> None:
+    api_keys.forget(account, item.arn)
+
+
+def _delete_plan(account: Account, item: Item) -> None:
+    api_keys.delete_plan(account, account.client("apigateway").get_usage_plan(usagePlanId=item.arn))
+
+
 _REMOVERS: dict[str, Callable[[Account, Item], None]] = {
+    "API key": _delete_key,
+    "usage plan": _delete_plan,
     "execution": _stop,
     "search": _call("sagemaker", "stop_hyper_parameter_tuning_job", "HyperParameterTuningJobName"),
     "endpoint": _delete_endpoint,

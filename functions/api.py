@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+from botocore.exceptions import ClientError
 
 from contract import ledger, names
 from contract.errors import InvalidConfig
 from functions import table
-from functions.shared import logger
+from functions.shared import error_code, logger
 
 MIB = 1 << 20
 BODY_LIMIT = 4 * MIB
@@ -172,6 +173,7 @@ def serve(event: Mapping[str, Any], work: Callable[[Request], Response]) -> dict
             extra={
                 "request_id": request_id,
                 "error": type(error).__name__,
+                "code": error_code(error) if isinstance(error, ClientError) else "",
                 "stack": traceback.format_tb(error.__traceback__),
             },
         )

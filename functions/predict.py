@@ -22,6 +22,9 @@ PATIENCE_SECONDS = 25
 """How long a model may take: API Gateway waits 29 s for the function."""
 ANSWERS = ("application/json", "text/csv")
 
+UNSAID = ("", "application/x-www-form-urlencoded")
+"""What clients say of a body where nobody told them what it is: no model reads forms."""
+
 BUSY = ("ThrottlingException", "TooManyRequestsException")
 AWAY = ("ServiceUnavailable", "InternalDependencyException", "InternalFailure", "ModelNotReadyException")
 
@@ -40,6 +43,9 @@ def predict(request: Request) -> Response:
     if len(request.body) > api.BODY_LIMIT:
         size, limit = f"{len(request.body):,}", api.BODY_LIMIT // api.MIB
         raise ApiError(413, "PayloadTooLarge", f"The body has {size} bytes; send at most {limit} MiB at once.")
+    if request.headers.get("content-type", "").split(";")[0].strip().lower() in UNSAID:
+        told = "No content type says what the body is; send one, such as content-type: application/json."
+        raise ApiError(415, "UnsupportedContentType", told)
     champion = api.champion(request)
     try:
         response = _ask(champion, request)
@@ -83,7 +89,7 @@ def ask_endpoint(endpoint: str, request: Request) -> Response:
     try:
         answer = client("sagemaker-runtime").invoke_endpoint(
             EndpointName=endpoint,
-            ContentType=content_type or "application/octet-stream",  # SageMaker would say JSON where nothing is said
+            ContentType=content_type,
             Accept=accept or ANSWERS[0],
             Body=request.body,
         )

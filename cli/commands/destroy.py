@@ -26,7 +26,7 @@ def destroy(
     if not stacks:
         raise NotDeployed("Tandem is not deployed here, so there is nothing to remove.")
     running = list(removal.find_running(account))
-    made = list(removal.find_endpoints(account))
+    made = [*removal.find_endpoints(account), *removal.find_keys(account)]
     registry = list(removal.find_registry(account))
     data = list(removal.find_data(account))
     base = [Item(kind="stack", name=name, arn=stack.get("StackId", "")) for name, stack in reversed(stacks.items())]
