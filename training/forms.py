@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract import keys
+from contract.config import Optimise
 from contract.errors import TrainingFailed
 from contract.forms import FLOAT16, FLOAT32, INT8, INT8_DYNAMIC, PRUNED, STUDENT, TFLITE
 from contract.manifest import Schema
@@ -62,9 +63,9 @@ def choose(inputs: Inputs) -> tuple[Measured, tuple[Form, ...]]:
         requests=inputs.request.evaluate.latency_requests,
     )
     measured = [_measure(inputs, trained, name, onnx, timed[name]) for name, onnx in made.items()]
-    chosen = _pick(inputs, measured)
-    notes = {each.form.name: _note(inputs, each, chosen, measured[0]) for each in measured}
-    forms = tuple(replace(each.form, note=notes[each.form.name]) for each in measured)
+    chosen = pick(measured, inputs.request.optimise)
+    notes = [note(each, chosen, measured[0], inputs) for each in measured]
+    forms = [replace(each.form, note=text) for each, text in zip(measured, notes, strict=True)]
     return chosen, (*forms, *_for_devices(inputs))
 
 
@@ -179,10 +180,10 @@ def _spread(inputs: Inputs, onnx: bytes, answers: NDArray[np.float32]) -> float:
     return float(max(each.max() for each in apart)) / schema.scale
 
 
-def _pick(inputs: Inputs, measured: Sequence[Measured]) -> Measured:
-    """Return the form to serve; the first of ``measured`` is the trained model in float32."""
-    float32, asked = measured[0], inputs.request.optimise
-    allowed = [each for each in measured if each is not float32 or FLOAT32 in asked.forms]
+def pick(measured: Sequence[Measured], asked: Optimise) -> Measured:
+    """Return the form to serve; the first one is the trained model in float32."""
+    float32 = measured[0]
+    allowed = measured if FLOAT32 in asked.forms else measured[1:]
     good = [each for each in allowed if each.form.drop <= asked.max_accuracy_drop and each.latency <= float32.latency]
     if not good:
         return float32
@@ -190,7 +191,7 @@ def _pick(inputs: Inputs, measured: Sequence[Measured]) -> Measured:
     return min((each for each in good if each.latency <= ALIKE * fastest), key=lambda each: each.form.bytes)
 
 
-def _note(inputs: Inputs, each: Measured, chosen: Measured, float32: Measured) -> str:
+def note(each: Measured, chosen: Measured, float32: Measured, inputs: Inputs) -> str:
     """Return why a form is served, or why not."""
     asked, form = inputs.request.optimise, each.form
     if each is chosen:
@@ -199,10 +200,10 @@ def _note(inputs: Inputs, each: Measured, chosen: Measured, float32: Measured) -
     if not form.drop <= asked.max_accuracy_drop:
         what = f"{inputs.manifest.schema.metric} is worse by {form.drop:.3g}"
         return f"{what}; optimise.max_accuracy_drop allows {asked.max_accuracy_drop:g}"
-    if each.latency > float32.latency:
-        return f"slower than {FLOAT32}"
     if each is float32 and FLOAT32 not in asked.forms:
         return "not among optimise.forms"
+    if each.latency > float32.latency:
+        return f"slower than {FLOAT32}"
     slower = each.latency > ALIKE * chosen.latency
     return f"slower than {chosen.form.name}" if slower else f"as fast as {chosen.form.name}, and larger"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import onnx
 import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
+from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
@@ -89,13 +90,9 @@ def int8_dynamic(model: bytes) -> bytes:
 
 def float16(model: bytes) -> bytes:
     """Return a model that computes in float16."""
-    made: onnx.ModelProto = convert_float_to_float16(onnx.load_from_string(model), keep_io_types=True)
-    return made.SerializeToString()
-
-
-def is_smaller(made: bytes, model: bytes) -> bool:
-    """Whether rewriting a model found anything to make smaller."""
-    return len(made) < len(model)
+    made = ONNXModel(convert_float_to_float16(onnx.load_from_string(model), keep_io_types=True))
+    made.topological_sort()  # casts of the inputs were put last
+    return made.model.SerializeToString()
 
 
 class _Rows(CalibrationDataReader):
