@@ -111,8 +111,8 @@ cdk: node_modules/.installed
 
 lock: $(INSTALLED)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
-		--no-emit-package sagemaker-training --custom-compile-command "make lock" --output-file requirements.lock requirements.in
+		--no-emit-package sagemaker-training --no-emit-package sagemaker-tensorflow-training --custom-compile-command "make lock" --output-file requirements.lock requirements.in
 
 clean:
-	rm -rf $(VENV) $(SDK) $(TENSORFLOW) node_modules cdk.out .tandem .mypy_cache .ruff_cache .pytest_cache tandem_ml.egg-info
+	rm -rf $(VENV) $(SDK) $(SPARK) $(TENSORFLOW) node_modules cdk.out .tandem .mypy_cache .ruff_cache .pytest_cache tandem_ml.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # AWS's Deep Learning Containers: the laptop's own Python environment stands for them.
 DEEP_LEARNING = re.compile(
     r"(\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?|public\.ecr\.aws/deep-learning-containers)"
-    r"/(pytorch|tensorflow)[a-z0-9-]*[:@].+"
+    r"/(?P<framework>pytorch|tensorflow)[a-z0-9-]*[:@].+"
 )
 SPARK = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/sagemaker-spark-processing:.+")
 SPARK_PROGRAMS = Path(__file__).parent / "spark"  # what stands for the image's own launcher
@@ -44,7 +44,7 @@ class Container:
         folder: working directory inside.
         binds: path inside -> path outside, of the image's own files.
         arguments: what the program gets when nobody gives others.
-        deep_learning: it is one of AWS's Deep Learning Containers, which have script mode.
+        framework: of AWS's Deep Learning Containers, which have script mode: ``pytorch`` or ``tensorflow``; else "".
     """
 
     entrypoint: list[str]
@@ -52,7 +52,12 @@ class Container:
     folder: str = "/"
     binds: dict[str, Path] = field(default_factory=dict)
     arguments: list[str] = field(default_factory=list)
-    deep_learning: bool = False
+    framework: str = ""
+
+    @property
+    def deep_learning(self) -> bool:
+        """Whether it is one of AWS's Deep Learning Containers."""
+        return self.framework != ""
 
     def relocated(self) -> Container:
         """Return the container for a machine where ``binds`` cannot be made: its paths lead to the files themselves."""
@@ -80,8 +85,8 @@ def resolve(cloud: Cloud, uri: str) -> Container:
     try:
         image = images.find(cloud, uri)
     except images.ImageNotFound as error:
-        if DEEP_LEARNING.fullmatch(uri):
-            return Container(entrypoint=[], environment=base, deep_learning=True)
+        if match := DEEP_LEARNING.fullmatch(uri):
+            return Container(entrypoint=[], environment=base, framework=match["framework"])
         if SPARK.fullmatch(uri):
             return _spark(base)
         raise NoImage(

@@ -107,6 +107,8 @@ class TrainingJob(Job):
             raise failed(f"ClientError: Cannot pull algorithm container: {error}") from error
         if "ContainerEntrypoint" in algorithm:
             return container, [*algorithm["ContainerEntrypoint"], *algorithm.get("ContainerArguments", [])]
+        if missing := script_mode.missing(container.framework):
+            raise failed(f"ClientError: {missing}")
         entrypoint = script_mode.ENTRYPOINT if container.deep_learning else container.entrypoint
         return container, [*entrypoint, *algorithm.get("ContainerArguments", ["train"])]
 
@@ -154,7 +156,7 @@ class TrainingJob(Job):
         isolated = describe_network(self.request)
         reach = {} if isolated else self.cloud.environment
         own_network = isolated and not namespace.unavailable()
-        image = script_mode.environment(self.record.name, own_network=own_network) if container.deep_learning else {}
+        image = script_mode.environment(self.record.name, container.framework, own_network=own_network)
         return {**image, **platform, **reach, **self.request.get("Environment", {})}
 
     def upload(self, end: Ended) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import sys
@@ -172,10 +173,28 @@ def test_sources_in_s3_are_fetched_where_the_network_is_open(cloud: Cloud, bucke
     assert [(each["MetricName"], each["Value"]) for each in job["FinalMetricDataList"]] == [("val:acc", 0.75)]
 
 
-def test_launchers_that_only_aws_has_are_refused_by_name(cloud: Cloud, bucket: str) -> None:
-    request = scripts.job(cloud, bucket, {}, hyperparameters={"sagemaker_mpi_enabled": True})
-    with pytest.raises(ClientError, match=r"MPI \(sagemaker_mpi_enabled\).* is not emulated"):
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("sagemaker_mpi_enabled", "MPI .*which torch_distributed replaces, is not emulated"),
+        (
+            "sagemaker_parameter_server_enabled",
+            "parameter servers .*which multi_worker_mirrored_strategy replaces, is not",
+        ),
+    ],
+)
+def test_launchers_that_only_aws_has_are_refused_by_name(cloud: Cloud, bucket: str, name: str, told: str) -> None:
+    request = scripts.job(cloud, bucket, {}, hyperparameters={name: True})
+    with pytest.raises(ClientError, match=told):
         cloud.client("sagemaker").create_training_job(**request)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorflow") is not None, reason="TensorFlow is here")
+def test_tensorflow_images_are_not_started_as_pytorchs_where_tensorflow_is_missing(cloud: Cloud, bucket: str) -> None:
+    request = scripts.job(cloud, bucket, {"train.py": "print('never')"})
+    image = request["AlgorithmSpecification"]["TrainingImage"].replace("pytorch", "tensorflow")
+    request["AlgorithmSpecification"]["TrainingImage"] = image
+    assert "laptop cloud whose Python lacks TensorFlow" in sm.train(cloud, request)["FailureReason"]
 
 
 def test_arguments_without_an_entry_point_are_run_by_the_images_own(cloud: Cloud, bucket: str) -> None:
