@@ -211,6 +211,40 @@ class TestBlueGreen:
         assert set(answers) == {"one", "two"}
         assert set(answers[after + 3 :]) == {"one"}
 
+    def test_a_model_that_answers_5xx_is_taken_back_by_its_own_metrics(
+        self, cloud: Cloud, hosting: Hosting, serving: str
+    ) -> None:
+        first, watch = hosting.client.describe_endpoint(EndpointName=serving)["EndpointConfigName"], sm.unique("alarm")
+        second = hosting.config("faulty", VariantName="AllTraffic")
+        dimensions = {"EndpointName": serving, "VariantName": "AllTraffic", "EndpointConfigName": second}
+        cloud.client("cloudwatch").put_metric_alarm(
+            AlarmName=watch,
+            Namespace="AWS/SageMaker",
+            MetricName="Invocation5XXErrors",
+            Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
+            Statistic="Average",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=0.5,
+            ComparisonOperator="GreaterThanThreshold",
+            TreatMissingData="notBreaching",
+        )
+        tenth = {"Type": "CAPACITY_PERCENT", "Value": 10}
+        with asked(cloud, serving) as answers:
+            hosting.client.update_endpoint(
+                EndpointName=serving,
+                EndpointConfigName=second,
+                DeploymentConfig=blue_green("CANARY", alarms=(watch,), wait=3600, CanarySize=tenth),
+            )
+            described = settled(cloud, serving)
+            after = len(answers)
+            assert eventually(lambda: len(answers) > after + 6)
+        assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", first)
+        assert watch in described["FailureReason"]
+        assert set(answers[after + 3 :]) == {"one"}
+        failed = len(answers) - answers.count("one")
+        assert 0 < failed < len(answers) / 3
+
     def test_an_alarm_that_does_not_exist_is_refused(self, cloud: Cloud, hosting: Hosting, serving: str) -> None:
         error = refused(
             hosting.client.update_endpoint,

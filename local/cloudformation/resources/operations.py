@@ -78,7 +78,7 @@ class ResourcePolicy(Provider):
 
 
 class Alarm(Provider):
-    """AWS::CloudWatch::Alarm. It is kept; the laptop cloud does not evaluate it."""
+    """AWS::CloudWatch::Alarm."""
 
     def create(self, context: Context, properties: Properties) -> Made:
         """Put the alarm."""
