@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from contract.reports import EvaluationReport
+from contract.reports import EvaluationReport, Form
 from contract.request import RunRequest
 
 
@@ -71,16 +71,25 @@ def _evaluation(evaluation: EvaluationReport) -> dict[str, Any]:
         groups.append(_metrics("baseline", evaluation.baseline))
     if evaluation.champion and evaluation.champion.metrics:
         groups.append(_metrics(f"champion, version {evaluation.champion.version}", evaluation.champion.metrics))
+    groups += [_form(evaluation.metric, form) for form in evaluation.forms]
     baseline = [f"the baseline is {evaluation.baseline_name}"] if evaluation.baseline_name else []
+    forms = [f"{form.name}: {form.note}" for form in evaluation.forms if form.note]
     return {
         "name": _name(evaluation),
-        "evaluation_observation": "; ".join([*evaluation.verdict.reasons, *baseline])[:2096],
+        "evaluation_observation": "; ".join([*evaluation.verdict.reasons, *baseline, *forms])[:2096],
         "metric_groups": groups,
     }
 
 
 def _name(evaluation: EvaluationReport) -> str:
     return f"{evaluation.chosen} on {evaluation.rows} held-out rows" if evaluation.rows else "as the script measured it"
+
+
+def _form(metric: str, form: Form) -> dict[str, Any]:
+    """Return what was measured of one form in which the model could be served."""
+    values = {name: value for name, value in form.metrics.items() if name == metric}
+    values |= {f"latency_{name}_ms": value for name, value in form.latency_ms.items()}
+    return _metrics(f"form {form.name}", {**values, "bytes": form.bytes})
 
 
 def _metrics(name: str, metrics: Mapping[str, float]) -> dict[str, Any]:

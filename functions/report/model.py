@@ -92,28 +92,31 @@ def _metrics(evaluation: EvaluationReport) -> Markup:
 
 
 def forms(evaluation: EvaluationReport | None) -> Markup:
-    """Return every form of the model that was measured; a script's model has no form that is known here."""
+    """Return every form of the model, and why it is served or not; a script's model has no form that is known here."""
     if evaluation is None or not evaluation.forms:
         return join()
     rows = [
         (
             el("strong", form.name, " (chosen)") if form.name == evaluation.chosen else form.name,
             words.metric(form.metrics.get(evaluation.metric)),
+            words.NOTHING if form.agreement is None else words.percent(form.agreement),
             _milliseconds(form.latency_ms.get("p50")),
             _milliseconds(form.latency_ms.get("p99")),
             words.size(form.bytes),
             f"{form.parity:.2g}",
+            form.note,
         )
         for form in evaluation.forms
     ]
-    heads = ("form", f"test {evaluation.metric}", "p50", "p99", "size", "parity")
+    heads = ("form", f"test {evaluation.metric}", "same answers", "p50", "p99", "size", "parity", "why")
     note = (
-        "Latency of one row on one thread. Parity is the largest difference from the trained model's answers; "
-        "of values, in standard deviations of the target."
+        "Latency of one row on one thread. Same answers: share of the test rows with the trained model's class, or "
+        "with values within a hundredth of the target's standard deviation. Parity is the largest difference from the "
+        "trained model's answers; of values, in standard deviations of the target."
     )
     return section(
         "Forms",
-        table(heads, rows, numbers=(1, 2, 3, 4, 5)),
+        table(heads, rows, numbers=(1, 2, 3, 4, 5, 6)),
         el("p", note, class_="note"),
         el("p", "sha256 of the archive: ", code(evaluation.model_sha256), class_="note"),
     )

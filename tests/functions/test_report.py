@@ -88,6 +88,19 @@ def test_a_deployed_runs_page_has_everything() -> None:
         assert phrase in parsed.text, phrase
 
 
+def test_every_form_of_the_model_is_told_with_the_reason_why_it_is_served_or_not() -> None:
+    text = page(examples.run()).text
+    for phrase in (
+        "onnx-int8 (chosen)",
+        "served: the fastest that is good, the smallest of those as fast",
+        "slower than onnx-int8",
+        "for devices: not measured here, and not served",
+        "99.7 %",
+        "0.11 ms",
+    ):
+        assert phrase in text, phrase
+
+
 def test_a_page_needs_nothing_else() -> None:
     parsed = page(examples.run())
     for tag, attributes in parsed.tags:
