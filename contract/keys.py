@@ -64,6 +64,11 @@ def run_prefix(tenant: str, project: str, run: str) -> str:
     return f"{tenant}/{project}/runs/{run}/"
 
 
+def capture_prefix(tenant: str, project: str) -> str:
+    """Return the prefix of the requests and answers that a project's endpoint captures."""
+    return f"{tenant}/{project}/capture/"
+
+
 REQUEST = "request.json"
 UPLOAD = "upload/"  # the upload's object versions, copied so that nothing changes under the run
 REPLAY = "replay/"  # rows of this upload and of those before it, as they were uploaded, for later runs to replay

@@ -28,7 +28,9 @@ class DeploymentStatus(StrEnum):
     """How a deployment ended well."""
 
     DEPLOYED = "DEPLOYED"  # the version is in service
+    CHALLENGING = "CHALLENGING"  # the version answers its share beside the champion, until a person decides
     CHAMPION_CHANGED = "CHAMPION_CHANGED"  # nothing was touched: the verdict was about another champion
+    NOTHING_TO_DO = "NOTHING_TO_DO"  # a deployment was stopped, and had not changed what is in service
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,19 +6,20 @@ there. Whatever it finds half-made by a deployment that died is cleared away.
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from contract import ledger, names, packages
+from contract import keys, ledger, names, packages
 from contract.config import Deploy
 from contract.errors import EndpointBusy, InvalidConfig
 from contract.recipes import SCRIPT
-from functions import table
-from functions.shared import client, error_code, logger
+from functions import approvals, rollout, table
+from functions.rollout import Live
+from functions.shared import client, environment, error_code, logger
 
-VARIANT = "AllTraffic"
 STEADY = ("InService", "OutOfService")
 BROKEN = ("Failed", "UpdateRollbackFailed")
 
@@ -27,55 +28,155 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Plan the deployment of ``event["package_arn"]``.
 
     Args:
-        event: ``{"tenant", "project", "run", "package_arn", "expected_champion"}``; the last is a package ARN,
-            "" when there was no champion, or None when any may be replaced.
+        event: ``{"tenant", "project", "run", "package_arn", "expected_champion", "at_once", "stopped"}``; the expected
+            champion is a package ARN, "" when there was none, or None when any may be replaced; ``at_once`` skips the
+            shadow, the A/B test and the steps; ``stopped`` is the execution that died, when this one tidies after it.
         context: unused.
 
     Returns:
-        ``champion_changed`` and ``champion`` (its package ARN, "" when there is none); and what :func:`plan` does.
+        ``verdict``: ``go``, ``champion_changed`` or ``nothing_to_do``; ``champion`` (its package ARN, "" when there
+        is none); and what :func:`plan` does.
 
     Raises:
         EndpointBusy: while an endpoint of the project is changing; passes by itself.
         InvalidConfig: when the package is not this project's.
     """
     tenant, project = names.check_name("tenant", event["tenant"]), names.check_name("project", event["project"])
-    champion = (table.get(ledger.champion_key(tenant, project)) or {}).get("package_arn", "")
+    row = table.get(ledger.champion_key(tenant, project)) or {}
+    champion, wanted, at_once = row.get("package_arn", ""), event["package_arn"], bool(event.get("at_once"))
+    if event.get("stopped"):
+        if is_as_recorded(row):
+            return _nothing("nothing_to_do", row)
+        wanted, at_once = champion, True
     expected = event.get("expected_champion")
-    if expected is not None and champion not in (expected, event["package_arn"]):  # our own: an earlier try got so far
+    if expected is not None and champion not in (expected, wanted):  # our own: an earlier try got so far
         logger.warning("champion changed", extra={"run": event["run"], "expected": expected, "champion": champion})
-        return {"champion_changed": True, "champion": champion, "endpoint": None, "version": None}
-    return {"champion_changed": False, "champion": champion, **plan(tenant, project, event["package_arn"])}
+        return _nothing("champion_changed", row)
+    return {"verdict": "go", "champion": champion, **plan(tenant, project, wanted, champion, at_once=at_once)}
 
 
-def plan(tenant: str, project: str, package_arn: str) -> dict[str, Any]:
+def _nothing(verdict: str, row: dict[str, Any]) -> dict[str, Any]:
+    shown = {name: row.get(name) for name in ("endpoint", "version", "target")}
+    return {"verdict": verdict, "champion": row.get("package_arn", ""), **shown}
+
+
+def is_as_recorded(row: dict[str, Any]) -> bool:
+    """Say whether the champion's endpoint is what its row says; without a champion, there is nothing to look at.
+
+    Raises:
+        EndpointBusy: while it changes: SageMaker finishes an update whoever asked for it.
+    """
+    if not row or not row.get("endpoint"):
+        return True
+    status, config = describe_endpoint(row["endpoint"])
+    if status is not None and status not in (*STEADY, *BROKEN):
+        raise EndpointBusy(f"endpoint {row['endpoint']} is {status}")
+    return status == "InService" and config == row.get("configuration")
+
+
+def plan(tenant: str, project: str, package_arn: str, champion: str, *, at_once: bool) -> dict[str, Any]:
     """Return names and settings of everything the machine makes."""
     package = describe_package(package_arn, tenant, project)
     properties = package["CustomerMetadataProperties"]
-    if properties["recipe"] == SCRIPT:
-        allowed = "a version that our server can serve"
-        fix = "A script wrote it, in a format of its own: serve it with a container of yours."
-        raise InvalidConfig("package_arn", package_arn, allowed, fix)
+    _check_recipe(properties["recipe"], package_arn)
+    if package_arn != champion:  # what is in service is put back, whatever was said of it since
+        _check_approval(package, f"{tenant}/{project} {packages.version(package_arn)}")
     container = package["InferenceSpecification"]["Containers"][0]
     deploy = packages.deploy_settings(properties)
-    endpoint, staging = names.endpoint(tenant, project, deploy.target), names.staging_endpoint(tenant, project)
-    clear(staging)
     version = packages.version(package_arn)
-    unique = f"{tenant}--{project}--v{version}-{secrets.token_hex(5)}"
     return {
+        "package_arn": package_arn,
         "run": properties["run"],
         "image_uri": container["Image"],
-        "model_name": unique,
-        "config_name": unique,
         "model_data_url": container["ModelDataUrl"],
         "golden_uri": properties["golden"],
-        "endpoint": endpoint,
-        "staging": staging,
-        "variant": variant(unique, deploy),
         "target": deploy.target,
         "version": version,
         "tags": names.tags(tenant, project, properties["run"]),
-        "previous_config": current_config(endpoint),
+        **endpoint_plan(tenant, project, version, deploy, properties["run"], at_once or champion == package_arn),
     }
+
+
+def _check_recipe(recipe: str, package_arn: str) -> None:
+    if recipe == SCRIPT:
+        fix = "A script wrote it, in a format of its own: serve it with a container of yours."
+        raise InvalidConfig("package_arn", package_arn, "a version that our server can serve", fix)
+
+
+def _check_approval(package: dict[str, Any], version: str) -> None:
+    status = package["ModelApprovalStatus"]
+    if status != approvals.APPROVED:
+        allowed = f"a version whose ModelApprovalStatus is 'Approved'; its is {status!r}"
+        fix = f"Look at it, then: tandem approve {version}"
+        raise InvalidConfig("package_arn", package["ModelPackageArn"], allowed, fix)
+
+
+def endpoint_plan(tenant: str, project: str, version: int, deploy: Deploy, run: str, at_once: bool) -> dict[str, Any]:
+    """Return what the states of an endpoint make; ``at_once``: without steps, shadow and A/B test."""
+    staging, endpoint = names.staging_endpoint(tenant, project), names.endpoint(tenant, project, deploy.target)
+    clear(staging)
+    live = look(endpoint)
+    if at_once:
+        deploy = dataclasses.replace(deploy, rollout="all", shadow_percent=0, ab_percent=0)
+    unique = f"{tenant}--{project}--v{version}-{secrets.token_hex(4)}"
+    tests = bool(live and deploy.ab_percent)
+    variants = (
+        rollout.ab_variants(unique, deploy, live) if live and tests else [rollout.live_variant(unique, deploy, live)]
+    )
+    extras = rollout.capture(deploy, environment(names.ARTIFACTS_BUCKET), keys.capture_prefix(tenant, project))
+    return {
+        "model_name": unique,
+        "endpoint": endpoint,
+        "config_name": unique,
+        "configuration": {"ProductionVariants": variants, **extras},
+        "previous_config": live.config if live else None,
+        "staging": staging,
+        "staging_config": f"{unique}-s",
+        "staging_variant": rollout.staging_variant(unique, deploy),
+        "ab_percent": deploy.ab_percent if tests else 0,
+        "poll_seconds": rollout.poll_seconds(deploy),
+        **watching(endpoint, variants, deploy, live, at_once, names.tags(tenant, project, run)),
+        **shadow(unique, deploy, live),
+    }
+
+
+def shadow(unique: str, deploy: Deploy, live: Live | None) -> dict[str, Any]:
+    """Return the configuration with the new version in the champion's shadow; None where there is none."""
+    if not live or not deploy.shadow_percent:
+        return {"shadow": None}
+    configuration = rollout.shadow_configuration(unique, deploy, live)
+    return {"shadow": {"config_name": f"{unique}-w", **configuration}}
+
+
+def watching(
+    endpoint: str,
+    variants: list[dict[str, Any]],
+    deploy: Deploy,
+    live: Live | None,
+    at_once: bool,
+    tags: list[dict[str, str]],
+) -> dict[str, Any]:
+    """Return the alarms to make, which of them are watched and how long, and how UpdateEndpoint moves traffic."""
+    served = [variant["VariantName"] for variant in variants]
+    shadowed = bool(live and deploy.shadow_percent)
+    watched = {name: rollout.alarms(endpoint, name, deploy, tags) for name in (*served, *[rollout.SHADOW] * shadowed)}
+    called = {name: [alarm["AlarmName"] for alarm in alarms] for name, alarms in watched.items()}
+    update: dict[str, Any] = {}
+    if called[rollout.VARIANT] and not at_once and live and same_names(live, served):
+        update = {"DeploymentConfig": rollout.deployment_config(deploy, called[rollout.VARIANT])}
+    return {
+        "alarms": [alarm for alarms in watched.values() for alarm in alarms],
+        "watch": {
+            "shadow": {"alarms": called.get(rollout.SHADOW, []), "minutes": deploy.shadow_minutes},
+            "challenger": {"alarms": called.get(rollout.CHALLENGER, []), "minutes": deploy.bake_minutes},
+        },
+        "update": update,
+    }
+
+
+def same_names(live: Live, served: list[str]) -> bool:
+    """Say whether SageMaker may shift traffic in steps: both configurations have variants of the same names."""
+    return {variant["VariantName"] for variant in live.variants} == set(served)
 
 
 def describe_package(arn: str, tenant: str, project: str) -> dict[str, Any]:
@@ -96,17 +197,8 @@ def describe_package(arn: str, tenant: str, project: str) -> dict[str, Any]:
         raise InvalidConfig("package_arn", arn, allowed, str(error)) from error
 
 
-def variant(model: str, deploy: Deploy) -> dict[str, Any]:
-    """Return the ProductionVariant."""
-    common = {"VariantName": VARIANT, "ModelName": model, "InitialVariantWeight": 1.0}
-    if deploy.target == "serverless":
-        size = {"MemorySizeInMB": deploy.memory_mb, "MaxConcurrency": deploy.max_concurrency}
-        return {**common, "ServerlessConfig": size}
-    return {**common, "InstanceType": deploy.instance, "InitialInstanceCount": deploy.instances}
-
-
-def current_config(endpoint: str) -> str | None:
-    """Return the endpoint configuration in service; None when there is no endpoint, so that one is created.
+def look(endpoint: str) -> Live | None:
+    """Return what serves behind an endpoint; None when there is no endpoint, so that one is created.
 
     Raises:
         EndpointBusy: while the endpoint changes, and after a broken one was sent away.
@@ -116,7 +208,18 @@ def current_config(endpoint: str) -> str | None:
         clear(endpoint)
     if status is not None and status not in STEADY:
         raise EndpointBusy(f"endpoint {endpoint} is {status}")
-    return config
+    if config is None:
+        return None
+    configured = client("sagemaker").describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
+    serving = client("sagemaker").describe_endpoint(EndpointName=endpoint).get("ProductionVariants", [])
+    counts = {each["VariantName"]: each.get("CurrentInstanceCount") for each in serving}
+    return Live(
+        config=config, variants=tuple(_as_serving(each, counts.get(each["VariantName"])) for each in configured)
+    )
+
+
+def _as_serving(variant: dict[str, Any], count: int | None) -> dict[str, Any]:
+    return {**variant, "InitialInstanceCount": count} if count and "InitialInstanceCount" in variant else variant
 
 
 def clear(endpoint: str) -> None:

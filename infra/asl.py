@@ -149,6 +149,15 @@ def wait(seconds: int | str, *, then: str) -> State:
     return {"Type": "Wait", "Seconds": seconds, "Next": then}
 
 
+def each(
+    items: str, name: str, state: State, *, then: str, catch: Sequence[Mapping[str, Any]] = (), at_once: int = 5
+) -> State:
+    """Return a Map that runs one state, called ``name``, for each of ``items`` (JSONata code), its input."""
+    processor = {"ProcessorConfig": {"Mode": "INLINE"}, "StartAt": name, "States": {name: state}}
+    mapped: State = {"Type": "Map", "Items": expression(items), "MaxConcurrency": at_once, "ItemProcessor": processor}
+    return mapped | {"Output": {}} | ({"Catch": list(catch)} if catch else {}) | {"Next": then}
+
+
 def expression(code: str) -> str:
     """Return ``code`` in JSONata's brackets."""
     return "{% " + code + " %}"

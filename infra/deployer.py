@@ -1,4 +1,4 @@
-"""The deployment machine with its two functions and its grants."""
+"""The deployment machine with its three functions and its grants."""
 
 from __future__ import annotations
 
@@ -31,18 +31,20 @@ class Deployer(Construct):
     ) -> None:
         super().__init__(scope, id)
         code = source("functions", "contract")
-        plan = self._plan(code, ledger, settings)
+        plan = self._plan(code, artifacts, ledger, settings)
         golden = self._golden(code, artifacts, settings)
+        tidy = self._tidy(code, ledger, settings)
         role = MachineRole(self, "Role")
         parts = DeploymentParts(
             plan=plan.function_arn,
             golden=golden.function_arn,
+            tidy=tidy.function_arn,
             model_role=model_role.role_arn,
             ledger=ledger.table_name,
         )
         self._grant(role, model_role)
         grants.rows(role, ledger, "PutItem", "UpdateItem", "DeleteItem")
-        grants.invoke(role, plan, golden)
+        grants.invoke(role, plan, golden, tidy)
         self.machine = Machine(
             self,
             "Machine",
@@ -52,8 +54,10 @@ class Deployer(Construct):
             settings=settings,
         )
 
-    def _plan(self, code: lambda_.Code, ledger: dynamodb.ITable, settings: Settings) -> lambda_.Function:
-        environment = {names.LEDGER_TABLE: ledger.table_name}
+    def _plan(
+        self, code: lambda_.Code, artifacts: s3.IBucket, ledger: dynamodb.ITable, settings: Settings
+    ) -> lambda_.Function:
+        environment = {names.LEDGER_TABLE: ledger.table_name, names.ARTIFACTS_BUCKET: artifacts.bucket_name}
         plan = Handler(
             self, "Plan", entry="functions.deployment.handler", code=code, environment=environment, settings=settings
         )
@@ -61,6 +65,8 @@ class Deployer(Construct):
         endpoints = grants.arn(self, "sagemaker", "endpoint", "*--*")
         grants.allow(plan, ["sagemaker:DescribeEndpoint"], [endpoints])
         grants.allow(plan, ["sagemaker:DeleteEndpoint"], [endpoints])  # one that a dead deployment left
+        configurations = grants.arn(self, "sagemaker", "endpoint-config", "*--*")
+        grants.allow(plan, ["sagemaker:DescribeEndpointConfig"], [configurations])
         packages = grants.arn(self, "sagemaker", "model-package", "*--*/*")
         grants.allow(plan, ["sagemaker:DescribeModelPackage"], [packages])
         return plan
@@ -74,13 +80,34 @@ class Deployer(Construct):
         grants.allow(golden, ["sagemaker:InvokeEndpoint"], [staging])
         return golden
 
+    def _tidy(self, code: lambda_.Code, ledger: dynamodb.ITable, settings: Settings) -> lambda_.Function:
+        environment = {names.LEDGER_TABLE: ledger.table_name}
+        tidy = Handler(
+            self, "Tidy", entry="functions.tidy.handler", code=code, environment=environment, settings=settings,
+            seconds=120,
+        )  # fmt: skip
+        grants.rows(tidy, ledger, "GetItem")
+        model, configuration, endpoint = self._made_at_run_time()
+        grants.allow(tidy, ["sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint"], [endpoint])
+        grants.allow(tidy, ["sagemaker:DescribeEndpointConfig", "sagemaker:DeleteEndpointConfig"], [configuration])
+        grants.allow(tidy, ["sagemaker:DeleteModel"], [model])
+        grants.allow(tidy, ["sagemaker:ListEndpointConfigs", "sagemaker:ListModels"], ["*"])  # have no resource
+        grants.allow(tidy, ["cloudwatch:DescribeAlarms"], [grants.alarm_arn(self, "*")])  # is asked of all or of none
+        grants.allow(tidy, ["cloudwatch:DeleteAlarms"], [grants.alarm_arn(self, "*--*")])
+        return tidy
+
+    def _made_at_run_time(self) -> list[str]:
+        """Return the ARN patterns of models, endpoint configurations and endpoints."""
+        return [grants.arn(self, "sagemaker", kind, "*--*") for kind in ("model", "endpoint-config", "endpoint")]
+
     def _grant(self, role: iam.IRole, model_role: iam.IRole) -> None:
-        model, configuration, endpoint = (
-            grants.arn(self, "sagemaker", kind, "*--*") for kind in ("model", "endpoint-config", "endpoint")
-        )
+        model, configuration, endpoint = self._made_at_run_time()
         grants.allow(role, ["sagemaker:CreateModel"], [model])
         grants.allow(role, ["sagemaker:CreateEndpointConfig"], [configuration])
         grants.allow(role, ["sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint"], [endpoint, configuration])
         grants.allow(role, ["sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint"], [endpoint])
         grants.allow(role, ["sagemaker:AddTags"], [model, configuration, endpoint])
+        alarms = grants.alarm_arn(self, "*--*")
+        grants.allow(role, ["cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"], [alarms])
+        grants.allow(role, ["cloudwatch:DescribeAlarms"], [grants.alarm_arn(self, "*")])  # SageMaker looks at them, too
         grants.pass_role(role, model_role, "sagemaker.amazonaws.com")

@@ -1,8 +1,9 @@
 """The story of a deployment: one version goes into service, or the champion stays.
 
-Started by a run, and by a person who rolls back to any version. Everything that
-can go wrong after the lease was taken remembers its cause in ``$failure``, and
-leads back through the same cleaning up.
+Started by a run, by a person who rolls back to any version or promotes a
+challenger, and by the end of a deployment that was stopped. Everything that can
+go wrong after the lease was taken remembers its cause in ``$failure``, and leads
+back through the same cleaning up.
 """
 
 from __future__ import annotations
@@ -10,63 +11,83 @@ from __future__ import annotations
 from typing import Any
 
 from infra.asl import machine
-from infra.steps import endpoints, lease, serving, switch
+from infra.steps import alarms, endpoints, lease, serving, switch
 from infra.steps.deployment_parts import DeploymentParts
-from infra.steps.endpoints import LIVE, STAGING
+from infra.steps.endpoints import LIVE, NEW, SHADOWED, STAGED, STAGING
 
-LONGEST_SECONDS = 10_800
+LONGEST_SECONDS = 32_400  # 6 hours of waiting at most (contract/deploying.py), and all else
 
 
 def story(parts: DeploymentParts) -> dict[str, Any]:
     """Return the deployment's definition."""
+    back = "Is there a version to restore?"
     return machine(
         comment="A model version goes into service after its golden samples, or the champion stays.",
         timeout_seconds=LONGEST_SECONDS,
         states={
-            "Take lease": lease.take(parts, then="Plan deployment", seconds=LONGEST_SECONDS),
+            "Take lease": lease.take(parts, then="Plan deployment", busy="Lease is held", seconds=LONGEST_SECONDS),
             "Plan deployment": lease.plan(parts, then="Is champion as evaluated?", failed="Release lease"),
-            "Is champion as evaluated?": lease.is_as_evaluated(yes="Create model", no="Release lease"),
+            "Is champion as evaluated?": lease.is_as_evaluated(
+                yes="Which target?", changed="Release lease", nothing_to_do="Tidy up"
+            ),
+            "Which target?": lease.which_target(endpoint="Create model", unknown="Tidy up"),
             # What an endpoint is made of.
-            "Create model": serving.create_model(parts, then="Create endpoint configuration", failed="Release lease"),
+            "Create model": serving.create_model(parts, then="Create endpoint configuration", failed="Tidy up"),
             "Create endpoint configuration": serving.create_configuration(
-                then="Create staging endpoint", failed="Release lease"
+                then="Create staging configuration", failed="Tidy up"
             ),
             # The version must answer as it was evaluated, before any traffic.
-            "Create staging endpoint": endpoints.create(
-                STAGING, then="Wait for staging", failed="Delete staging endpoint"
+            "Create staging configuration": serving.create_staging_configuration(
+                then="Create staging endpoint", failed="Tidy up"
             ),
+            "Create staging endpoint": endpoints.create(STAGING, STAGED, then="Wait for staging", failed="Tidy up"),
             "Wait for staging": endpoints.pause(then="Describe staging"),
-            "Describe staging": endpoints.describe(
-                STAGING, then="Is staging in service?", failed="Delete staging endpoint"
-            ),
+            "Describe staging": endpoints.describe(STAGING, then="Is staging in service?", failed="Tidy up"),
             "Is staging in service?": endpoints.is_in_service(
-                STAGING, yes="Check golden samples", not_yet="Wait for staging", no="Delete staging endpoint"
+                STAGING, STAGED, yes="Check golden samples", not_yet="Wait for staging", no="Tidy up"
             ),
             "Check golden samples": endpoints.check_golden_samples(
-                parts, then="Is there an endpoint?", failed="Delete staging endpoint"
+                parts, then="Delete staging endpoint", failed="Tidy up"
             ),
-            # All traffic at once.
-            "Is there an endpoint?": endpoints.is_there_one(yes="Update endpoint", no="Create endpoint"),
-            "Create endpoint": endpoints.create(LIVE, then="Wait for endpoint", failed="Delete staging endpoint"),
-            "Update endpoint": endpoints.update(then="Wait for endpoint", failed="Delete staging endpoint"),
+            "Delete staging endpoint": endpoints.delete_staging(then="Create alarms"),
+            "Create alarms": alarms.put(then="Is there an endpoint?", failed="Tidy up"),
+            # The first version has nothing to take traffic from.
+            "Is there an endpoint?": endpoints.is_there_one(yes="Begin in the shadow?", no="Create endpoint"),
+            "Create endpoint": endpoints.create(LIVE, NEW, then="Wait for endpoint", failed="Tidy up"),
+            # A copy of the champion's requests, and nobody sees the answers.
+            "Begin in the shadow?": endpoints.begins_in_shadow(yes="Create shadow configuration", no="Update endpoint"),
+            "Create shadow configuration": serving.create_shadow_configuration(
+                then="Put into the shadow", failed="Tidy up"
+            ),
+            "Put into the shadow": endpoints.put_into_shadow(then="Wait for shadow", failed="Tidy up"),
+            "Wait for shadow": endpoints.pause(then="Describe shadow"),
+            "Describe shadow": endpoints.describe(LIVE, then="Is shadow in service?", failed=back),
+            "Is shadow in service?": endpoints.is_in_service(
+                LIVE, SHADOWED, yes="Watch shadow", not_yet="Wait for shadow", no=back
+            ),
+            "Watch shadow": alarms.pause(then="Look at shadow's alarms"),
+            "Look at shadow's alarms": alarms.look("shadow", then="Is shadow quiet?", failed=back),
+            "Is shadow quiet?": alarms.are_quiet("shadow", yes="Update endpoint", not_yet="Watch shadow", no=back),
+            # Traffic moves: at once, in steps, or a challenger's share. SageMaker takes it back when an alarm goes off.
+            "Update endpoint": endpoints.update(then="Wait for endpoint", failed=back),
             "Wait for endpoint": endpoints.pause(then="Describe endpoint"),
-            "Describe endpoint": endpoints.describe(
-                LIVE, then="Is endpoint in service?", failed="Is there a version to restore?"
-            ),
+            "Describe endpoint": endpoints.describe(LIVE, then="Is endpoint in service?", failed=back),
             "Is endpoint in service?": endpoints.is_in_service(
-                LIVE, yes="Switch champion", not_yet="Wait for endpoint", no="Is there a version to restore?"
+                LIVE, NEW, yes="Is it an A/B test?", not_yet="Wait for endpoint", no=back
             ),
-            "Switch champion": switch.champion(
-                parts, then="Delete staging endpoint", failed="Is there a version to restore?"
+            "Is it an A/B test?": endpoints.is_ab_test(yes="Watch challenger", no="Switch champion"),
+            "Watch challenger": alarms.pause(then="Look at challenger's alarms"),
+            "Look at challenger's alarms": alarms.look("challenger", then="Is challenger quiet?", failed=back),
+            "Is challenger quiet?": alarms.are_quiet(
+                "challenger", yes="Name challenger", not_yet="Watch challenger", no=back
             ),
+            "Name challenger": switch.challenger(parts, then="Tidy up", failed=back),
+            "Switch champion": switch.champion(parts, then="Tidy up", failed=back),
             # The champion gets back, where the new version got as far as the live endpoint.
-            "Is there a version to restore?": endpoints.what_to_restore(
-                restore="Restore endpoint", delete="Delete endpoint", nothing="Delete staging endpoint"
-            ),
-            "Restore endpoint": endpoints.restore(then="Delete staging endpoint"),
-            "Delete endpoint": endpoints.delete(LIVE, then="Delete staging endpoint"),
+            "Is there a version to restore?": endpoints.what_to_restore(restore="Restore endpoint", nothing="Tidy up"),
+            "Restore endpoint": endpoints.restore(then="Tidy up"),
             # Every way ends tidy.
-            "Delete staging endpoint": endpoints.delete(STAGING, then="Release lease"),
+            "Tidy up": endpoints.tidy(parts, then="Release lease"),
             "Release lease": lease.release(parts, then="How did it end?"),
             "How did it end?": lease.how_did_it_end(
                 well="Deployed", changed="Champion changed", badly="Deployment failed"
@@ -74,5 +95,6 @@ def story(parts: DeploymentParts) -> dict[str, Any]:
             "Deployed": lease.deployed(),
             "Champion changed": lease.changed(),
             "Deployment failed": lease.failed(),
+            "Lease is held": lease.busy(),
         },
     )

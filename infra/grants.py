@@ -26,6 +26,13 @@ def execution_arn(scope: Construct, machine: str) -> str:
     )
 
 
+def alarm_arn(scope: Construct, name: str) -> str:
+    """Return the ARN of CloudWatch alarms; ``name`` may be a pattern."""
+    return Stack.of(scope).format_arn(
+        service="cloudwatch", resource="alarm", resource_name=name, arn_format=ArnFormat.COLON_RESOURCE_NAME
+    )
+
+
 def machine_arn(scope: Construct, machine: str) -> str:
     """Return the ARN of a state machine by its name."""
     return Stack.of(scope).format_arn(

@@ -61,10 +61,11 @@ class JobRole(SageMakerRole):
 
 
 class ModelRole(SageMakerRole):
-    """What the endpoints' containers may do: fetch their image and their model."""
+    """What the endpoints' containers may do: fetch their image and their model, and leave what SageMaker captures."""
 
     def __init__(self, scope: Construct, id: str, *, repository: ecr.IRepository, artifacts: s3.IBucket) -> None:
         super().__init__(
             scope, id, repository_arns=[repository.repository_arn], log_groups="/aws/sagemaker/Endpoints/*"
         )
         grants.read(self, artifacts, "*/runs/*")
+        grants.write(self, artifacts, keys.capture_prefix("*", "*") + "*")

@@ -1,4 +1,4 @@
-"""The EventBridge rules that start and settle runs, and the queue of what they could not deliver."""
+"""The EventBridge rules that start, settle and tidy, and the queue of what they could not deliver."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 UNSUCCESSFUL = ["FAILED", "TIMED_OUT", "ABORTED"]
@@ -83,6 +84,26 @@ class ApprovalRule(events.Rule):
                 },
             ),
             targets=[reliably(decide, dead_letters)],
+        )
+
+
+class StoppedDeploymentRule(events.Rule):
+    """A deployment that was stopped or ran out of time -> the machine again, because no Catch sees those.
+
+    It gets the event itself, takes over the lease, and puts the champion back where that is needed.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, machine: sfn.IStateMachine, dead_letters: sqs.IQueue) -> None:
+        super().__init__(
+            scope,
+            id,
+            description="A deployment was stopped",
+            event_pattern=events.EventPattern(
+                source=["aws.states"],
+                detail_type=["Step Functions Execution Status Change"],
+                detail={"stateMachineArn": [machine.state_machine_arn], "status": ["ABORTED", "TIMED_OUT"]},
+            ),
+            targets=[targets.SfnStateMachine(machine, dead_letter_queue=dead_letters)],
         )
 
 

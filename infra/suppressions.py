@@ -27,7 +27,7 @@ RUNTIME = (
 NO_RESOURCE = (
     "The actions have no resource in IAM: X-Ray's PutTraceSegments, PutTelemetryRecords and sampling, CloudWatch "
     "Logs' delivery of Step Functions' logs, ecr:GetAuthorizationToken, cloudwatch:PutMetricData (limited to "
-    "SageMaker's namespaces), sagemaker:List*Jobs. tests/infra/test_grants.py holds the list."
+    "SageMaker's namespaces), sagemaker:List*. tests/infra/test_grants.py holds the list."
 )
 NAMES_AT_RUN_TIME = "Made at run time, one for each {what}: names are known by their pattern only (contract/names.py)."
 
@@ -43,6 +43,8 @@ PATTERNS = {
     f"sagemaker:{HERE}:endpoint-config/*--*": NAMES_AT_RUN_TIME.format(what="deployment"),
     f"sagemaker:{HERE}:endpoint/*--*": NAMES_AT_RUN_TIME.format(what="project"),
     f"sagemaker:{HERE}:endpoint/*--*--staging": NAMES_AT_RUN_TIME.format(what="deployment"),
+    f"cloudwatch:{HERE}:alarm:*--*": NAMES_AT_RUN_TIME.format(what="variant of an endpoint"),
+    f"cloudwatch:{HERE}:alarm:*": "DescribeAlarms, which only reads, is asked of all alarms or of none.",
     f"states:{HERE}:execution:{names.MACHINE_PIPELINE}:*": NAMES_AT_RUN_TIME.format(what="run"),
     f"states:{HERE}:execution:{names.MACHINE_DEPLOYMENT}:*": NAMES_AT_RUN_TIME.format(what="deployment"),
     f"logs:{HERE}:log-group:/aws/sagemaker/*": "SageMaker names the log groups of its jobs and endpoints.",
@@ -61,6 +63,7 @@ OBJECTS = {
         f"/*/runs/*/{keys.REPORT}": "Track shows the report of any settled run.",
         f"/*/runs/*/{keys.TENSORBOARD}*": "Track writes an event file below the run.",
         f"/*/runs/*/{keys.MODEL}": "Describe reads the manifest of any version that may be in service.",
+        keys.capture_prefix("/*", "*") + "*": "SageMaker names the captured requests of any project's endpoint.",
         f"/*/runs/*/{keys.GOLDEN}": "The golden samples of any version that may be deployed.",
     },
     "data": {
@@ -87,7 +90,8 @@ API = {
     "AwsSolutions-APIG3": "A web ACL costs money when idle; stage and usage plans throttle, and a team can add its own.",
     "AwsSolutions-APIG4": (
         "Applications have API keys: the function checks whose a key is, and lets it call its own tenant's projects "
-        "only (tests/functions/test_predict.py). /docs is a page without content of any project."
+        "only (tests/functions/test_predict.py). /docs is a page without content of any project. An approval is opened "
+        "by the secret in its notification's link alone (tests/functions/test_approval.py)."
     ),
     "AwsSolutions-COG4": "Callers are programs with API keys, not people who sign in.",
 }

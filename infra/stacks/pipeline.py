@@ -7,9 +7,10 @@ from constructs import Construct
 
 from contract import names
 from infra.handlers import Handlers, Places
-from infra.rules import ApprovalRule, DeadLetters, SettleRule, UploadRule
+from infra.rules import ApprovalRule, DeadLetters, SettleRule, StoppedDeploymentRule, UploadRule
 from infra.runner import Runner
 from infra.settings import Settings
+from infra.stacks.api import PublicApi
 from infra.stacks.serving import Serving
 from infra.stacks.storage import Storage
 from infra.tracking import Tracking
@@ -18,7 +19,16 @@ from infra.tracking import Tracking
 class Pipeline(Stack):
     """Functions, the pipeline machine, the rules that start and settle runs, tracking where it is wanted."""
 
-    def __init__(self, scope: Construct, id: str, *, storage: Storage, serving: Serving, settings: Settings) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        storage: Storage,
+        serving: Serving,
+        api: PublicApi | None,
+        settings: Settings,
+    ) -> None:
         super().__init__(scope, id, description="Tandem: uploads become served models")
         places = Places(
             data=storage.data,
@@ -26,6 +36,7 @@ class Pipeline(Stack):
             ledger=storage.ledger,
             images=serving.images,
             image_tag=serving.build.tag,
+            api_url=api.api.rest.url if api else "",
         )
         self.dead_letters = DeadLetters(self, "DeadLetters", key=storage.key)
         handlers = Handlers(self, "Functions", places=places, dead_letters=self.dead_letters, settings=settings)
@@ -49,6 +60,9 @@ class Pipeline(Stack):
             dead_letters=self.dead_letters,
         )
         ApprovalRule(self, "Approval", decide=handlers.decide, dead_letters=self.dead_letters)
+        StoppedDeploymentRule(
+            self, "StoppedDeployment", machine=serving.deployer.machine, dead_letters=self.dead_letters
+        )
         if settings.mlflow or settings.tensorboard:
             Tracking(self, "Tracking", artifacts=storage.artifacts, dead_letters=self.dead_letters, settings=settings)
         CfnOutput(self, names.OUTPUT_PIPELINE_ARN, value=runner.machine.state_machine_arn)

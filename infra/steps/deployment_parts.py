@@ -17,11 +17,12 @@ SAGEMAKER_ERRORS = ("SageMaker.SageMakerException", "SageMaker.SdkClientExceptio
 class DeploymentParts:
     """Everything outside the state machine that the deployment's states name.
 
-    ``plan``, ``golden`` and ``model_role`` are ARNs, ``ledger`` a name.
+    ``plan``, ``golden``, ``tidy`` and ``model_role`` are ARNs, ``ledger`` a name.
     """
 
     plan: str
     golden: str
+    tidy: str
     model_role: str
     ledger: str
 

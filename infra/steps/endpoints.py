@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.asl import State, choice, expression, invoke, task, transient, wait, when
+from contract.errors import EndpointBusy
+from infra.asl import State, choice, code, expression, invoke, task, transient, wait, when
 from infra.steps.deployment_parts import SAGEMAKER_ERRORS, DeploymentParts, on_failure
 
-POLL_SECONDS = 5  # ten events a look: the longest deployment stays within an execution's 25,000
+POLL_SECONDS = "{% $deployment.poll_seconds %}"  # ten events a look: the longest rollout stays within 25,000
 STAGING, LIVE = "$deployment.staging", "$deployment.endpoint"
+NEW, STAGED, SHADOWED = "$deployment.config_name", "$deployment.staging_config", "$deployment.shadow.config_name"
 CHANGING = "['Creating', 'Updating', 'SystemUpdating', 'RollingBack']"
 
 
-def create(endpoint: str, *, then: str, failed: str) -> State:
-    """Create an endpoint with the new configuration; ``endpoint`` is JSONata code of its name."""
+def create(endpoint: str, configuration: str, *, then: str, failed: str) -> State:
+    """Create an endpoint with a configuration; both are JSONata code of names."""
     return _call(
         "createEndpoint",
         {
             "EndpointName": expression(endpoint),
-            "EndpointConfigName": "{% $deployment.config_name %}",
+            "EndpointConfigName": expression(configuration),
             "Tags": "{% $deployment.tags %}",
         },
         then=then,
@@ -27,8 +29,19 @@ def create(endpoint: str, *, then: str, failed: str) -> State:
 
 
 def update(*, then: str, failed: str) -> State:
-    """Put the new configuration behind the live endpoint; SageMaker keeps the old one serving meanwhile."""
-    arguments = {"EndpointName": expression(LIVE), "EndpointConfigName": "{% $deployment.config_name %}"}
+    """Move traffic to the new configuration as the plan says; SageMaker keeps the old one serving meanwhile.
+
+    With a DeploymentConfig it moves in steps, and goes back by itself when an alarm goes off.
+    """
+    arguments = {"EndpointName": expression(LIVE), "EndpointConfigName": expression(NEW)}
+    return _call(
+        "updateEndpoint", expression(f"$merge([{code(arguments)}, $deployment.update])"), then=then, failed=failed
+    )
+
+
+def put_into_shadow(*, then: str, failed: str) -> State:
+    """Let the new version have a copy of the live endpoint's requests."""
+    arguments = {"EndpointName": expression(LIVE), "EndpointConfigName": expression(SHADOWED)}
     return _call("updateEndpoint", arguments, then=then, failed=failed)
 
 
@@ -38,9 +51,10 @@ def pause(*, then: str) -> State:
 
 
 def describe(endpoint: str, *, then: str, failed: str) -> State:
-    """Look at an endpoint: ``$endpoint`` is its status, configuration and reason of failure."""
+    """Look at an endpoint: ``$endpoint`` is its name, status, configuration and reason of failure."""
     result = "$states.result"
     seen = {
+        "name": expression(endpoint),
         "status": expression(f"{result}.EndpointStatus"),
         "configuration": expression(f"{result}.EndpointConfigName"),
         "reason": expression(f"$exists({result}.FailureReason) ? {result}.FailureReason : 'no reason given'"),
@@ -57,20 +71,22 @@ def describe(endpoint: str, *, then: str, failed: str) -> State:
     )
 
 
-def is_in_service(endpoint: str, *, yes: str, not_yet: str, no: str) -> State:
-    """Decide whether the new configuration serves.
+def is_in_service(
+    endpoint: str, configuration: str, *, yes: str, not_yet: str, no: str, assign: dict[str, Any] | None = None
+) -> State:
+    """Decide whether the configuration, JSONata code of its name, serves; ``assign`` is for when it does.
 
     An update that failed leaves the endpoint InService with its old
     configuration, so the status alone says nothing
     (hashicorp/terraform-provider-aws#39099).
     """
-    served = "$endpoint.status = 'InService' and $endpoint.configuration = $deployment.config_name"
+    served = f"$endpoint.status = 'InService' and $endpoint.configuration = {configuration}"
     cause = (
         f"'Endpoint ' & {endpoint} & ' is ' & $endpoint.status & ' with configuration ' & "
         "$endpoint.configuration & ': ' & $endpoint.reason"
     )
     return choice(
-        when(served, yes),
+        when(served, yes, assign),
         when(f"$endpoint.status in {CHANGING}", not_yet),
         otherwise=no,
         assign={"failure": {"error": "EndpointFailed", "cause": expression(cause)}},
@@ -97,10 +113,21 @@ def is_there_one(*, yes: str, no: str) -> State:
     return choice(when("$deployment.previous_config = null", no), otherwise=yes)
 
 
-def what_to_restore(*, restore: str, delete: str, nothing: str) -> State:
+def begins_in_shadow(*, yes: str, no: str) -> State:
+    """Decide whether the new version only gets a copy of requests at first."""
+    return choice(when("$deployment.shadow != null", yes), otherwise=no)
+
+
+def is_ab_test(*, yes: str, no: str) -> State:
+    """Decide whether the version keeps a share of requests beside the champion, or takes its place."""
+    return choice(when("$deployment.ab_percent > 0", yes, assign={"minutes": 0}), otherwise=no)
+
+
+def what_to_restore(*, restore: str, nothing: str) -> State:
     """Decide how the champion gets back: SageMaker may have kept it, and the first version has none before it."""
     kept = "$endpoint.status = 'InService' and $endpoint.configuration = $deployment.previous_config"
-    return choice(when("$deployment.previous_config = null", delete), when(kept, nothing), otherwise=restore)
+    untouched = f"$endpoint.name != {LIVE}"
+    return choice(when(f"$deployment.previous_config = null or {untouched} or ({kept})", nothing), otherwise=restore)
 
 
 def restore(*, then: str) -> State:
@@ -109,12 +136,27 @@ def restore(*, then: str) -> State:
     return _tidy("updateEndpoint", arguments, then=then)
 
 
-def delete(endpoint: str, *, then: str) -> State:
-    """Delete an endpoint; one that is not there is as good as deleted."""
-    return _tidy("deleteEndpoint", {"EndpointName": expression(endpoint)}, then=then)
+def delete_staging(*, then: str) -> State:
+    """Delete the staging endpoint as soon as it has answered: it costs as long as it is there."""
+    return _tidy("deleteEndpoint", {"EndpointName": expression(STAGING)}, then=then)
 
 
-def _call(action: str, arguments: dict[str, Any], *, then: str, failed: str) -> State:
+def tidy(parts: DeploymentParts, *, then: str) -> State:
+    """Call functions/tidy.py: endpoints, configurations, models and alarms that nothing needs any more go.
+
+    It is called again while the endpoint changes, because its old configuration is needed until then.
+    """
+    state = invoke(
+        parts.tidy,
+        {"tenant": "{% $tenant %}", "project": "{% $project %}"},
+        then=then,
+        seconds=120,
+        retry=[transient(EndpointBusy.__name__, first=10, longest=30, times=100)],
+    )
+    return state | {"Catch": [{"ErrorEquals": ["States.ALL"], "Next": then}]}
+
+
+def _call(action: str, arguments: dict[str, Any] | str, *, then: str, failed: str) -> State:
     return task(
         f"aws-sdk:sagemaker:{action}",
         arguments,

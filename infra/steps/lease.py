@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from contract import ledger
+from contract import ledger, names
 from contract.errors import EndpointBusy
 from contract.run import DeploymentStatus
 from infra.asl import State, caught, choice, expression, invoke, task, transient, when
@@ -13,16 +13,21 @@ from infra.steps.deployment_parts import DeploymentParts, on_failure
 
 HELD = "DynamoDB.ConditionalCheckFailedException"
 HOLDER = {":me": {"S": "{% $states.context.Execution.Id %}"}}
+EVENT = "$exists($states.input.detail)"
+REQUEST = f"({EVENT} ? $parse($states.input.detail.input) : $states.input)"
+"""What was asked: this execution's input, or that of the deployment whose end an event tells of."""
+STOPPED = f"({EVENT} ? $states.input.detail.executionArn : 'none')"
 
 
-def take(parts: DeploymentParts, *, then: str, seconds: int) -> State:
+def take(parts: DeploymentParts, *, then: str, busy: str, seconds: int) -> State:
     """Take the lease, waiting while another deployment holds it.
 
-    It expires with the longest execution, so that a deployment that was stopped or
-    timed out, which no Catch sees, cannot block the project for longer.
+    A deployment that was stopped or timed out, which no Catch sees, leaves its lease: the execution that its event
+    starts (infra/rules.py) takes it over. Should that one die, too, the lease expires with the longest execution.
     """
     now = "$floor($millis() / 1000)"
     times = {
+        ":stopped": {"S": expression(STOPPED)},
         ":now": {"N": expression(f"$string({now})")},
         ":expires": {"N": expression(f"$string({now} + {seconds})")},
     }
@@ -30,16 +35,17 @@ def take(parts: DeploymentParts, *, then: str, seconds: int) -> State:
         "dynamodb:updateItem",
         {
             "TableName": parts.ledger,
-            "Key": key(ledger.LEASE, "$states.input.tenant", "$states.input.project"),
-            "ConditionExpression": "attribute_not_exists(pk) OR expires < :now OR holder = :me",
+            "Key": key(ledger.LEASE, f"{REQUEST}.tenant", f"{REQUEST}.project"),
+            "ConditionExpression": "attribute_not_exists(pk) OR expires < :now OR holder = :me OR holder = :stopped",
             "UpdateExpression": "SET holder = :me, expires = :expires",
             "ExpressionAttributeValues": HOLDER | times,
         },
         then=then,
         seconds=60,
-        retry=[transient(HELD, first=15, longest=30, times=500), transient(*LEDGER_ERRORS)],
+        retry=[transient(HELD, first=15, longest=60, times=1100), transient(*LEDGER_ERRORS)],
         assign=_request(),
         output={},
+        catch=[caught(HELD, then=busy)],
     )
 
 
@@ -48,22 +54,37 @@ def plan(parts: DeploymentParts, *, then: str, failed: str) -> State:
 
     It clears away what a dead deployment left, and is called again while an endpoint is still changing.
     """
-    wanted = ("tenant", "project", "run", "package_arn", "expected_champion")
+    wanted = ("tenant", "project", "run", "package_arn", "expected_champion", "at_once", "stopped")
     return invoke(
         parts.plan,
         {name: expression(f"${name}") for name in wanted},
         then=then,
         seconds=60,
-        retry=[transient(EndpointBusy.__name__, first=10, longest=30, times=60)],
+        retry=[transient(EndpointBusy.__name__, first=10, longest=60, times=700)],
         assign={"deployment": "{% $states.result.Payload %}"},
         catch=on_failure(failed),
     )
 
 
-def is_as_evaluated(*, yes: str, no: str) -> State:
-    """Decide whether the verdict still holds: it compared the challenger with the champion of its time."""
-    changed = {"status": DeploymentStatus.CHAMPION_CHANGED.value}
-    return choice(when("$deployment.champion_changed", no, assign=changed), otherwise=yes)
+def is_as_evaluated(*, yes: str, changed: str, nothing_to_do: str) -> State:
+    """Decide whether the verdict still holds: it compared the challenger with the champion of its time.
+
+    After a deployment that was stopped, there may be nothing to put back.
+    """
+    statuses = {name: {"status": name.value} for name in DeploymentStatus}
+    return choice(
+        when("$deployment.verdict = 'champion_changed'", changed, statuses[DeploymentStatus.CHAMPION_CHANGED]),
+        when("$deployment.verdict = 'nothing_to_do'", nothing_to_do, statuses[DeploymentStatus.NOTHING_TO_DO]),
+        otherwise=yes,
+    )
+
+
+def which_target(*, endpoint: str, unknown: str) -> State:
+    """Decide by the kind of target: an endpoint of SageMaker."""
+    kinds = ", ".join(f"'{target}'" for target in names.ENDPOINT_TARGETS)
+    cause = expression("'No steps deploy to target ' & $deployment.target")
+    failure = {"error": "UnknownTarget", "cause": cause}
+    return choice(when(f"$deployment.target in [{kinds}]", endpoint), otherwise=unknown, assign={"failure": failure})
 
 
 def release(parts: DeploymentParts, *, then: str) -> State:
@@ -92,7 +113,7 @@ def how_did_it_end(*, well: str, changed: str, badly: str) -> State:
 
 def deployed() -> State:
     """End with the version in service."""
-    made = {name: expression(f"$deployment.{name}") for name in ("endpoint", "version")}
+    made = {name: expression(f"$deployment.{name}") for name in ("endpoint", "version", "target")}
     return {"Type": "Succeed", "Output": {"status": "{% $status %}"} | made}
 
 
@@ -106,19 +127,29 @@ def failed() -> State:
     return {"Type": "Fail", "Error": "{% $failure.error %}", "Cause": "{% $failure.cause %}"}
 
 
-def _or_empty(name: str) -> str:
-    return expression(f"$exists($states.input.{name}) ? $states.input.{name} : ''")
+def busy() -> State:
+    """End: another deployment of the project took longer than this one could wait."""
+    cause = "Another deployment of the project is still going on. Try again when it has ended."
+    return {"Type": "Fail", "Error": "DeploymentBusy", "Cause": cause}
+
+
+def _or(name: str, otherwise: str) -> str:
+    return expression(f"$exists({REQUEST}.{name}) ? {REQUEST}.{name} : {otherwise}")
 
 
 def _request() -> dict[str, Any]:
-    expected = "$states.input.expected_champion"
     return {
-        "tenant": "{% $states.input.tenant %}",
-        "project": "{% $states.input.project %}",
+        "tenant": expression(f"{REQUEST}.tenant"),
+        "project": expression(f"{REQUEST}.project"),
         # Missing ones are refused by the plan, which gives the lease back; an expression that fails here would not.
-        "run": _or_empty("run"),
-        "package_arn": _or_empty("package_arn"),
-        "expected_champion": expression(f"$exists({expected}) ? {expected} : null"),
+        "run": _or("run", "''"),
+        "package_arn": _or("package_arn", "''"),
+        "expected_champion": expression(
+            f"{EVENT} ? null : $exists({REQUEST}.expected_champion) ? {REQUEST}.expected_champion : null"
+        ),
+        "at_once": _or("at_once", "false"),
+        "stopped": expression(f"{EVENT} ? {STOPPED} : ''"),
         "status": DeploymentStatus.DEPLOYED.value,
         "failure": "{% null %}",  # CDK drops a literal null
+        "minutes": 0,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contract import attempts
 from contract.run import DeploymentStatus, Outcome
-from infra.asl import State, choice, invoke, task, transient, when
+from infra.asl import State, choice, expression, invoke, task, transient, when
 from infra.steps.parts import Parts, job_name
 
 START_ERRORS = (
@@ -56,8 +56,12 @@ def deploy(parts: Parts, *, then: str, seconds: int) -> State:
 
 def is_deployed(*, yes: str, again: str, give_up: str) -> State:
     """Decide what to do when another run changed the champion meanwhile: evaluate again, a few times."""
+    deployed = {"outcome": Outcome.DEPLOYED.value}
+    told = "'It answers a share of requests beside the champion, until `tandem promote` or `tandem rollback` decides.'"
+    beside = {"reasons": expression(f"$append($reasons, [{told}])")}
     return choice(
-        when(f"$states.input.status = '{DeploymentStatus.DEPLOYED}'", yes, assign={"outcome": Outcome.DEPLOYED.value}),
+        when(f"$states.input.status = '{DeploymentStatus.DEPLOYED}'", yes, assign=deployed),
+        when(f"$states.input.status = '{DeploymentStatus.CHALLENGING}'", yes, assign=deployed | beside),
         when(f"$evaluations < {attempts.ATTEMPTS[attempts.EVALUATE]}", again),
         otherwise=give_up,
     )

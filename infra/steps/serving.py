@@ -1,8 +1,10 @@
-"""What an endpoint is made of: the model and the endpoint configuration."""
+"""What an endpoint is made of: the model, and the configurations of staging, of the shadow and of the live endpoint."""
 
 from __future__ import annotations
 
-from infra.asl import State, task, transient
+from typing import Any
+
+from infra.asl import State, code, expression, task, transient
 from infra.steps.deployment_parts import SAGEMAKER_ERRORS, DeploymentParts, on_failure
 
 
@@ -31,18 +33,37 @@ def create_model(parts: DeploymentParts, *, then: str, failed: str) -> State:
     )
 
 
+def create_staging_configuration(*, then: str, failed: str) -> State:
+    """Say how the golden samples are answered: by the smallest machine of its kind, which captures nothing."""
+    variants = {"ProductionVariants": ["{% $deployment.staging_variant %}"]}
+    return _configuration("$deployment.staging_config", variants, then=then, failed=failed)
+
+
 def create_configuration(*, then: str, failed: str) -> State:
-    """Say how the model is served; the old configuration stays, so that rolling back needs no new one."""
+    """Say how the model is served; the plan knows whether alone or beside the champion, and what is captured."""
+    return _configuration("$deployment.config_name", "{% $deployment.configuration %}", then=then, failed=failed)
+
+
+def create_shadow_configuration(*, then: str, failed: str) -> State:
+    """Say how the champion serves while the new version gets a copy of its requests."""
+    wanted = ("ProductionVariants", "ShadowProductionVariants")
+    variants = {name: expression(f"$deployment.shadow.{name}") for name in wanted}
+    return _configuration("$deployment.shadow.config_name", variants, then=then, failed=failed)
+
+
+def _configuration(name: str, variants: Any, *, then: str, failed: str) -> State:
+    common = {"EndpointConfigName": expression(name), "Tags": "{% $deployment.tags %}"}
+    arguments = (
+        {**common, **variants}
+        if isinstance(variants, dict)
+        else expression(f"$merge([{code(common)}, {code(variants)}])")
+    )
     return task(
         "aws-sdk:sagemaker:createEndpointConfig",
-        {
-            "EndpointConfigName": "{% $deployment.config_name %}",
-            "ProductionVariants": ["{% $deployment.variant %}"],
-            "Tags": "{% $deployment.tags %}",
-        },
+        arguments,
         then=then,
         seconds=60,
         retry=[transient(*SAGEMAKER_ERRORS, times=3)],
-        output={"configuration": "{% $deployment.config_name %}"},
+        output={"configuration": expression(name)},
         catch=on_failure(failed),
     )

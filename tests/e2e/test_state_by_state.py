@@ -26,14 +26,19 @@ RUN: dict[str, Any] = {
 SCRIPT: dict[str, Any] = {**RUN, "recipe": {"name": "script"}}
 SPARK: dict[str, Any] = {**RUN, "prepare": {"lambda_limit_mb": 1, "engine": "spark"}}
 LARGE: dict[str, Any] = {"upload": {"bytes": 2**20 + 1}}
+VARIANT: dict[str, Any] = {"VariantName": "AllTraffic", "ModelName": "acme--none--v1", "InitialVariantWeight": 1.0,
+                           "ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 1}}  # fmt: skip
 NOTHING: dict[str, Any] = {
     "run": "none-1", "run_id": "none-1", "model_name": "acme--none--v1", "config_name": "acme--none--v1", "version": 1,
     "image_uri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/none:none", "model_data_url": "s3://none/model.tar.gz",
     "golden_uri": "s3://none/golden.json", "endpoint": "acme--none--serverless", "staging": "acme--none--staging",
-    "variant": {"VariantName": "AllTraffic", "ModelName": "acme--none--v1", "InitialVariantWeight": 1.0,
-                "ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 1}},
-    "target": "serverless", "tags": [], "previous_config": "acme--none--v0", "champion": "arn:none", "isolation": False,
-    "champion_changed": False,
+    "staging_config": "acme--none--v1-s", "staging_variant": VARIANT,
+    "configuration": {"ProductionVariants": [VARIANT]},
+    "target": "serverless", "tags": [], "previous_config": "acme--none--v0", "champion": "arn:none", "update": {},
+    "verdict": "go", "package_arn": "arn:none", "poll_seconds": 5, "ab_percent": 0, "alarms": [{"AlarmName": "none"}],
+    "shadow": {"config_name": "acme--none--v1-w", "ProductionVariants": [VARIANT],
+               "ShadowProductionVariants": [VARIANT]},
+    "watch": {name: {"alarms": [], "minutes": 5} for name in ("shadow", "challenger")},
 }  # fmt: skip
 """What Plan deployment returns, of things that are not there."""
 
@@ -130,35 +135,57 @@ PIPELINE_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("Is version approved?", {"approval": {"status": "Rejected", "note": "a \"quoted\" one"},
      "package": {"version": 1}}, {}, "Settle run"),
     ("Is model deployed?", {"evaluations": 1}, {"status": "DEPLOYED"}, "Settle run"),
+    ("Is model deployed?", {"evaluations": 1, "reasons": []}, {"status": "CHALLENGING"}, "Settle run"),
     ("Is model deployed?", {"evaluations": 1}, {"status": "CHAMPION_CHANGED"}, "Find champion"),
     ("Is model deployed?", {"evaluations": 3}, {"status": "CHAMPION_CHANGED"}, "Champion keeps changing"),
 ]  # fmt: skip
 
 
 FIRST = {**NOTHING, "previous_config": None}
-SERVING = {"status": "InService", "configuration": NOTHING["config_name"], "reason": ""}
-KEPT = {"status": "InService", "configuration": NOTHING["previous_config"], "reason": "unhealthy"}
-BROKEN = {"status": "Failed", "configuration": NOTHING["config_name"], "reason": "unhealthy"}
-UPDATING = {"status": "Updating", "configuration": NOTHING["previous_config"], "reason": ""}
+LIVE = {"name": NOTHING["endpoint"], "status": "InService", "reason": ""}
+SERVING = {**LIVE, "configuration": NOTHING["config_name"]}
+STAGED = {**LIVE, "name": NOTHING["staging"], "configuration": NOTHING["staging_config"]}
+SHADOWED = {**LIVE, "configuration": NOTHING["shadow"]["config_name"]}
+KEPT = {**LIVE, "configuration": NOTHING["previous_config"], "reason": "unhealthy"}
+BROKEN = {**SERVING, "status": "Failed", "reason": "unhealthy"}
+UPDATING = {**KEPT, "status": "Updating"}
 FAILURE = {"error": "E", "cause": "c"}
 DEPLOYMENT_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
-    ("Is champion as evaluated?", {"deployment": NOTHING}, {}, "Create model"),
-    ("Is champion as evaluated?", {"deployment": {**NOTHING, "champion_changed": True}}, {}, "Release lease"),
-    ("Is staging in service?", {"deployment": NOTHING, "endpoint": SERVING}, {}, "Check golden samples"),
+    ("Is champion as evaluated?", {"deployment": NOTHING}, {}, "Which target?"),
+    ("Is champion as evaluated?", {"deployment": {**NOTHING, "verdict": "champion_changed"}}, {}, "Release lease"),
+    ("Is champion as evaluated?", {"deployment": {**NOTHING, "verdict": "nothing_to_do"}}, {}, "Tidy up"),
+    ("Which target?", {"deployment": NOTHING}, {}, "Create model"),
+    ("Which target?", {"deployment": {**NOTHING, "target": "none"}}, {}, "Tidy up"),
+    ("Is staging in service?", {"deployment": NOTHING, "endpoint": STAGED}, {}, "Check golden samples"),
     ("Is staging in service?", {"deployment": NOTHING, "endpoint": UPDATING}, {}, "Wait for staging"),
-    ("Is staging in service?", {"deployment": NOTHING, "endpoint": BROKEN}, {}, "Delete staging endpoint"),
-    ("Is there an endpoint?", {"deployment": NOTHING}, {}, "Update endpoint"),
+    ("Is staging in service?", {"deployment": NOTHING, "endpoint": BROKEN}, {}, "Tidy up"),
+    ("Is there an endpoint?", {"deployment": NOTHING}, {}, "Begin in the shadow?"),
     ("Is there an endpoint?", {"deployment": FIRST}, {}, "Create endpoint"),
-    ("Is endpoint in service?", {"deployment": NOTHING, "endpoint": SERVING}, {}, "Switch champion"),
+    ("Begin in the shadow?", {"deployment": NOTHING}, {}, "Create shadow configuration"),
+    ("Begin in the shadow?", {"deployment": {**NOTHING, "shadow": None}}, {}, "Update endpoint"),
+    ("Is shadow in service?", {"deployment": NOTHING, "endpoint": SHADOWED}, {}, "Watch shadow"),
+    ("Is shadow in service?", {"deployment": NOTHING, "endpoint": UPDATING}, {}, "Wait for shadow"),
+    ("Is shadow in service?", {"deployment": NOTHING, "endpoint": KEPT}, {}, "Is there a version to restore?"),
+    ("Is shadow quiet?", {"deployment": NOTHING, "alarmed": [], "minutes": 5}, {}, "Update endpoint"),
+    ("Is shadow quiet?", {"deployment": NOTHING, "alarmed": [], "minutes": 4}, {}, "Watch shadow"),
+    ("Is shadow quiet?", {"deployment": NOTHING, "alarmed": ["a"], "minutes": 4}, {}, "Is there a version to restore?"),
+    ("Is endpoint in service?", {"deployment": NOTHING, "endpoint": SERVING}, {}, "Is it an A/B test?"),
     ("Is endpoint in service?", {"deployment": NOTHING, "endpoint": UPDATING}, {}, "Wait for endpoint"),
     ("Is endpoint in service?", {"deployment": NOTHING, "endpoint": KEPT}, {}, "Is there a version to restore?"),
-    ("Is there a version to restore?", {"deployment": FIRST, "endpoint": BROKEN}, {}, "Delete endpoint"),
-    ("Is there a version to restore?", {"deployment": NOTHING, "endpoint": KEPT}, {}, "Delete staging endpoint"),
+    ("Is it an A/B test?", {"deployment": {**NOTHING, "ab_percent": 10}}, {}, "Watch challenger"),
+    ("Is it an A/B test?", {"deployment": NOTHING}, {}, "Switch champion"),
+    ("Is challenger quiet?", {"deployment": NOTHING, "alarmed": [], "minutes": 5}, {}, "Name challenger"),
+    ("Is challenger quiet?", {"deployment": NOTHING, "alarmed": [], "minutes": 1}, {}, "Watch challenger"),
+    ("Is challenger quiet?", {"deployment": NOTHING, "alarmed": ["a"], "minutes": 5}, {},
+     "Is there a version to restore?"),
+    ("Is there a version to restore?", {"deployment": FIRST, "endpoint": BROKEN}, {}, "Tidy up"),
+    ("Is there a version to restore?", {"deployment": NOTHING, "endpoint": KEPT}, {}, "Tidy up"),
+    ("Is there a version to restore?", {"deployment": NOTHING, "endpoint": STAGED}, {}, "Tidy up"),
     ("Is there a version to restore?", {"deployment": NOTHING, "endpoint": SERVING}, {}, "Restore endpoint"),
     ("How did it end?", {"failure": None, "status": "DEPLOYED"}, {}, "Deployed"),
     ("How did it end?", {"failure": None, "status": "CHAMPION_CHANGED"}, {}, "Champion changed"),
     ("How did it end?", {"failure": FAILURE, "status": "DEPLOYED"}, {}, "Deployment failed"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("state", "variables", "value", "following"), PIPELINE_CHOICES)
@@ -189,8 +216,12 @@ def _ways(machine: Machine) -> Iterator[tuple[str, str]]:
 
 
 def test_every_call_of_a_deployment_that_fails_is_caught(app: App, deployment: Machine) -> None:
-    variables: dict[str, Any] = {"deployment": NOTHING, "status": None, "failure": None, "run": "none-1"}
+    blind = {
+        name: value for name, value in NOTHING.items() if name not in ("alarms", "watch")
+    }  # CloudWatch refuses none
+    variables: dict[str, Any] = {"deployment": blind, "status": None, "failure": None, "run": "none-1"}
     variables |= {"tenant": "acme", "project": "none", "package_arn": "arn:none", "expected_champion": "another"}
+    variables |= {"at_once": False, "stopped": "", "minutes": 0}
     another = {name: {"S": value} for name, value in ledger.champion_key("acme", "none").items()}
     app.dynamodb.put_item(TableName=app.table, Item={**another, "package_arn": {"S": "another"}})
     caught = {

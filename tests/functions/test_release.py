@@ -15,7 +15,7 @@ from contract import keys, ledger, names, packages
 from contract.errors import EndpointBusy, GoldenSamplesDiffer, InvalidConfig
 from contract.gate import Verdict
 from contract.golden import Golden, GoldenSample
-from functions import deployment, golden, model_card, register, shared, table
+from functions import deployment, golden, model_card, register, rollout, shared, table
 from tests.functions import examples
 from tests.functions.conftest import Killed, World
 
@@ -88,20 +88,25 @@ def plan(world: World, arn: str, **given: Any) -> dict[str, Any]:
 def test_a_deployment_is_planned_from_the_package_alone(world: World) -> None:
     arn = register_model(world, deploy={"memory_mb": 3072})["package_arn"]
     first, second = (plan(world, arn, expected_champion="") for _ in range(2))
-    assert not first["champion_changed"]
+    assert first["verdict"] == "go"
     assert first["champion"] == ""
     assert first["previous_config"] is None
     assert first["endpoint"] == f"{world.tenant}--digits--serverless"
-    assert first["variant"]["ServerlessConfig"] == {"MemorySizeInMB": 3072, "MaxConcurrency": 5}
-    assert first["variant"]["ModelName"] == first["model_name"]
+    (variant,) = first["configuration"]["ProductionVariants"]
+    assert variant["ServerlessConfig"] == {"MemorySizeInMB": 3072, "MaxConcurrency": 5}
+    assert variant["ModelName"] == first["model_name"]
+    assert first["staging_variant"]["ServerlessConfig"]["MaxConcurrency"] == 1
+    assert (first["update"], first["alarms"], first["shadow"]) == ({}, [], None)
     assert first["golden_uri"].endswith(keys.GOLDEN)
     assert first["model_name"] != second["model_name"], "a failed deployment's names are not free"
 
 
 def test_names_fit_sagemaker_at_their_longest(world: World) -> None:
     longest = "a" * names.NAME_LIMIT
-    unique = f"{longest}--{longest}--v99999-0123456789"
+    unique = f"{longest}--{longest}--v99999-01234567-s"
     assert len(unique) <= 63
+    endpoint = names.endpoint(longest, longest, "realtime")
+    assert len(names.alarm(endpoint, rollout.CHALLENGER, "latency")) <= 255
     assert len(names.staging_endpoint(longest, longest)) <= 63
 
 
@@ -109,8 +114,10 @@ def test_realtime_keeps_instances(world: World) -> None:
     arn = register_model(world, deploy={"target": "realtime", "instance": "ml.m5.large", "instances": 2})["package_arn"]
     answer = plan(world, arn, expected_champion=None)
     assert answer["endpoint"].endswith("--realtime")
-    assert answer["variant"]["InstanceType"] == "ml.m5.large"
-    assert answer["variant"]["InitialInstanceCount"] == 2
+    (variant,) = answer["configuration"]["ProductionVariants"]
+    assert (variant["InstanceType"], variant["InitialInstanceCount"]) == ("ml.m5.large", 2)
+    assert answer["staging_variant"]["InitialInstanceCount"] == 1
+    assert answer["update"] == {}, "the first version has nothing to take traffic from"
 
 
 @pytest.mark.parametrize(
@@ -120,14 +127,14 @@ def test_a_champion_that_changed_meanwhile_is_noticed(world: World, expected: st
     arn = register_model(world)["package_arn"]
     table.put(ledger.champion_key(world.tenant, "digits"), {"package_arn": "arn:champion", "run": "x", "version": 1})
     answer = plan(world, arn, expected_champion=expected)
-    assert answer["champion_changed"] is changed
+    assert answer["verdict"] == ("champion_changed" if changed else "go")
     assert answer["champion"] == "arn:champion"
 
 
 def test_a_deployment_that_is_tried_again_after_it_made_its_version_champion_goes_on(world: World) -> None:
     arn = register_model(world)["package_arn"]
     table.put(ledger.champion_key(world.tenant, "digits"), {"package_arn": arn, "run": "x", "version": 1})
-    assert plan(world, arn, expected_champion="arn:before")["champion_changed"] is False
+    assert plan(world, arn, expected_champion="arn:before")["verdict"] == "go"
 
 
 def test_another_projects_package_is_refused(world: World) -> None:
@@ -155,6 +162,9 @@ class Endpoints:
         if kind not in self.statuses:
             return self.real.describe_endpoint(EndpointName=EndpointName)
         return {"EndpointStatus": self.statuses[kind], "EndpointConfigName": "config-1"}
+
+    def describe_endpoint_config(self, EndpointConfigName: str) -> dict[str, Any]:
+        return {"ProductionVariants": [{"VariantName": rollout.VARIANT, "ModelName": "m"}]}
 
     def delete_endpoint(self, EndpointName: str) -> None:
         self.deleted.append(EndpointName.rpartition("--")[2])

@@ -10,8 +10,9 @@ import pytest
 from botocore.validate import ParamValidator
 
 from contract import keys, names
+from contract.config import Deploy
 from contract.request import Upload, build_request
-from functions import tuning
+from functions import rollout, tuning
 from local.stepfunctions.jsonata import fill
 from tests.functions import examples
 
@@ -32,6 +33,8 @@ OPERATIONS = {
     "aws-sdk:sagemaker:updateEndpoint": ("sagemaker", "UpdateEndpoint"),
     "aws-sdk:sagemaker:deleteEndpoint": ("sagemaker", "DeleteEndpoint"),
     "aws-sdk:sagemaker:describeEndpoint": ("sagemaker", "DescribeEndpoint"),
+    "aws-sdk:cloudwatch:putMetricAlarm": ("cloudwatch", "PutMetricAlarm"),
+    "aws-sdk:cloudwatch:describeAlarms": ("cloudwatch", "DescribeAlarms"),
     "aws-sdk:s3:getObject": ("s3", "GetObject"),
     "aws-sdk:s3:headObject": ("s3", "HeadObject"),
     "aws-sdk:ecr:describeImages": ("ecr", "DescribeImages"),
@@ -44,6 +47,10 @@ OPERATIONS = {
 }
 
 
+FLEET = Deploy(target="realtime", max_latency_ms=200)
+VARIANT = rollout.variant("acme--tab--v1", FLEET)
+ALARM = rollout.alarms("acme--tab--realtime", "AllTraffic", FLEET, names.tags("acme", "tab", "r"))[1]
+WATCH = {name: {"alarms": [ALARM["AlarmName"]], "minutes": 5} for name in ("shadow", "challenger")}
 WARM_START = {
     "ParentHyperParameterTuningJobs": [{"HyperParameterTuningJobName": "earlier-tune-0-0-0"}],
     "WarmStartType": "TransferLearning",
@@ -87,7 +94,11 @@ def variables() -> dict[str, Any]:
         "endpoint": "acme--tab--serverless", "staging": "acme--tab--staging",
         "tags": names.tags("acme", "tab", "r"), "target": "serverless", "version": 1,
         "previous_config": "acme--tab--v0", "champion": "", "run": "r", "golden_uri": "s3://artifacts-bucket/golden.json",
-        "variant": {"VariantName": "AllTraffic", "ModelName": "acme--tab--v1"},
+        "package_arn": "arn:package", "poll_seconds": 5, "ab_percent": 10, "watch": WATCH, "alarms": [ALARM],
+        "configuration": {"ProductionVariants": [VARIANT]}, "staging_config": "acme--tab--v1-s",
+        "staging_variant": VARIANT, "update": {"DeploymentConfig": rollout.deployment_config(Deploy(), ["a"])},
+        "shadow": {"config_name": "acme--tab--v1-w", "ProductionVariants": [VARIANT],
+                   "ShadowProductionVariants": [VARIANT]},
     }  # fmt: skip
     return {
         "states": {"context": CONTEXT, "input": {"tenant": "acme", "project": "tab"}},
@@ -108,7 +119,7 @@ def variables() -> dict[str, Any]:
         "outcome": None,
         "reasons": [],
         "deployment": deployment,
-        **{name: name for name in ("tenant", "project", "package_arn", "expected_champion")},
+        **{name: name for name in ("tenant", "project", "package_arn", "expected_champion", "at_once", "stopped")},
     }
 
 
@@ -152,7 +163,11 @@ def test_every_call_of_a_deployment_fits_the_services_model(
         if state["Type"] == "Task":
             check(resource_of(state), evaluate(state["Arguments"], variables))
             checked += 1
-    assert checked == 15
+    assert checked == 22
+    alarms = deployment_states["Create alarms"]
+    assert evaluate(alarms["Items"], variables) == [ALARM]
+    (put,) = alarms["ItemProcessor"]["States"].values()
+    check(resource_of(put), evaluate(put["Arguments"], {"states": {"input": ALARM}}))
 
 
 @pytest.mark.parametrize("name", ["Train on spot", "Train on demand", "Tune"])
@@ -316,7 +331,7 @@ def test_a_spot_job_that_ended_is_judged_by_both_its_statuses(
 @pytest.mark.parametrize(
     ("status", "config", "then"),
     [
-        ("InService", "new", "Switch champion"),
+        ("InService", "new", "Is it an A/B test?"),
         ("InService", "old", "Is there a version to restore?"),
         ("Updating", "old", "Wait for endpoint"),
         ("Creating", "new", "Wait for endpoint"),
@@ -334,8 +349,8 @@ def test_an_endpoint_serves_only_with_the_new_configuration(
 @pytest.mark.parametrize(
     ("previous", "status", "config", "then"),
     [
-        (None, "Failed", "new", "Delete endpoint"),
-        ("old", "InService", "old", "Delete staging endpoint"),
+        (None, "Failed", "new", "Tidy up"),
+        ("old", "InService", "old", "Tidy up"),
         ("old", "InService", "new", "Restore endpoint"),
         ("old", "UpdateRollbackFailed", "old", "Restore endpoint"),
     ],
@@ -343,7 +358,10 @@ def test_an_endpoint_serves_only_with_the_new_configuration(
 def test_a_failed_update_leaves_the_champion_in_service(
     deployment_states: States, previous: str | None, status: str, config: str, then: str
 ) -> None:
-    seen = {"endpoint": {"status": status, "configuration": config}, "deployment": {"previous_config": previous}}
+    seen = {
+        "endpoint": {"name": "live", "status": status, "configuration": config},
+        "deployment": {"previous_config": previous, "endpoint": "live"},
+    }
     assert decide(deployment_states["Is there a version to restore?"], seen) == then
 
 
@@ -365,6 +383,7 @@ def test_a_deployment_ends_as_it_went(
     ("status", "evaluations", "then"),
     [
         ("DEPLOYED", 1, "Settle run"),
+        ("CHALLENGING", 1, "Settle run"),
         ("CHAMPION_CHANGED", 2, "Find champion"),
         ("CHAMPION_CHANGED", 3, "Champion keeps changing"),
     ],

@@ -20,7 +20,8 @@ WITHOUT_RESOURCE = {
     # images and metrics
     "ecr:GetAuthorizationToken", "cloudwatch:PutMetricData",
     # lists
-    "sagemaker:ListTrainingJobs", "sagemaker:ListProcessingJobs",
+    "sagemaker:ListTrainingJobs", "sagemaker:ListProcessingJobs", "sagemaker:ListEndpointConfigs",
+    "sagemaker:ListModels",
     "sagemaker:ListHyperParameterTuningJobs",
 }  # fmt: skip
 """Actions for which IAM knows no resource (service authorization reference)."""

@@ -28,12 +28,15 @@ RUN = [
     "Champion keeps changing", "Settle run",
 ]  # fmt: skip
 DEPLOYMENT = [
-    "Take lease", "Plan deployment", "Is champion as evaluated?", "Create model", "Create endpoint configuration",
-    "Create staging endpoint", "Wait for staging", "Describe staging", "Is staging in service?",
-    "Check golden samples", "Is there an endpoint?", "Create endpoint", "Update endpoint", "Wait for endpoint",
-    "Describe endpoint", "Is endpoint in service?", "Switch champion", "Is there a version to restore?",
-    "Restore endpoint", "Delete endpoint", "Delete staging endpoint", "Release lease", "How did it end?",
-    "Deployed", "Champion changed", "Deployment failed",
+    "Take lease", "Plan deployment", "Is champion as evaluated?", "Which target?", "Create model",
+    "Create endpoint configuration", "Create staging configuration", "Create staging endpoint", "Wait for staging",
+    "Describe staging", "Is staging in service?", "Check golden samples", "Delete staging endpoint", "Create alarms",
+    "Is there an endpoint?", "Create endpoint", "Begin in the shadow?", "Create shadow configuration",
+    "Put into the shadow", "Wait for shadow", "Describe shadow", "Is shadow in service?", "Watch shadow",
+    "Look at shadow's alarms", "Is shadow quiet?", "Update endpoint", "Wait for endpoint", "Describe endpoint",
+    "Is endpoint in service?", "Is it an A/B test?", "Watch challenger", "Look at challenger's alarms",
+    "Is challenger quiet?", "Name challenger", "Switch champion", "Is there a version to restore?", "Restore endpoint",
+    "Tidy up", "Release lease", "How did it end?", "Deployed", "Champion changed", "Deployment failed", "Lease is held",
 ]  # fmt: skip
 
 
@@ -84,7 +87,8 @@ def test_a_run_catches_only_what_has_a_remedy(run_states: States) -> None:
 
 
 def test_a_deployment_gives_its_lease_back_whatever_fails_after_taking_it(deployment_states: States) -> None:
-    for name, state in of_type(deployment_states, "Task").items():
+    calls = of_type(deployment_states, "Task") | of_type(deployment_states, "Map")
+    for name, state in calls.items():
         if name in ("Take lease", "Release lease"):
             continue
         everything = [rule for rule in state["Catch"] if rule["ErrorEquals"] == ["States.ALL"]]
@@ -92,12 +96,14 @@ def test_a_deployment_gives_its_lease_back_whatever_fails_after_taking_it(deploy
         assert leads_to(deployment_states, everything[0]["Next"], "Release lease"), name
 
 
-@pytest.mark.parametrize("state", ["Check golden samples", "Create endpoint", "Switch champion", "Describe staging"])
-def test_a_deployment_deletes_the_staging_endpoint_whatever_fails_after_creating_it(
-    deployment_states: States, state: str
-) -> None:
+@pytest.mark.parametrize(
+    "state",
+    ["Create endpoint configuration", "Check golden samples", "Create alarms", "Create endpoint", "Describe staging",
+     "Put into the shadow", "Look at shadow's alarms", "Update endpoint", "Name challenger", "Switch champion"],
+)  # fmt: skip
+def test_a_deployment_tidies_up_whatever_fails_after_it_made_something(deployment_states: States, state: str) -> None:
     (rule,) = deployment_states[state]["Catch"]
-    assert leads_to(deployment_states, rule["Next"], "Delete staging endpoint")
+    assert leads_to(deployment_states, rule["Next"], "Tidy up")
 
 
 def leads_to(states: States, start: str, goal: str) -> bool:
@@ -117,7 +123,7 @@ def leads_to(states: States, start: str, goal: str) -> bool:
 
 def test_only_the_true_cause_ends_a_failed_deployment(deployment_states: States) -> None:
     assert deployment_states["Deployment failed"]["Cause"] == "{% $failure.cause %}"
-    tidying = ("Restore endpoint", "Delete endpoint", "Delete staging endpoint", "Release lease")
+    tidying = ("Restore endpoint", "Delete staging endpoint", "Tidy up", "Release lease")
     for name in tidying:
         assert all("failure" not in rule.get("Assign", {}) for rule in deployment_states[name]["Catch"]), name
 
@@ -186,5 +192,5 @@ def test_functions_decide_and_never_only_forward(run_states: States, deployment_
     assert sorted(called) == [
         "Accept request", "Check golden samples", "Choose best model", "Fail search", "Fail training",
         "Judge script", "Plan compute", "Plan deployment", "Prepare dataset", "Register model", "Register script",
-        "Settle run", "Stop training",
+        "Settle run", "Stop training", "Tidy up",
     ]  # fmt: skip

@@ -105,10 +105,18 @@ def test_an_object_in_any_inbox_reaches_intake_and_else_the_dead_letters(assembl
 
 
 def test_every_bad_end_of_a_run_reaches_settle(assembly: Assembly) -> None:
-    rule = rule_of(assembly, "aws.states")
+    rule = rule_of(assembly, "aws.states", to="Settle")
     assert rule["EventPattern"]["detail"]["status"] == ["FAILED", "TIMED_OUT", "ABORTED"]
     assert "Machine" in text(rule["EventPattern"]["detail"]["stateMachineArn"])
     assert "Settle" in text(rule["Targets"][0]["Arn"])
+
+
+def test_a_stopped_deployment_starts_the_machine_again_which_no_failed_one_does(assembly: Assembly) -> None:
+    rule = rule_of(assembly, "aws.states", to="Deployment")
+    assert rule["EventPattern"]["detail"]["status"] == ["ABORTED", "TIMED_OUT"]
+    (target,) = rule["Targets"]
+    assert target["Arn"] == rule["EventPattern"]["detail"]["stateMachineArn"][0]
+    assert target["DeadLetterConfig"]
 
 
 def test_people_are_told_of_failed_and_stopped_runs_in_words(assembly: Assembly) -> None:
@@ -140,7 +148,7 @@ def test_functions_are_small_arm_and_traced_with_logs_that_expire(assembly: Asse
         "functions.deployment.handler", "functions.describe.handler", "functions.golden.handler",
         "functions.halt.handler", "functions.intake.handler", "functions.judge.handler", "functions.plan.handler",
         "functions.predict.handler", "functions.register.handler", "functions.settle.handler",
-        "training.prepare.handler",
+        "functions.tidy.handler", "training.prepare.handler",
     ]  # fmt: skip
     for function in functions:
         assert function["Architectures"] == ["arm64"]
@@ -238,6 +246,7 @@ def test_templates_name_no_account_or_region_but_in_maps(assembly: Assembly) -> 
         assert "123456789012" not in resources
 
 
-def rule_of(assembly: Assembly, source: str) -> dict[str, Any]:
-    (found,) = [rule for rule in assembly.resources("AWS::Events::Rule") if rule["EventPattern"]["source"] == [source]]
+def rule_of(assembly: Assembly, source: str, *, to: str = "") -> dict[str, Any]:
+    rules = [rule for rule in assembly.resources("AWS::Events::Rule") if rule["EventPattern"]["source"] == [source]]
+    (found,) = [rule for rule in rules if to in text(rule["Targets"])]
     return found

@@ -1,0 +1,156 @@
+"""What a deployment to an endpoint is made of: variants, the way traffic moves, alarms. Pure: it calls nothing.
+
+Variants: ``AllTraffic`` serves; ``Shadow`` gets a copy of its requests before it does; ``Challenger`` gets a share of
+them in an A/B test. SageMaker shifts traffic step by step only where both configurations have variants of the same
+names ("Exclusions" of deployment guardrails), so ``AllTraffic`` is always called so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from contract import deploying, names
+from contract.config import Deploy
+
+VARIANT, SHADOW, CHALLENGER = "AllTraffic", "Shadow", "Challenger"
+WITH_INSTANCES = ("realtime", "async")
+MARGIN_SECONDS = 3600
+"""What an update may take beyond its waiting: machines are got, images are fetched, fleets are drained."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """What serves behind the project's endpoint.
+
+    Args:
+        config: name of its endpoint configuration.
+        variants: its ProductionVariants, as configured, with as many instances as serve now.
+    """
+
+    config: str
+    variants: tuple[Mapping[str, Any], ...]
+
+    @property
+    def champion(self) -> Mapping[str, Any]:
+        """The champion's variant, which has all traffic, but for a challenger's share."""
+        return next(variant for variant in self.variants if variant["VariantName"] == VARIANT)
+
+
+def variant(model: str, deploy: Deploy, *, name: str = VARIANT, weight: float = 1.0) -> dict[str, Any]:
+    """Return a ProductionVariant."""
+    common = {"VariantName": name, "ModelName": model, "InitialVariantWeight": weight}
+    if deploy.target == "serverless":
+        size = {"MemorySizeInMB": deploy.memory_mb, "MaxConcurrency": deploy.max_concurrency}
+        return {**common, "ServerlessConfig": size}
+    return {**common, "InstanceType": deploy.instance, "InitialInstanceCount": deploy.instances}
+
+
+def staging_variant(model: str, deploy: Deploy) -> dict[str, Any]:
+    """Return the variant on which golden samples are checked, one after the other: the smallest of its kind."""
+    found = variant(model, deploy)
+    if deploy.target == "serverless":
+        return {**found, "ServerlessConfig": {**found["ServerlessConfig"], "MaxConcurrency": 1}}
+    return {**found, "InitialInstanceCount": 1}
+
+
+def live_variant(model: str, deploy: Deploy, live: Live | None) -> dict[str, Any]:
+    """Return the variant that serves alone; a fleet that has grown with its load is not made small by an update."""
+    found = variant(model, deploy)
+    if live is None or not deploy.scales:
+        return found
+    serving = int(live.champion.get("InitialInstanceCount", 0))
+    return {**found, "InitialInstanceCount": min(max(deploy.instances, serving), deploy.max_instances)}
+
+
+def ab_variants(model: str, deploy: Deploy, live: Live) -> list[dict[str, Any]]:
+    """Return the champion's variant as it serves, and the challenger's beside it, with their shares."""
+    champion = {**live.champion, "InitialVariantWeight": 100.0 - deploy.ab_percent}
+    return [champion, variant(model, deploy, name=CHALLENGER, weight=float(deploy.ab_percent))]
+
+
+def shadow_configuration(model: str, deploy: Deploy, live: Live) -> dict[str, Any]:
+    """Return the variants while the new version only gets a copy of requests.
+
+    The share that is copied is the shadow's weight in proportion to the champion's ("Create a shadow test" by API).
+    """
+    return {
+        "ProductionVariants": [{**live.champion, "InitialVariantWeight": 100.0}],
+        "ShadowProductionVariants": [variant(model, deploy, name=SHADOW, weight=float(deploy.shadow_percent))],
+    }
+
+
+def capture(deploy: Deploy, bucket: str, prefix: str) -> dict[str, Any]:
+    """Return the DataCaptureConfig of an endpoint configuration; nothing where nothing is captured."""
+    if not deploy.capture_percent:
+        return {}
+    return {
+        "DataCaptureConfig": {
+            "EnableCapture": True,
+            "InitialSamplingPercentage": deploy.capture_percent,
+            "DestinationS3Uri": f"s3://{bucket}/{prefix}",
+            "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+            "CaptureContentTypeHeader": {"CsvContentTypes": ["text/csv"], "JsonContentTypes": ["application/json"]},
+        }
+    }
+
+
+def deployment_config(deploy: Deploy, alarms: Iterable[str]) -> dict[str, Any]:
+    """Return how UpdateEndpoint moves traffic, and the alarms that take it back."""
+    seconds = deploy.bake_minutes * 60
+    step = {"Type": "CAPACITY_PERCENT", "Value": deploy.step_percent}
+    routing: dict[str, dict[str, Any]] = {
+        "all": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0},
+        "canary": {"Type": "CANARY", "WaitIntervalInSeconds": seconds, "CanarySize": step},
+        "linear": {"Type": "LINEAR", "WaitIntervalInSeconds": seconds, "LinearStepSize": step},
+    }
+    return {
+        "BlueGreenUpdatePolicy": {
+            "TrafficRoutingConfiguration": routing[deploy.rollout],
+            "TerminationWaitInSeconds": seconds,
+            "MaximumExecutionTimeoutInSeconds": deploying.steps(deploy) * seconds + MARGIN_SECONDS,
+        },
+        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": name} for name in alarms]},
+    }
+
+
+def alarms(endpoint: str, name: str, deploy: Deploy, tags: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """Return PutMetricAlarm's requests for one variant of an endpoint.
+
+    SageMaker counts 1 for each request that was answered 5xx and 0 for any other, so the average is their share; its
+    latencies are in microseconds ("Amazon SageMaker AI metrics in Amazon CloudWatch").
+    """
+    if deploy.target not in WITH_INSTANCES:
+        return []
+    common = {
+        "Namespace": "AWS/SageMaker",
+        "Dimensions": [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": name}],
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "TreatMissingData": "notBreaching",
+        "Tags": tags,
+    }
+    errors = {
+        **common,
+        "AlarmName": names.alarm(endpoint, name, "errors"),
+        "AlarmDescription": f"More than {deploy.max_error_percent:g} % of requests are answered 5xx",
+        "MetricName": "Invocation5XXErrors",
+        "Statistic": "Average",
+        "Threshold": deploy.max_error_percent / 100,
+    }
+    latency = {
+        **common,
+        "AlarmName": names.alarm(endpoint, name, "latency"),
+        "AlarmDescription": f"The 99th percentile of latency is above {deploy.max_latency_ms} ms",
+        "MetricName": "ModelLatency",
+        "ExtendedStatistic": "p99",
+        "Threshold": deploy.max_latency_ms * 1000.0,
+    }
+    return [errors, *([latency] if deploy.max_latency_ms else [])]
+
+
+def poll_seconds(deploy: Deploy) -> int:
+    """Return how often to look at an endpoint: seldom in a long rollout, whose execution has 25,000 events."""
+    return max(5, deploying.waiting_minutes(deploy) // 15)

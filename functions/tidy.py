@@ -1,0 +1,123 @@
+"""Tidy up: after every deployment, what a project no longer needs goes, however the deployment ended.
+
+What is needed is told by the champion's row and by its endpoint alone; all else
+that bears the project's name was made by a deployment that is over. It runs
+while the lease is held, and may run again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from contract import ledger, names
+from contract.errors import EndpointBusy
+from functions import table
+from functions.deployment import BROKEN, STEADY, describe_endpoint
+from functions.shared import client, error_code, logger
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Tidy up after a deployment of ``event["tenant"]`` and ``event["project"]``.
+
+    Returns:
+        ``{"deleted"}``: names of endpoints, configurations, models and alarms.
+
+    Raises:
+        EndpointBusy: while the project's endpoint changes, because its old configuration is needed until then.
+    """
+    tenant, project = names.check_name("tenant", event["tenant"]), names.check_name("project", event["project"])
+    row = table.get(ledger.champion_key(tenant, project)) or {}
+    deleted = list(tidy(tenant, project, row.get("endpoint") or "", row.get("configuration") or ""))
+    logger.info("tidied up", extra={"project": f"{tenant}/{project}", "deleted": deleted})
+    return {"deleted": deleted}
+
+
+def tidy(tenant: str, project: str, live: str, recorded: str) -> Iterator[str]:
+    """Delete all but what ``live``, the champion's endpoint, consists of; yield what was deleted.
+
+    Args:
+        tenant: whose.
+        project: which.
+        live: name of the champion's endpoint.
+        recorded: its configuration by the champion's row; the endpoint may sleep, and come back with it.
+    """
+    own = [names.endpoint(tenant, project, target) for target in names.ENDPOINT_TARGETS]
+    for endpoint in (names.staging_endpoint(tenant, project), *own):
+        if endpoint != live:
+            yield from _delete_endpoint(endpoint)
+    variants, configs, models = in_use(live, recorded)
+    yield from _delete_alarms(tenant, project, {names.alarm(live, variant, "") for variant in variants})
+    yield from _delete_others(tenant, project, "endpoint_config", "EndpointConfig", configs)
+    yield from _delete_others(tenant, project, "model", "Model", models)
+
+
+def in_use(endpoint: str, recorded: str) -> tuple[set[str], set[str], set[str]]:
+    """Return the names of an endpoint's variants, configurations and models.
+
+    Raises:
+        EndpointBusy: while it changes.
+    """
+    is_endpoint = endpoint.rpartition("--")[2] in names.ENDPOINT_TARGETS  # a champion may be served by something else
+    status, config = describe_endpoint(endpoint) if is_endpoint else (None, None)
+    if status is not None and status not in (*STEADY, *BROKEN):
+        raise EndpointBusy(f"endpoint {endpoint} is {status}")
+    configs = {name for name in (config, recorded) if name}
+    variants = [variant for name in configs for variant in _variants(name)]
+    return {each["VariantName"] for each in variants}, configs, {each["ModelName"] for each in variants}
+
+
+def _variants(config: str) -> list[dict[str, Any]]:
+    try:
+        found = client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
+    except ClientError as error:
+        if error_code(error) not in ("ValidationException", "ResourceNotFound"):
+            raise
+        return []
+    return [*found["ProductionVariants"], *found.get("ShadowProductionVariants", [])]
+
+
+def _delete_endpoint(endpoint: str) -> Iterator[str]:
+    status, _ = describe_endpoint(endpoint)
+    if status in (*STEADY, *BROKEN):
+        client("sagemaker").delete_endpoint(EndpointName=endpoint)
+        yield endpoint
+    elif status not in (None, "Deleting"):
+        raise EndpointBusy(f"endpoint {endpoint} is {status}, and cannot be deleted yet")
+
+
+def _delete_alarms(tenant: str, project: str, kept: set[str]) -> Iterator[str]:
+    """Delete the alarms of variants that are gone; ``kept`` are the beginnings of the others' names."""
+    pages = (
+        client("cloudwatch")
+        .get_paginator("describe_alarms")
+        .paginate(AlarmNamePrefix=f"{tenant}--{project}--", AlarmTypes=["MetricAlarm"])
+    )
+    found = [alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]]
+    unwanted = [name for name in found if not name.startswith(tuple(kept))]
+    if unwanted:
+        client("cloudwatch").delete_alarms(AlarmNames=unwanted)
+    yield from unwanted
+
+
+def _delete_others(tenant: str, project: str, kind: str, noun: str, kept: set[str]) -> Iterator[str]:
+    """Delete what deployments of endpoints named, but for ``kept``."""
+    made_here = re.compile(rf"{tenant}--{project}--v\d+-[0-9a-f]{{8}}(-[sw])?")
+    sagemaker = client("sagemaker")
+    pages = sagemaker.get_paginator(f"list_{kind}s").paginate(NameContains=f"{tenant}--{project}--v")
+    found = [item[f"{noun}Name"] for page in pages for item in page[f"{noun}s"]]
+    for name in found:
+        if made_here.fullmatch(name) and name not in kept:
+            _unless_gone(getattr(sagemaker, f"delete_{kind}"), **{f"{noun}Name": name})
+            yield name
+
+
+def _unless_gone(delete: Callable[..., Any], **arguments: str) -> None:
+    try:
+        delete(**arguments)
+    except ClientError as error:
+        if error_code(error) != "ResourceNotFound" and "Could not find" not in str(error):
+            raise
