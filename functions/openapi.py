@@ -158,8 +158,8 @@ def _row(schema: Schema) -> Json:
 def _column(feature: Feature) -> Json:
     """Return a column's type; every value may be missing, which is null."""
     if feature.kind == "number":
-        known = {name: f"{value:g}" for name, value in feature.statistics.items() if name in ("min", "max", "mean")}
-        told = ", ".join(f"{name} {value}" for name, value in known.items())
+        statistics = feature.statistics
+        told = ", ".join(f"{name} {statistics[name]:g}" for name in ("min", "mean", "max") if name in statistics)
         return {"type": ["number", "null"]} | ({"description": f"In training: {told}."} if told else {})
     if feature.kind == "date":
         return {"type": ["string", "null"], "description": f"Expected: {EXPECTED}."}
@@ -191,16 +191,20 @@ def _series_columns(schema: Schema) -> Json:
 def _series(schema: Schema) -> Json:
     kinds = {feature.kind: feature for feature in schema.features}
     steps = {tensor.name: tensor.shape[-1] for tensor in schema.inputs}["history"]
-    row: Json = {"history": [kinds["history"].statistics.get("mean", 0.0)] * steps, "start": EXAMPLE_START}
+    row: Json = {"history": [_short(kinds["history"].statistics.get("mean", 0.0))] * steps, "start": EXAMPLE_START}
     return row | ({"series": _typical(kinds["category"])} if "category" in kinds else {})
 
 
 def _typical(feature: Feature) -> float | str | None:
     if feature.kind == "number":
-        return feature.statistics.get("mean", 0.0)
+        return _short(feature.statistics.get("mean", 0.0))
     if feature.kind == "text":
         return " ".join(feature.vocabulary[:5])
     return feature.vocabulary[0] if feature.vocabulary else None
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.6g}")
 
 
 def _prediction(schema: Schema) -> Json:
