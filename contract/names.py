@@ -12,6 +12,7 @@ DATA_BUCKET = "TANDEM_DATA_BUCKET"
 ARTIFACTS_BUCKET = "TANDEM_ARTIFACTS_BUCKET"
 LEDGER_TABLE = "TANDEM_LEDGER_TABLE"
 PIPELINE_ARN = "TANDEM_PIPELINE_ARN"
+API_URL = "TANDEM_API_URL"  # where the public API is, with its stage; absent: there is none
 SERVING_IMAGE_REPOSITORY = "TANDEM_SERVING_IMAGE_REPOSITORY"  # ECR repository URI, without tag
 SERVING_IMAGE_TAG = "TANDEM_SERVING_IMAGE_TAG"  # hash of the serving image's source
 MLFLOW_SERVER = "TANDEM_MLFLOW_SERVER"  # ARN of a managed tracking server, or a tracking URI; absent: no MLflow
@@ -30,6 +31,11 @@ SERVING_HOST = "TANDEM_SERVING_HOST"  # address that it listens on; every addres
 SERVING_LOG_LINES = "TANDEM_SERVING_LOG_LINES"  # a second, below a warning; 0: all
 SERVING_QUEUE = "TANDEM_SERVING_QUEUE"  # requests that may wait
 SERVING_DRAIN = "TANDEM_SERVING_DRAIN_SECONDS"  # after SIGTERM, for what has begun
+SERVING_ROUTES = "TANDEM_SERVING_ROUTES"  # further ones, by commas: v2 (KServe), metrics (Prometheus)
+SERVING_MODEL_NAME = "TANDEM_SERVING_MODEL_NAME"  # in the paths of v2; the project by default
+SERVING_METRIC_SECONDS = "TANDEM_SERVING_METRIC_SECONDS"  # between lines of CloudWatch's embedded metrics; 0: none
+SERVING_CAPTURE_PERCENT = "TANDEM_SERVING_CAPTURE_PERCENT"  # of requests and answers that are kept
+SERVING_CAPTURE_FOLDER = "TANDEM_SERVING_CAPTURE_FOLDER"  # where
 SERVING_JOIN = "TANDEM_SERVING_JOIN"  # requests that are answered together at most
 
 # The SageMaker container contract. SAGEMAKER_BASE_DIR is the sagemaker-training toolkit's own variable.
@@ -42,10 +48,10 @@ PROCESSING_INPUTS = "processing/input"
 PROCESSING_OUTPUT = "processing/output"
 
 # Stacks, and the outputs the command line looks up.
-STACK_STORAGE, STACK_SERVING, STACK_PIPELINE, STACK_OPERATIONS, STACK_API = (
-    "TandemStorage", "TandemServing", "TandemPipeline", "TandemOperations", "TandemApi",
+STACK_STORAGE, STACK_SERVING, STACK_API, STACK_PIPELINE, STACK_OPERATIONS = (
+    "TandemStorage", "TandemServing", "TandemApi", "TandemPipeline", "TandemOperations",
 )  # fmt: skip
-STACKS = (STACK_STORAGE, STACK_SERVING, STACK_PIPELINE, STACK_OPERATIONS, STACK_API)  # in order of deployment
+STACKS = (STACK_STORAGE, STACK_SERVING, STACK_API, STACK_PIPELINE, STACK_OPERATIONS)  # in order of deployment
 OUTPUT_DATA_BUCKET = "DataBucket"
 OUTPUT_ARTIFACTS_BUCKET = "ArtifactsBucket"
 OUTPUT_LEDGER_TABLE = "LedgerTable"
@@ -71,6 +77,9 @@ EVENT_APPROVAL_WANTED = "Approval Wanted"
 TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
 PROCESSING_LOGS = "/aws/sagemaker/ProcessingJobs"
 METRICS_NAMESPACE = "Tandem"
+METRIC_REQUESTS = "Requests"  # of an inference server, by tenant and project
+METRIC_CLIENT_ERRORS, METRIC_SERVER_ERRORS = "ClientErrors", "ServerErrors"  # those answered by 4xx and 5xx
+METRIC_LATENCY = "Latency"  # milliseconds, from the whole request to the whole answer
 METRIC_RUN_SETTLED = "RunSettled"  # count, by tenant, project, outcome
 METRIC_RUN_COST = "RunCost"  # US dollars
 METRIC_RUN_SECONDS = "RunDuration"  # seconds

@@ -84,10 +84,26 @@ async def _serve(app: App, settings: Settings, started: float) -> int:
 
     loader = threading.Thread(target=load, name="load")
     loader.start()
+    reporter = asyncio.create_task(_report(app, settings.metric_seconds)) if settings.metric_seconds else None
     await end.wait()
     await server.drain(0 if failed.is_set() else settings.drain_seconds)
+    if reporter:
+        reporter.cancel()
+        _report_once(app)
     loader.join()  # the interpreter may not end under ONNX Runtime
     return 1 if failed.is_set() else 0
+
+
+async def _report(app: App, seconds: float) -> None:
+    """Write a line of embedded metrics from time to time."""
+    while True:
+        await asyncio.sleep(seconds)
+        _report_once(app)
+
+
+def _report_once(app: App) -> None:
+    if fields := app.embedded_metrics():
+        logger.info("metrics", extra={"fields": fields})  # not an event: it is rare, and never dropped
 
 
 def _load(app: App, settings: Settings, started: float) -> bool:

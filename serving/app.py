@@ -10,16 +10,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Any
 
 import orjson
 
 from contract.errors import nearest
+from serving import v2
 from serving.batching import Batcher
-from serving.calls import Call, predict, refused
+from serving.calls import Asked, Call, predict, refused
+from serving.capture import Capture
 from serving.describe import describe
-from serving.errors import MethodNotAllowed, NotFound, NotReady, UnsupportedContentType, show
+from serving.errors import MethodNotAllowed, NotFound, NotReady, Refused, UnsupportedContentType, show
 from serving.http import Request, Response
 from serving.logs import event
+from serving.metrics import Metrics
 from serving.model import Model
 from serving.responses import choose
 from serving.settings import Settings
@@ -27,31 +31,51 @@ from serving.settings import Settings
 __all__ = ["App", "Call", "predict"]
 
 Handler = Callable[[Request], "Response | asyncio.Future[Response]"]
-INVOCATIONS = "/invocations"
+Routes = dict[str, tuple[str, Handler]]  # by path: the method, and what answers
 
 
 class App:
     """Routes requests; :meth:`serve` gives it the model once it has been loaded."""
 
     def __init__(self, settings: Settings) -> None:
+        self.metrics = Metrics()
         self._settings = settings
         self._model: Model | None = None
         self._batcher: Batcher | None = None
         self._draining = False
-        self._routes: dict[str, tuple[str, Handler]] = {
+        self._capture: Capture | None = None
+        if settings.capture_folder and settings.capture_percent:
+            self._capture = Capture(settings.capture_folder, settings.capture_percent)
+        self._routes: Routes = {
             "/ping": ("GET", self._ping),
-            INVOCATIONS: ("POST", self._invocations),
+            "/invocations": ("POST", self._invocations),
             "/schema": ("GET", self._schema),
             "/": ("GET", self._schema),
         }
+        if "metrics" in settings.routes:
+            self._routes["/metrics"] = "GET", self._prometheus
+        if "v2" in settings.routes:
+            self._routes[v2.PREFIX] = "GET", lambda _: _json(v2.server_metadata())
+            self._routes[f"{v2.PREFIX}/health/live"] = "GET", lambda _: _json({"live": True})
+            self._routes[f"{v2.PREFIX}/health/ready"] = "GET", self._health
 
     def serve(self, model: Model) -> None:
         """Answer with ``model`` from now on."""
         settings = self._settings
-        self._batcher = Batcher(
-            model, threads=settings.threads, queue=settings.queue, join=settings.join, observe=lambda calls: None
+        batcher = Batcher(
+            model,
+            threads=settings.threads,
+            queue=settings.queue,
+            join=settings.join,
+            observe=self.metrics.together.observe,
         )
-        self._model = model
+        self.metrics.gauges["tandem_waiting_requests"] = "Requests that wait.", lambda: len(batcher)
+        if capture := self._capture:
+            self.metrics.gauges["tandem_captured_requests"] = "Requests kept since the start.", lambda: capture.kept
+            self.metrics.gauges["tandem_capture_dropped"] = "Requests that could not be kept.", lambda: capture.dropped
+        if "v2" in settings.routes:
+            self._routes |= self._v2_of(settings.model_name or model.manifest.project, model)
+        self._batcher, self._model = batcher, model
 
     def drain(self) -> None:
         """Say to health checks that the server is about to end; requests are answered all the same."""
@@ -61,28 +85,23 @@ class App:
         """Let the workers finish."""
         if self._batcher:
             self._batcher.close()
+        if self._capture:
+            self._capture.close()
 
     def answer(self, request: Request) -> Response | asyncio.Future[Response]:
         """Answer one request, at once or later; never raises."""
-        started = time.perf_counter()
         try:
-            answer = self._route(request)(request)
+            return self._route(request)(request)
         except Exception as error:  # the boundary: nothing may escape unanswered
-            answer = refused(error)
-        if request.path == INVOCATIONS:
-            if isinstance(answer, Response):
-                self._observe(answer, started)
-            else:
-                answer.add_done_callback(lambda future: self._answered(future, started))
-        return answer
+            response = refused(error)
+            return v2.in_v2(response) if request.path.startswith(v2.PREFIX) else response
 
-    def _answered(self, future: asyncio.Future[Response], started: float) -> None:
-        if not future.cancelled():  # or the client has left
-            self._observe(future.result(), started)
-
-    def _observe(self, response: Response, started: float) -> None:
-        seconds = time.perf_counter() - started
-        event("invocation", status=response.status, milliseconds=round(seconds * 1000, 2), bytes=len(response.body))
+    def embedded_metrics(self) -> dict[str, Any] | None:
+        """Return the fields of the next line of embedded metrics; None when there is nothing to say."""
+        if self._model is None:
+            return None
+        manifest = self._model.manifest
+        return self.metrics.embedded({"tenant": manifest.tenant, "project": manifest.project})
 
     def _route(self, request: Request) -> Handler:
         if request.path not in self._routes:
@@ -93,31 +112,86 @@ class App:
             raise MethodNotAllowed(f"{show(request.method)} is not allowed here; use {allowed}", allowed)
         return handler
 
-    def _ready(self) -> Model:
-        if self._draining:
-            raise NotReady("the server is about to end")
-        return self._loaded()
+    def _v2_of(self, name: str, model: Model) -> Routes:
+        routes: Routes = {}
+        path = f"{v2.PREFIX}/models/{name}"
+
+        def infer(request: Request) -> Asked:
+            return v2.InferCall(name, request.body)
+
+        for start in (path, f"{path}/versions/{model.manifest.run}"):
+            routes[start] = "GET", lambda _: _json(v2.model_metadata(name, model))
+            routes[f"{start}/ready"] = "GET", self._health
+            routes[f"{start}/infer"] = "POST", lambda request: self._predict("infer", infer, request)
+        return routes
 
     def _loaded(self) -> Model:
         if self._model is None:
             raise NotReady("the model is still loading")
         return self._model
 
+    def _check_ready(self) -> None:
+        self._loaded()
+        if self._draining:
+            raise NotReady("the server is about to end")
+
     def _ping(self, request: Request) -> Response:
-        self._ready()
+        self._check_ready()
         return Response(body=b'{"status":"ready"}')
 
-    def _schema(self, request: Request) -> Response:
-        return Response(body=orjson.dumps(describe(self._loaded())))
+    def _health(self, request: Request) -> Response:
+        self._check_ready()
+        return _json({"ready": True})
 
-    def _invocations(self, request: Request) -> asyncio.Future[Response]:
-        if self._batcher is None:
-            raise NotReady("the model is still loading")
-        call = Call(
-            body=request.body,
-            content_type=request.header(b"content-type").split(";")[0].strip().lower(),
-            accept=choose(request.header(b"accept")),
-        )
-        if encoding := request.header(b"content-encoding"):
-            raise UnsupportedContentType(f"Content-Encoding {show(encoding)} is not supported; send the body as it is")
-        return self._batcher.submit(call)
+    def _schema(self, request: Request) -> Response:
+        return _json(describe(self._loaded()))
+
+    def _prometheus(self, request: Request) -> Response:
+        return Response(body=self.metrics.prometheus().encode(), content_type="text/plain; version=0.0.4")
+
+    def _invocations(self, request: Request) -> Response | asyncio.Future[Response]:
+        return self._predict("invocations", _call, request)
+
+    def _predict(
+        self, route: str, understand: Callable[[Request], Asked], request: Request
+    ) -> Response | asyncio.Future[Response]:
+        """Answer a request for predictions, and count it whatever becomes of it."""
+        started = time.perf_counter()
+        try:
+            if self._batcher is None:
+                raise NotReady("the model is still loading")
+            call = understand(request)
+            future = self._batcher.submit(call)
+        except Refused as error:
+            self._count(route, error.status, started, 0)
+            raise
+        future.add_done_callback(lambda done: self._answered(route, call, done, started))
+        return future
+
+    def _answered(self, route: str, call: Asked, done: asyncio.Future[Response], started: float) -> None:
+        if done.cancelled():  # the client has left
+            return
+        response = done.result()
+        self._count(route, response.status, started, len(response.body))
+        if self._capture and response.status == 200:
+            self._capture.offer(call, response)
+
+    def _count(self, route: str, status: int, started: float, size: int) -> None:
+        seconds = time.perf_counter() - started
+        self.metrics.observe(route, status, seconds)
+        event("invocation", status=status, milliseconds=round(seconds * 1000, 2), bytes=size)
+
+
+def _call(request: Request) -> Call:
+    """Read what the headers say of the body and the answer."""
+    if encoding := request.header(b"content-encoding"):
+        raise UnsupportedContentType(f"Content-Encoding {show(encoding)} is not supported; send the body as it is")
+    return Call(
+        body=request.body,
+        content_type=request.header(b"content-type").split(";")[0].strip().lower(),
+        accept=choose(request.header(b"accept")),
+    )
+
+
+def _json(document: object) -> Response:
+    return Response(body=orjson.dumps(document))

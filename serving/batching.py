@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from serving.calls import Call, predict_together
+from serving.calls import Asked, predict_together
 from serving.errors import Overloaded
 from serving.http import Response, failure
 from serving.logs import logger
@@ -35,7 +35,7 @@ MAX_JOINED = 64
 FIRST_BYTES = 100  # what the first row, of which only the model's time is known, would have been
 WEIGHT = 0.1  # of the newest time in the moving average
 
-Job = tuple[Call, "asyncio.Future[Response]"]
+Job = tuple[Asked, "asyncio.Future[Response]"]
 
 
 class Batcher:
@@ -63,7 +63,7 @@ class Batcher:
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def submit(self, call: Call) -> asyncio.Future[Response]:
+    def submit(self, call: Asked) -> asyncio.Future[Response]:
         """Return the answer to come; cancel it when nobody waits for it any more.
 
         Raises:
@@ -121,7 +121,7 @@ class Batcher:
     def _seconds(self, size: int) -> float:
         return size * self._per_byte
 
-    def _is_quick(self, call: Call) -> bool:
+    def _is_quick(self, call: Asked) -> bool:
         size = len(call.body)
         return self._model.reader.linear and size <= QUICK_BYTES and self._seconds(size) <= QUICK_SECONDS
 

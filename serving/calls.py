@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -14,6 +15,27 @@ from serving.inputs import Arrays
 from serving.logs import event, logger
 from serving.model import Model
 from serving.responses import ENCODERS
+
+
+class Asked(Protocol):
+    """A request for predictions, in whichever protocol."""
+
+    @property
+    def body(self) -> bytes:
+        """As it came."""
+
+    @property
+    def content_type(self) -> str:
+        """Of the body."""
+
+    def arrays(self, model: Model) -> Arrays:
+        """Decode the body, or raise Refused."""
+
+    def response(self, model: Model, answers: np.ndarray) -> Response:
+        """Encode answers, float32 [rows, labels]."""
+
+    def refusal(self, error: Exception) -> Response:
+        """Say why there are none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +64,10 @@ class Call:
         """Encode the model's answers, float32 [rows, labels]."""
         return Response(body=ENCODERS[self.accept](answers, model.manifest), content_type=self.accept)
 
+    def refusal(self, error: Exception) -> Response:
+        """Say why there are none; logged as well."""
+        return refused(error)
+
 
 def predict(model: Model, call: Call) -> Response:
     """Decode, predict, encode, in this thread.
@@ -54,7 +80,7 @@ def predict(model: Model, call: Call) -> Response:
     return call.response(model, answers)
 
 
-def predict_together(model: Model, calls: Sequence[Call]) -> list[Response]:
+def predict_together(model: Model, calls: Sequence[Asked]) -> list[Response]:
     """Answer calls that wait at the same time: their rows are joined into one run of the model.
 
     A call that is refused or fails does so alone.
@@ -65,10 +91,10 @@ def predict_together(model: Model, calls: Sequence[Call]) -> list[Response]:
         try:
             decoded[index] = call.arrays(model)
         except Exception as error:  # the boundary of one call
-            responses[index] = refused(error)
+            responses[index] = call.refusal(error)
     for index, answers in _answers(model, decoded).items():
-        response = answers if isinstance(answers, Response) else calls[index].response(model, answers)
-        responses[index] = response
+        call = calls[index]
+        responses[index] = call.refusal(answers) if isinstance(answers, Exception) else call.response(model, answers)
     return [responses[index] for index in range(len(calls))]
 
 
@@ -82,23 +108,23 @@ def refused(error: Exception) -> Response:
     return failure()
 
 
-def _answers(model: Model, decoded: dict[int, Arrays]) -> dict[int, np.ndarray | Response]:
-    """Return the answers of each call, from as few runs as there may be."""
+def _answers(model: Model, decoded: dict[int, Arrays]) -> dict[int, np.ndarray | Exception]:
+    """Return the answers of each call, from as few runs as there may be, or why there are none."""
     if len(decoded) > 1:
         try:
             return _joined(model, decoded)
         except Exception:  # one of them is to blame: each alone shows which
             event("joined calls failed; each is run alone", level=logging.WARNING, calls=len(decoded))
-    answers: dict[int, np.ndarray | Response] = {}
+    answers: dict[int, np.ndarray | Exception] = {}
     for index, arrays in decoded.items():
         try:
             answers[index] = model.answers(arrays)
         except Exception as error:  # the boundary of one call
-            answers[index] = refused(error)
+            answers[index] = error
     return answers
 
 
-def _joined(model: Model, decoded: dict[int, Arrays]) -> dict[int, np.ndarray | Response]:
+def _joined(model: Model, decoded: dict[int, Arrays]) -> dict[int, np.ndarray | Exception]:
     several = list(decoded.values())
     rows = model.answers({name: np.concatenate([arrays[name] for arrays in several]) for name in several[0]})
     ends = np.cumsum([len(next(iter(arrays.values()))) for arrays in several])

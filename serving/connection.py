@@ -70,8 +70,9 @@ class Connection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:  # no other protocol is spoken: RFC 9110, 7.8, lets us go on in HTTP/1.1
-            self._new_parser()
+        except httptools.HttpParserUpgrade as upgrade:
+            self._stay(data[upgrade.args[0] :])
+            return
         except httptools.HttpParserError as error:
             self._refuse(Refused(f"this is not HTTP/1.1: {error}"))
         if self._in_head:
@@ -131,6 +132,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Answer, or wait for the turn."""
+        if self._parser.should_upgrade():
+            return
         self._in_message = False
         if self._deaf:
             return
@@ -164,6 +167,23 @@ class Connection(asyncio.Protocol):
 
     def _new_parser(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
+
+    def _stay(self, rest: bytes) -> None:
+        """Read the request as if it had not asked for another protocol, which RFC 9110 (7.8) lets us ignore.
+
+        The parser takes its body for that protocol; Java's client, for one, asks with each first request.
+        """
+        method = self._parser.get_method()
+        if method == b"CONNECT":
+            return self._refuse(Refused("this is no proxy"))
+        headers = b"".join(
+            b"%s: %s\r\n" % (name, value)
+            for name, value in self._headers.items()
+            if name not in (b"upgrade", b"connection", b"http2-settings")
+        )
+        self._new_parser()
+        self.data_received(b"%s %s HTTP/1.1\r\n%s\r\n%s" % (method, self._url, headers, rest))
+        return None
 
     def _next(self) -> None:
         while self._waiting and not self._future:
