@@ -24,8 +24,10 @@ processing   one processing job;  processing_api: the operations on them
 models       models and endpoint configurations
 servers      one server of a model;  fleets: the servers of an endpoint
 endpoints    create, update with no failed request, roll back, delete;  endpoint_view: as Describe shows them
+endpoint_changes  what an update takes over from the endpoint as it is
 traffic      which servers a request goes to
 rollouts     canary and linear updates, alarms, rollback;  rollout_policy: DeploymentConfig and its rules
-runtime      InvokeEndpoint
+runtime      InvokeEndpoint;  meters: its metrics
+shadows      copies of requests;  capture: requests and answers kept in S3
 registry     model package groups and their versions
 """

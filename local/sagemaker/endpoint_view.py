@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from local.sagemaker import capture
 from local.sagemaker.fleets import Fleet, Variant
 from local.sagemaker.rollouts import Rollout
 
 
 def of_fleet(fleet: Fleet | None) -> dict[str, Any]:
-    """Return ProductionVariants of the fleet in service."""
-    return {"ProductionVariants": [_variant(each) for each in fleet.variants]} if fleet else {}
+    """Return ProductionVariants, ShadowProductionVariants and DataCaptureConfig of the fleet in service."""
+    if fleet is None:
+        return {}
+    shadows = {"ShadowProductionVariants": [_variant(each) for each in fleet.shadows]} if fleet.shadows else {}
+    return {
+        "ProductionVariants": [_variant(each) for each in fleet.variants],
+        **shadows,
+        **capture.summary(fleet.capture),
+    }
 
 
 def of_rollout(rollout: Rollout | None) -> dict[str, Any]:
@@ -18,9 +26,12 @@ def of_rollout(rollout: Rollout | None) -> dict[str, Any]:
     if rollout is None:
         return {}
     status = [{"Status": rollout.stage, "StartTime": rollout.since}]
-    variants = [{**_variant(each), "VariantStatus": status} for each in rollout.green.variants]
-    summary = {"EndpointConfigName": rollout.green.config, "ProductionVariants": variants, "StartTime": rollout.started}
-    return {"PendingDeploymentSummary": summary}
+    green = rollout.green
+    variants, shadows = (
+        [{**_variant(each), "VariantStatus": status} for each in some] for some in (green.variants, green.shadows)
+    )
+    summary = {"EndpointConfigName": green.config, "ProductionVariants": variants, "StartTime": rollout.started}
+    return {"PendingDeploymentSummary": summary | ({"ShadowProductionVariants": shadows} if shadows else {})}
 
 
 def _variant(variant: Variant) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from local.sagemaker import endpoint_view, models
+from local.sagemaker import endpoint_changes, endpoint_view, models
 from local.sagemaker.errors import NotEmulated, Refused
 from local.sagemaker.faults import LAB
 from local.sagemaker.fleets import NEVER_HEALTHY, Fleet, NoFleet
@@ -76,7 +76,7 @@ class Endpoints:
             ),
         )
         self.live[record.arn] = endpoint
-        fleet = self._fleet(backend, endpoint, config, backend.endpoint_configs[config].request["ProductionVariants"])
+        fleet = self._fleet(backend, endpoint, config, backend.endpoint_configs[config].request)
         self._in_background(self._bring_up, endpoint, fleet)
         return {"EndpointArn": record.arn}
 
@@ -88,13 +88,15 @@ class Endpoints:
         with record.lock:
             _must_be(record, "update", "InService")
             assert endpoint.fleet is not None  # it is in service
-            deployment = _deployment_config(record, request)
-            variants = [_retain(each, endpoint.fleet, request) for each in config.request["ProductionVariants"]]
-            policy = policy_of(deployment, [variant.config for variant in endpoint.fleet.variants], variants)
+            deployment = endpoint_changes.deployment_config(record, request)
+            wanted = endpoint_changes.retain(config.request, endpoint.fleet, request)
+            old = [variant.config for variant in endpoint.fleet.variants]
+            policy = policy_of(deployment, old, wanted["ProductionVariants"])
             if missing := Alarms(self.cloud, policy.alarms).missing:
                 raise Refused(f"Could not find CloudWatch alarm {', '.join(missing)}")
-            record.update(EndpointStatus="Updating", FailureReason=None, LastDeploymentConfig=deployment or None)
-        fleet = self._fleet(backend, endpoint, config.name, variants)
+            last = {"LastDeploymentConfig": deployment} if deployment else {}
+            record.update(EndpointStatus="Updating", FailureReason=None, **last)
+        fleet = self._fleet(backend, endpoint, config.name, wanted)
         kind = Rolling if policy.batches else Rollout
         endpoint.rollout = kind(
             cloud=self.cloud,
@@ -142,7 +144,7 @@ class Endpoints:
         with record.lock:
             _must_be(record, "update", "InService")
         fleet = self.live[record.arn].fleet
-        variants = {variant.name: variant for variant in fleet.variants} if fleet else {}
+        variants = {variant.name: variant for variant in fleet.all_variants} if fleet else {}
         for each in request["DesiredWeightsAndCapacities"]:
             if each["VariantName"] not in variants:
                 raise Refused(f'The variant name(s) "{each["VariantName"]}" is/are not present within endpoint.')
@@ -163,7 +165,7 @@ class Endpoints:
         for thread in self._threads:
             thread.join()
 
-    def _fleet(self, backend: Any, endpoint: Endpoint, config: str, variants: list[dict[str, Any]]) -> Fleet:
+    def _fleet(self, backend: Any, endpoint: Endpoint, config: str, wanted: dict[str, Any]) -> Fleet:
         def model(name: str) -> dict[str, Any]:
             record = models.find(backend._models, backend, "model", name)
             request = record.request
@@ -175,7 +177,9 @@ class Endpoints:
             cloud=self.cloud,
             config=config,
             folder=self.cloud.root / "endpoints" / endpoint.record.name / f"fleet-{next(self._numbers)}",
-            variants=variants,
+            variants=wanted["ProductionVariants"],
+            shadows=wanted.get("ShadowProductionVariants", []),
+            capture=wanted.get("DataCaptureConfig", {}),
             model=model,
             on_line=endpoint.logs.write,
         )
@@ -243,16 +247,6 @@ def _attempt(work: Callable[[], str | None]) -> str:
         return f"InternalServerError: the laptop cloud: {error!r}"
 
 
-def _deployment_config(record: Record, request: dict[str, Any]) -> dict[str, Any]:
-    """Return the DeploymentConfig of an update: its own, or with RetainDeploymentConfig that of the last one."""
-    given: dict[str, Any] = request.get("DeploymentConfig", {})
-    if not request.get("RetainDeploymentConfig"):
-        return given
-    if given:
-        raise Refused("DeploymentConfig cannot be specified when RetainDeploymentConfig is true")
-    return record.get("LastDeploymentConfig") or {}
-
-
 def _must_be(record: Record, verb: str, *allowed: str) -> None:
     status = record.get("EndpointStatus")
     if status in allowed:
@@ -260,14 +254,3 @@ def _must_be(record: Record, verb: str, *allowed: str) -> None:
     if status in BUSY:
         raise Refused(f'Cannot {verb} in-progress endpoint "{record.arn}".')
     raise Refused(f'Cannot {verb} endpoint "{record.arn}" in status {status}; expected {" or ".join(allowed)}.')
-
-
-def _retain(config: dict[str, Any], fleet: Fleet, request: dict[str, Any]) -> dict[str, Any]:
-    """Return a variant's configuration, with the weight and count of the variant in service if they are retained."""
-    excluded = {each["VariantPropertyType"] for each in request.get("ExcludeRetainedVariantProperties", [])}
-    serving = [variant for variant in fleet.variants if variant.name == config["VariantName"]]
-    if not request.get("RetainAllVariantProperties") or not serving or "InitialInstanceCount" not in config:
-        return config
-    retained = {"DesiredWeight": serving[0].weight, "DesiredInstanceCount": len(serving[0].servers)}
-    names = {"DesiredWeight": "InitialVariantWeight", "DesiredInstanceCount": "InitialInstanceCount"}
-    return config | {names[kind]: value for kind, value in retained.items() if kind not in excluded}

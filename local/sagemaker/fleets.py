@@ -77,6 +77,8 @@ class Fleet:
         config: name of the endpoint configuration.
         folder: for their files.
         variants: entries of ProductionVariants.
+        shadows: entries of ShadowProductionVariants.
+        capture: DataCaptureConfig; {} without one.
         model: returns a model's container definition by name, with its isolation.
         on_line: called with ``<variant>/<instance>`` and each line printed.
     """
@@ -88,29 +90,30 @@ class Fleet:
         config: str,
         folder: Path,
         variants: list[dict[str, Any]],
+        shadows: list[dict[str, Any]],
+        capture: dict[str, Any],
         model: Callable[[str], dict[str, Any]],
         on_line: Callable[[str, str], None],
     ) -> None:
         self.cloud, self.config, self.folder, self._model, self._on_line = cloud, config, folder, model, on_line
         self.objects = Objects(cloud.client("s3"))
-        self.variants = [
-            Variant(
-                config=each,
-                weight=each.get("InitialVariantWeight", 1.0),
-                desired=each.get("InitialInstanceCount", 1),
-            )
-            for each in variants
-        ]
+        self.variants, self.shadows = _variants(variants), _variants(shadows)
+        self.capture = capture
         self._lock = threading.Lock()
         self._starting: list[Server] = []  # of a variant that is scaled out: they take no request yet
         self._closed = False
 
+    @property
+    def all_variants(self) -> list[Variant]:
+        """Production and shadow variants."""
+        return [*self.variants, *self.shadows]
+
     def start(self) -> None:
         """Bring every server into service; raises NoFleet, and then none is left."""
         try:
-            for variant in self.variants:
+            for variant in self.all_variants:
                 self._start(variant, variant.desired, variant.servers)
-            self._wait_for([(variant, server) for variant in self.variants for server in variant.servers])
+            self._wait_for([(variant, server) for variant in self.all_variants for server in variant.servers])
         except BaseException:
             self.close()
             raise
@@ -138,13 +141,16 @@ class Fleet:
             variant = self._choose(wanted)
             if variant.concurrency is not None and variant.in_flight >= variant.concurrency:
                 return None
-            server = min(variant.servers, key=lambda each: each.in_flight)
-            server.enter()
-            return variant, server
+            return variant, _enter(variant)
+
+    def enter(self, variant: Variant) -> Server:
+        """Count a request in at the least busy server of a variant, and return it."""
+        with self._lock:
+            return _enter(variant)
 
     def drain(self) -> None:
         """Let requests in flight end, then stop every server."""
-        for variant in self.variants:
+        for variant in self.all_variants:
             for server in variant.servers:
                 server.drain(INVOCATION_SECONDS)
         self.close()
@@ -153,7 +159,7 @@ class Fleet:
         """Kill every server."""
         with self._lock:
             self._closed = True
-            servers = [*self._starting, *(server for variant in self.variants for server in variant.servers)]
+            servers = [*self._starting, *(server for variant in self.all_variants for server in variant.servers)]
         for server in servers:
             server.close()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -281,3 +287,16 @@ class Fleet:
             server.wait_until_healthy(max(self.cloud.clock.seconds(asked), SHORTEST_STARTUP))
         except Unhealthy as error:
             raise NoFleet(f"{NEVER_HEALTHY.format(variant.name)} ({error})") from error
+
+
+def _variants(entries: list[dict[str, Any]]) -> list[Variant]:
+    return [
+        Variant(config=each, weight=each.get("InitialVariantWeight", 1.0), desired=each.get("InitialInstanceCount", 1))
+        for each in entries
+    ]
+
+
+def _enter(variant: Variant) -> Server:
+    server = min(variant.servers, key=lambda each: each.in_flight)
+    server.enter()
+    return server

@@ -133,12 +133,10 @@ class EndpointConfigs:
 
     def create(self, backend: Any, request: dict[str, Any]) -> dict[str, Any]:
         """Check the variants and record the configuration."""
-        for member in ("AsyncInferenceConfig", "ShadowProductionVariants", "ExplainerConfig"):
+        for member in ("AsyncInferenceConfig", "ExplainerConfig"):
             if member in request:
                 raise NotEmulated(f"CreateEndpointConfig's {member}")
-        if request.get("DataCaptureConfig", {}).get("EnableCapture"):
-            raise NotEmulated("data capture")
-        variants = request["ProductionVariants"]
+        variants = [*request["ProductionVariants"], *request.get("ShadowProductionVariants", [])]
         for variant in variants:
             _check_variant(backend, variant)
         names = [variant["VariantName"] for variant in variants]
@@ -146,6 +144,7 @@ class EndpointConfigs:
             raise Refused(f"Variant names must be unique: {', '.join(names)}")
         if len({"ServerlessConfig" in variant for variant in variants}) > 1:
             raise Refused("Serverless and instance-based variants cannot be mixed in one endpoint configuration")
+        _check_shadows_and_capture(request)
         name = request["EndpointConfigName"]
         record = add(backend.endpoint_configs, backend, "endpoint-config", name, request)
         record.update(EndpointConfigArn=record.arn)
@@ -176,6 +175,22 @@ class EndpointConfigs:
         """Forget the configuration."""
         name = request["EndpointConfigName"]
         del backend.endpoint_configs[find(backend.endpoint_configs, backend, "endpoint-config", name).name]
+
+
+def _check_shadows_and_capture(request: dict[str, Any]) -> None:
+    serverless = any("ServerlessConfig" in variant for variant in request["ProductionVariants"])
+    if shadows := request.get("ShadowProductionVariants", []):
+        if (len(request["ProductionVariants"]), len(shadows)) != (1, 1):
+            raise Refused("With ShadowProductionVariants there must be exactly one production and one shadow variant")
+        if serverless or "AsyncInferenceConfig" in request:
+            raise Refused("Shadow variants are not supported for serverless and asynchronous inference")
+    if capture := request.get("DataCaptureConfig"):
+        if serverless:
+            raise Refused("Data capture is not supported for serverless inference")
+        try:
+            Location.parse(capture["DestinationS3Uri"])
+        except MissingInput as error:
+            raise Refused(f"DataCaptureConfig.DestinationS3Uri: {error}") from error
 
 
 def _check_variant(backend: Any, variant: dict[str, Any]) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import http.client
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moto.core.exceptions import ServiceException
 from moto.sagemaker.models import sagemaker_backends
 
+from local.sagemaker.capture import Capture, Part
 from local.sagemaker.endpoints import Endpoint, Endpoints
 from local.sagemaker.meters import Invocation, Meters
 from local.sagemaker.servers import INVOCATION_SECONDS, Answer
+from local.sagemaker.shadows import Shadows
 from local.sagemaker.traffic import NotServing, Taken
 
 if TYPE_CHECKING:
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 BODY_LIMIT, SERVERLESS_LIMIT = 6 * MIB, 4 * MIB
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
-PASSED_ON = ("Content-Type", "Accept", ATTRIBUTES, "X-Amzn-SageMaker-Inference-Id")
+INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
+PASSED_ON = ("Content-Type", "Accept", ATTRIBUTES, INFERENCE_ID)
 NOT_EMULATED = ("Target-Model", "Target-Container-Hostname", "Inference-Component", "Session-Id", "Enable-Explanations")
 
 
@@ -61,7 +64,8 @@ class Runtime:
 
     def __init__(self, cloud: Cloud, endpoints: Endpoints) -> None:
         self.cloud, self.endpoints = cloud, endpoints
-        self.meters = Meters(cloud)
+        self.meters, self.capture = Meters(cloud), Capture(cloud)
+        self.shadows = Shadows(cloud, self.meters)
 
     def invoke(self, account: str, region: str, name: str, headers: dict[str, str], body: bytes) -> tuple[Answer, str]:
         """Return the container's answer and the variant that gave it; ``headers`` have names in lower case.
@@ -72,6 +76,7 @@ class Runtime:
         endpoint = self._endpoint(account, region, name)
         taken = self._take(endpoint, headers, body)
         passed = {each: headers[each.lower()] for each in PASSED_ON if each.lower() in headers}
+        self.shadows.copy(name, taken.fleet, body, passed)
         try:
             answer, seconds = self._ask(endpoint, taken, passed, body)
         except ModelError:
@@ -80,7 +85,19 @@ class Runtime:
         self._count(endpoint, taken, answer.status, seconds, time.monotonic() - began)
         if answer.status >= 400:
             raise _model_error(endpoint, answer.status, answer.body.decode(errors="replace"))
+        self._keep(name, taken, passed, body, answer)
         return answer, taken.variant.name
+
+    def _keep(self, name: str, taken: Taken, headers: dict[str, str], body: bytes, answer: Answer) -> None:
+        """Have a request and its answer captured, as the endpoint configuration says."""
+        metadata: dict[str, Any] = {}
+        if attributes := headers.get(ATTRIBUTES):
+            metadata["customAttributes"] = [attributes]
+        if inference := headers.get(INFERENCE_ID):
+            metadata["inferenceId"] = inference
+        asked = Part(headers.get("Content-Type", ""), body)
+        answered = Part(answer.headers.get("content-type", ""), answer.body)
+        self.capture.note(taken.fleet.capture, name, taken.variant.name, asked, answered, metadata)
 
     def _ask(self, endpoint: Endpoint, taken: Taken, headers: dict[str, str], body: bytes) -> tuple[Answer, float]:
         """Return the container's answer, and the seconds it took; raises ModelError when it does not answer."""

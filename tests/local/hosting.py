@@ -38,6 +38,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if MODEL == "slow":
+            time.sleep(1)
         if MODEL == "faulty":
             return self.answer(500, b"because it is faulty")
         if body.startswith(b"sleep "):
