@@ -38,10 +38,10 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     request, search = RunRequest.from_dict(event["run"]), searches.read(event["tuning_job"])
     board = searches.board(search)
     if board.best is None:
-        failure = searches.why_none(board)
+        failure = searches.why_none(search)
         logger.warning("the search has no model", extra={"run": request.run, "failure": failure})
         return {"run": event["run"], "training": None, "failure": failure}
-    winner = search.trained[board.best]
+    winner = searches.described(search, [board.best]).trained[board.best]
     run = with_winner(event["run"], winner["HyperParameters"])
     runs.note(request.run, {"recipe": run["recipe"]["name"]})
     tuning.remember(request, event["dataset"], event["plan"]["tune"], board.job, len(board.trials))

@@ -298,7 +298,7 @@ def _search(*jobs: tuple[str, str, float | None, str]) -> searches.Search:
         "HyperParameterTuningJobConfig": config,
         "TrainingJobDefinition": {},
     }
-    return searches.Search(tuning=described, summaries=summaries, trained=trained)
+    return searches.Search(tuning=described, summaries=summaries, trained=trained, described=frozenset(trained))
 
 
 def test_a_leaderboard_has_every_job_with_its_price_the_best_first() -> None:
@@ -318,8 +318,8 @@ def test_a_leaderboard_has_every_job_with_its_price_the_best_first() -> None:
 def test_a_search_without_a_model_tells_its_jobs_own_reasons_each_once() -> None:
     same = "AlgorithmError: ValueError: bad"
     found = _search(("a", "Failed", None, same), ("b", "Failed", None, same), ("c", "Stopped", None, ""))
-    assert searches.why_none(searches.board(found)) == f"{same}\nMaxWaitTimeExceeded"
-    assert "none was started" in searches.why_none(searches.board(_search()))
+    assert searches.why_none(found) == f"{same}\nMaxWaitTimeExceeded"
+    assert "none was started" in searches.why_none(_search())
 
 
 def test_the_winners_settings_become_the_runs() -> None:

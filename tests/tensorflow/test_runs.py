@@ -46,6 +46,31 @@ def test_a_table_is_learned_on_one_host_and_replaces_what_torch_learned(app: App
     assert answer["predictions"][0]["label"] == "high"
 
 
+SEARCHED = """
+[tune]
+jobs = 2
+parallel = 1
+strategy = "grid"
+[tune.ranges]
+options.hidden = { choices = [16, 32] }
+"""
+
+
+def test_a_search_finds_the_settings_of_a_keras_recipe_and_serves_the_best(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml(learning_rate=0.01).replace('"tabular"', '"keras_tabular"') + SEARCHED)
+    run = app.settled(app.upload(project, "rows.csv", table()), SECONDS)
+    assert run["outcome"] == Outcome.DEPLOYED, run["failure"] or run["reasons"]
+    trials = run["tuning"]["trials"]
+    assert {trial["values"]["options.hidden"] for trial in trials} == {"16", "32"}
+    assert {trial["status"] for trial in trials} == {"Completed"}
+    best = app.cloud.client("sagemaker").describe_training_job(TrainingJobName=run["tuning"]["best"])
+    assert "/tensorflow-training:" in best["AlgorithmSpecification"]["TrainingImage"]
+    assert trials[0]["score"] == max(epoch["validation_accuracy"] for epoch in run["epochs"])
+    answer = app.predict(project, b'{"instances": [{"income": 3.0, "age": 80, "region": null}]}')
+    assert answer["predictions"][0]["label"] == "high"
+
+
 def test_settings_that_keras_cannot_follow_are_refused_before_anything_runs(app: App) -> None:
     project = app.project()
     toml = table_toml().replace("tabular", "keras_tabular").replace("[train]", "[train]\ncompile = true")
