@@ -1,8 +1,7 @@
-"""Gap: a REST API forgets its binary media types, and a usage plan its exact throttle.
+"""Gap: a REST API forgets its binary media types.
 
 CreateRestApi takes ``binaryMediaTypes``; UpdateRestApi adds and removes one by the path
 ``/binaryMediaTypes/image~1png``. moto drops the first and looks for a value that no client sends.
-UpdateUsagePlan takes ``/throttle/rateLimit`` as a number with decimals, which moto rounds down.
 """
 
 from __future__ import annotations
@@ -10,18 +9,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from moto.apigateway.models import RestAPI, UsagePlan
+from moto.apigateway.models import RestAPI
 from moto.apigateway.responses import APIGatewayResponse
 
 if TYPE_CHECKING:
     from local.cloud import Cloud
 
-MEDIA, RATE = "/binaryMediaTypes/", "/throttle/rateLimit"
+MEDIA = "/binaryMediaTypes/"
 
 
 def install(cloud: Cloud) -> None:
     """Keep what moto drops."""
-    patch_api, patch_plan = RestAPI.apply_patch_operations, UsagePlan.apply_patch_operations
+    patch_api = RestAPI.apply_patch_operations
     create = APIGatewayResponse.create_rest_api
 
     def create_rest_api(self: APIGatewayResponse) -> Any:
@@ -42,13 +41,5 @@ def install(cloud: Cloud) -> None:
             else:
                 patch_api(self, [operation])
 
-    def apply_to_plan(self: UsagePlan, patch_operations: list[dict[str, Any]]) -> None:
-        for operation in patch_operations:
-            if operation["path"] == RATE and operation["op"] in ("add", "replace"):
-                self.throttle["rateLimit"] = float(operation["value"])
-            else:
-                patch_plan(self, [operation])
-
     setattr(APIGatewayResponse, "create_rest_api", create_rest_api)  # noqa: B010
     setattr(RestAPI, "apply_patch_operations", apply_to_api)  # noqa: B010
-    setattr(UsagePlan, "apply_patch_operations", apply_to_plan)  # noqa: B010
