@@ -13,7 +13,7 @@ from typing import Any
 from contract import ledger, names
 from contract.request import RunRequest
 from functions import approvals, table
-from functions.shared import client, logger
+from functions.shared import client, logger, setting
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -40,12 +40,14 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     if decided := approvals.decision(arn):
         approvals.release(row, decided)
         return {"asked": False}
-    announce(request, event, version)
+    url = setting(names.API_URL)
+    path = f"{request.tenant}/{request.project}/versions/{version}/approval"
+    announce(request, event, version, link=f"{url}{path}#{secret}" if url else "")
     logger.info("approval wanted", extra={"run": request.run, "package": arn})
     return {"asked": True}
 
 
-def announce(request: RunRequest, event: dict[str, Any], version: int) -> None:
+def announce(request: RunRequest, event: dict[str, Any], version: int, *, link: str) -> None:
     """Put the event that notifications are made of on the bus."""
     name = f"{request.tenant}/{request.project}"
     detail = {
@@ -56,7 +58,7 @@ def announce(request: RunRequest, event: dict[str, Any], version: int) -> None:
         "package_arn": event["package"]["package_arn"],
         "hours": request.gate.approve_hours,
         "summary": "; ".join(event["reasons"]),
-        "command": f"tandem approve {name} {version}",
+        "how": f"tandem approve {name} {version}" + (f"\nor open {link}" if link else ""),
     }
     entry = {
         "Source": names.EVENT_SOURCE,

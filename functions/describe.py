@@ -6,37 +6,29 @@ it asks for a key, and shows what the document says that it then fetches.
 
 from __future__ import annotations
 
-import base64
 import functools
-import hashlib
 import json
 import tarfile
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from contract import keys
 from contract.manifest import ModelManifest
-from functions import api, openapi
+from functions import api, openapi, pages
 from functions.api import ApiError, Request, Response
 from functions.documents import MISSING
 from functions.shared import client, error_code
 
-PAGE = Path(__file__).with_name("api_page.html")
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "public, max-age=300",
-}
+PAGE = "api_page.html"
 MANIFEST_LIMIT = 64 * api.MIB
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answer a request of API Gateway."""
     if event["resource"].endswith("/docs"):
-        return page().to_event(event["requestContext"]["requestId"])
+        return pages.page(PAGE).to_event(event["requestContext"]["requestId"])
     return api.serve(event, describe)
 
 
@@ -69,22 +61,3 @@ def read_manifest(uri: str) -> ModelManifest:
                 assert file is not None
                 return ModelManifest.from_dict(json.loads(file.read()))
     raise ApiError(404, "NotFound", "The model in service has no manifest that says what it takes.")
-
-
-@functools.cache
-def page() -> Response:
-    """Return the page; its policy lets it run its own script, style itself, and talk to this API only."""
-    body = PAGE.read_bytes()
-    script, style = (_digest(body, tag) for tag in (b"script", b"style"))
-    policy = (
-        f"default-src 'none'; script-src {script}; style-src {style}; connect-src 'self'; img-src data:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    headers = {**HEADERS, "Content-Security-Policy": policy}
-    return Response(body=body, content_type="text/html; charset=utf-8", headers=headers)
-
-
-def _digest(body: bytes, tag: bytes) -> str:
-    """Return an element's text as a policy names it."""
-    text = body.partition(b"<" + tag + b">")[2].partition(b"</" + tag + b">")[0]
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text).digest()).decode()}'"

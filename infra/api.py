@@ -20,7 +20,7 @@ from infra.settings import Settings
 RATE, BURST = 100, 200
 """Requests a second of all consumers together, and at once; a consumer's own limits are its usage plan's."""
 PAGE_RATE, PAGE_BURST = 5, 10
-"""The same of the page, which anybody may read."""
+"""The same of what needs no key."""
 
 ERRORS = {
     "DEFAULT_4XX": (None, "BadRequest", "$context.error.messageString"),
@@ -73,20 +73,36 @@ class Api(Construct):
             settings=settings,
             seconds=29,
         )
+        self.approval = Handler(
+            self,
+            "Approval",
+            entry="functions.approval.handler",
+            code=code,
+            environment=environment,
+            settings=settings,
+            seconds=29,
+        )
         self._grant(artifacts, ledger)
         self.rest = self._rest()
         self._routes()
         self._errors()
 
     def _grant(self, artifacts: s3.IBucket, ledger: dynamodb.ITable) -> None:
-        for function in (self.predict, self.describe):
+        for function in (self.predict, self.describe, self.approval):
             grants.rows(function, ledger, "GetItem")
+        packages = grants.arn(self, "sagemaker", "model-package", "*--*/*")
+        grants.allow(self.approval, ["sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage"], [packages])
         grants.read(self.describe, artifacts, f"*/runs/*/{keys.MODEL}")
         endpoints = grants.arn(self, "sagemaker", "endpoint", "*--*")
         grants.allow(self.predict, ["sagemaker:InvokeEndpoint"], [endpoints])
 
     def _rest(self) -> apigateway.RestApi:
-        page = {"/{tenant}/{project}/docs/GET": _limits(PAGE_RATE, PAGE_BURST)}
+        project = "/{tenant}/{project}"
+        public = (
+            f"{project}/docs/GET",
+            *(f"{project}/versions/{{version}}/approval/{verb}" for verb in ("GET", "POST")),
+        )
+        pages = {path: _limits(PAGE_RATE, PAGE_BURST) for path in public}
         return apigateway.RestApi(
             self,
             "Rest",
@@ -101,7 +117,7 @@ class Api(Construct):
                 tracing_enabled=True,
                 throttling_rate_limit=RATE,
                 throttling_burst_limit=BURST,
-                method_options=page,
+                method_options=pages,
             ),
         )
 
@@ -112,6 +128,10 @@ class Api(Construct):
         project.add_resource("predict").add_method("POST", predict, api_key_required=True)
         project.add_resource("openapi.json").add_method("GET", describe, api_key_required=True)
         project.add_resource("docs").add_method("GET", describe)
+        # No key: the link that a notification carries has a secret of its own.
+        version = project.add_resource("versions").add_resource("{version}").add_resource("approval")
+        for method in ("GET", "POST"):
+            version.add_method(method, _integration(self.approval))
 
     def _errors(self) -> None:
         for kind, (status, name, message) in ERRORS.items():

@@ -1,4 +1,4 @@
-"""The CDK app: five stacks, the last where it is wanted.
+"""The CDK app: five stacks, that of the API where it is wanted.
 
 python -m infra.app --output cdk.out [--no-wheels]    synthesises
 cdk deploy --all                                      calls the same, by cdk.json, and says where to
@@ -46,9 +46,9 @@ def build(*, outdir: str | None = None, context: Mapping[str, Any] | None = None
     settings = Settings.from_context(app.node)
     storage = Storage(app, names.STACK_STORAGE, settings=settings)
     serving = Serving(app, names.STACK_SERVING, storage=storage, settings=settings)
-    pipeline = Pipeline(app, names.STACK_PIPELINE, storage=storage, serving=serving, settings=settings)
-    operations = Operations(app, names.STACK_OPERATIONS, storage=storage, pipeline=pipeline)
     api = PublicApi(app, names.STACK_API, storage=storage, settings=settings) if settings.api else None
+    pipeline = Pipeline(app, names.STACK_PIPELINE, storage=storage, serving=serving, api=api, settings=settings)
+    operations = Operations(app, names.STACK_OPERATIONS, storage=storage, pipeline=pipeline)
     cdk.Tags.of(app).add(names.TAG_APP, names.APP)
     explain(storage=storage, serving=serving, pipeline=pipeline, operations=operations, api=api)
     return app

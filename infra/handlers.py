@@ -30,6 +30,7 @@ class Places:
     ledger: dynamodb.ITable
     images: ecr.IRepository
     image_tag: str
+    api_url: str = ""  # of the public API; empty where there is none
 
     @property
     def environment(self) -> dict[str, str]:
@@ -165,7 +166,8 @@ class Handlers(Construct):
 
     def _ask(self) -> lambda_.Function:
         """Asks people whether a version may be deployed."""
-        ask = self._handler("Ask")
+        url = self._places.api_url
+        ask = self._handler("Ask", environment={names.API_URL: url} if url else None)
         grants.rows(ask, self._places.ledger, "PutItem")
         self._release(ask)
         self._announce(ask)

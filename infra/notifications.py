@@ -70,7 +70,7 @@ class ApprovalWantedRule(events.Rule):
         message = (
             f"Tandem: version {field('version')} of {field('tenant')}/{field('project')} waits for your approval, "
             f"for {field('hours')} hours.\nWhy it is better: {field('summary')}\n"
-            f"Look at it: tandem report {field('run')}\nApprove it: {field('command')}"
+            f"Look at it: tandem report {field('run')}\nApprove it: {field('how')}"
         )
         super().__init__(
             scope,

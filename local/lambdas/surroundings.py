@@ -7,6 +7,7 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.apigateway.address import on_this_machine
 from local.lambdas.config import FunctionConfig
 from local.lambdas.output import PublishMetrics
 
@@ -47,7 +48,10 @@ def variables(
         "TZ": ":UTC",
         "HOME": str(tmp),
         "TMPDIR": str(tmp),
-        **config.environment,
+        **{
+            name: on_this_machine(value, around.environment["AWS_ENDPOINT_URL"])
+            for name, value in config.environment.items()
+        },
         **around.environment,
         "PYTHONPATH": os.pathsep.join([str(code[0]), *layers, *installed]),
         "LAMBDA_TASK_ROOT": str(code[0]),

@@ -31,6 +31,7 @@ class App:
         self.cloud = cloud
         stacks = cloud.client("cloudformation").describe_stacks()["Stacks"]
         outputs = {out["OutputKey"]: out["OutputValue"] for stack in stacks for out in stack.get("Outputs", [])}
+        self.outputs = outputs
         self.data = outputs[names.OUTPUT_DATA_BUCKET]
         self.artifacts = outputs[names.OUTPUT_ARTIFACTS_BUCKET]
         self.table = outputs[names.OUTPUT_LEDGER_TABLE]
@@ -121,11 +122,15 @@ class App:
         item = self.dynamodb.get_item(TableName=self.table, Key=key).get("Item", {})
         return {name: next(iter(value.values())) for name, value in item.items()}
 
-    def deploy(self, project: str, package_arn: str, tenant: str = "acme") -> dict[str, Any]:
-        """Run the deployment machine, as `tandem rollback` does; return the ended execution."""
-        request = {"tenant": tenant, "project": project, "run": "rollback", "package_arn": package_arn}
-        arn = self.states.start_execution(stateMachineArn=self.deployment, input=json.dumps(request))["executionArn"]
-        return self.ended(arn)
+    def deploy(self, project: str, package_arn: str, tenant: str = "acme", **more: Any) -> dict[str, Any]:
+        """Run the deployment machine, as `tandem rollback` does with ``at_once``; return the ended execution."""
+        return self.ended(self.start_deployment(project, package_arn, tenant, **more))
+
+    def start_deployment(self, project: str, package_arn: str, tenant: str = "acme", **more: Any) -> str:
+        """Start the deployment machine; return the execution's ARN."""
+        request = {"tenant": tenant, "project": project, "run": "rollback", "package_arn": package_arn, **more}
+        started = self.states.start_execution(stateMachineArn=self.deployment, input=json.dumps(request))
+        return str(started["executionArn"])
 
     def ended(self, arn: str, seconds: float = 90) -> dict[str, Any]:
         """Wait until an execution ends; return its description."""

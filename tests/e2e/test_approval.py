@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from contract import names
 from contract.run import Outcome
 from tests.e2e.app import App
 from tests.e2e.data import table, table_toml
@@ -29,6 +37,45 @@ def _is_asking(event: dict[str, Any]) -> bool:
     return "asked" in event["taskSubmittedEventDetails"].get("output", "")
 
 
+def subscriber(app: App, project: str) -> Callable[[], str]:
+    """Subscribe a queue to the notifications; return what waits for the message that asks about the project."""
+    sqs, topic = app.cloud.client("sqs"), app.outputs[names.OUTPUT_TOPIC_ARN]
+    queue = sqs.create_queue(QueueName=project)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    app.cloud.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+
+    def message() -> str:
+        for _ in range(60):
+            for received in sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages", []):
+                text = str(json.loads(received["Body"])["Message"])
+                if f"/{project} waits for your approval" in text:
+                    return text
+        raise TimeoutError("nobody was asked")
+
+    return message
+
+
+def _approve_by_link(message: str) -> None:
+    """Do what the page behind the notification's link does."""
+    found = re.search(r"http\S+", message)
+    assert found, message
+    url, _, secret = found[0].rstrip('"').partition("#")
+
+    def post(**asked: str) -> Any:
+        request = urllib.request.Request(url, data=json.dumps({"secret": secret, **asked}).encode())
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    with urllib.request.urlopen(url, timeout=30) as page:
+        assert "<title>Approve a version</title>" in page.read().decode()
+    shown = post()
+    assert shown["status"] == "PendingManualApproval", "to look decides nothing"
+    assert shown["metrics"]["accuracy"] > 0.5
+    assert post(status="Approved", note="seen")["status"] == "Approved"
+    with pytest.raises(urllib.error.HTTPError, match="409"):
+        post(status="Rejected")
+
+
 def say(app: App, package: str, status: str, note: str = "") -> None:
     description = {"ApprovalDescription": note} if note else {}
     app.cloud.client("sagemaker").update_model_package(
@@ -39,12 +86,13 @@ def say(app: App, package: str, status: str, note: str = "") -> None:
 def test_an_approved_version_is_deployed_and_a_rejected_one_is_not(app: App) -> None:
     project = app.project()
     app.configure(project, table_toml(more=MANUAL))
+    messages = subscriber(app, project)
     run = app.upload(project, "rows.csv", table(seed=1, age_counts=False))
     package = waiting(app, run)
     assert app.champion(project) == {}
     refused = app.deploy(project, package)
     assert "PendingManualApproval" in refused["cause"], "nobody gets past the approval"
-    say(app, package, "Approved")
+    _approve_by_link(messages())
     settled = app.settled(run)
     assert settled["outcome"] == Outcome.DEPLOYED, settled["reasons"]
     assert app.champion(project)["package_arn"] == package

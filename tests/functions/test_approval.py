@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
 import pytest
 
 from contract import ledger
-from functions import ask, decide, register
+from functions import approval, ask, decide, register
 from tests.functions import examples
 from tests.functions.conftest import World
 
@@ -99,9 +100,41 @@ def test_late_news_is_worth_what_the_registry_says_now(world: World, waiting: tu
     assert decide.handler(late, None) == {"released": False}
 
 
-def test_the_link_of_a_notification_is_kept_as_a_hash(world: World, waiting: tuple[str, str]) -> None:
+def _page(world: World, package: dict[str, Any], **body: str) -> tuple[int, Any]:
+    parameters = {"tenant": world.tenant, "project": world.project, "version": str(package["version"])}
+    event = {
+        "requestContext": {"requestId": "r"}, "httpMethod": "POST", "resource": "", "pathParameters": parameters,
+        "body": json.dumps(body),
+    }  # fmt: skip
+    answer = approval.handler(event, None)
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def test_only_the_link_s_secret_opens_a_version(
+    world: World, waiting: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = registered(world)
+    package = given["package"]
+    assert _page(world, package, secret="guessed")[0] == 404, "nobody was asked yet"
+    monkeypatch.setattr(ask.secrets, "token_urlsafe", lambda _: "the-secret")
     ask.handler({**given, "token": waiting[1]}, None)
-    row = world.row(ledger.approval_key(world.tenant, world.project, given["package"]["version"]))
-    assert len(row["link"]) == 64
-    assert row["package_arn"] == given["package"]["package_arn"]
+    row = world.row(ledger.approval_key(world.tenant, world.project, package["version"]))
+    assert "the-secret" not in json.dumps(row), "the ledger keeps a hash"
+    for secret in ("", "guessed", row["link"]):
+        status, refused = _page(world, package, secret=secret, status="Approved")
+        assert (status, refused["error"]["type"]) == (404, "NotFound")
+    assert _page(world, {"version": "1/../2"}, secret="the-secret")[0] == 404
+    status, shown = _page(world, package, secret="the-secret")
+    assert (status, shown["status"], shown["version"]) == (200, "PendingManualApproval", package["version"])
+
+
+def test_a_link_decides_once(world: World, waiting: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    given = registered(world)
+    monkeypatch.setattr(ask.secrets, "token_urlsafe", lambda _: "the-secret")
+    ask.handler({**given, "token": waiting[1]}, None)
+    page = functools.partial(_page, world, given["package"], secret="the-secret")
+    assert page(status="Deployed")[0] == 400
+    status, shown = page(status="Rejected", note="the region is missing")
+    assert (status, shown["status"], shown["note"]) == (200, "Rejected", "the region is missing")
+    status, late = page(status="Approved")
+    assert (status, late["error"]["type"]) == (409, "TooLate")
