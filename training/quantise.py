@@ -153,6 +153,7 @@ def _with_float_ends(made: onnx.ModelProto, original: onnx.ModelProto) -> onnx.M
                 user.input[:] = [node.input[0] if name in floats else name for name in user.input]
             for gone in (node, *after):
                 graph.node.remove(gone)
+    del graph.value_info[:]  # shapes, which follow from the inputs'
     used = {name for node in graph.node for name in node.input}
     for unused in [each for each in graph.initializer if each.name not in used]:
         graph.initializer.remove(unused)
