@@ -190,6 +190,7 @@ def names_page() -> str:
     lines += [f"| {outcome} | {notes[outcome]} |" for outcome in Outcome]
     lines += ["", "## Event", "", f"When a run is settled, one event: source `{names.EVENT_SOURCE}`, detail-type `{names.EVENT_RUN_SETTLED}`."]  # fmt: skip  # noqa: E501
     lines += ["", "## Metrics", "", f"Namespace `{names.METRICS_NAMESPACE}`: `{names.METRIC_RUN_SETTLED}` (count), `{names.METRIC_RUN_COST}` (US dollars), `{names.METRIC_RUN_SECONDS}` (seconds)."]  # fmt: skip  # noqa: E501
+    lines += ["", f"Of the [public API](../how-to/api.md), by tenant and consumer: `{names.METRIC_API_REQUESTS}` (count), `{names.METRIC_API_ROWS}` (predictions given), `{names.METRIC_API_BYTES}` (of requests), `{names.METRIC_API_ERRORS}` (answers from 400)."]  # fmt: skip  # noqa: E501
     lines += ["", "## Tags", "", f"Everything made at run time carries `{names.TAG_APP}`, `{names.TAG_TENANT}`, `{names.TAG_PROJECT}`, `{names.TAG_RUN}`."]  # fmt: skip  # noqa: E501
     lines += ["", "## Ledger", "", (ledger.__doc__ or "").split("\n", 2)[2].strip()]
     return "\n".join(lines) + "\n"
