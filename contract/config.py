@@ -118,8 +118,10 @@ class Train:
         default=False,
     )  # fmt: skip
     patience: int = setting(
-        "Training ends early after so many epochs without a better model. 0 = off.", default=0, minimum=0
-    )
+        "Training ends early after so many epochs in which neither the metric of the validation rows nor, where that "
+        "stays the same, their loss got better by a ten-thousandth. 0 = off.",
+        default=0, minimum=0,
+    )  # fmt: skip
     max_loss: float = setting(
         "A batch whose mean loss is higher stops the training, as one that is not a number always does. 0 = off.",
         default=0.0, minimum=0.0,

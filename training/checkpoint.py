@@ -18,7 +18,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from training.progress import PROGRESS, Progress, checkpoint_path, drop_old, read_progress, write_atomically
-from training.strategy import Parallel, as_divided, plain
+from training.strategy import Parallel, as_laid_out, plain
 
 MODEL, BEST, OPTIMISER, MEMORY = "model.", "best.", "optimiser.", "memory."
 
@@ -67,14 +67,14 @@ def restore(tensors: Tensors, model: nn.Module, optimiser: torch.optim.Optimizer
     for name, value in below(tensors, OPTIMISER).items():
         number, key = name.split(".", 1)
         parameter = parameters[int(number)]
-        state.setdefault(int(number), {})[key] = as_divided(value, parameter) if value.dim() else value
+        state.setdefault(int(number), {})[key] = as_laid_out(value, parameter) if value.dim() else value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     return _as_in(like, below(tensors, BEST))
 
 
 def _as_in(like: Tensors, tensors: Tensors) -> Tensors:
-    """Divide tensors as those of the same names are."""
-    return {name: as_divided(value, like[name]) for name, value in tensors.items()}
+    """Divide tensors, and lay them out, as those of the same names are."""
+    return {name: as_laid_out(value, like[name]) for name, value in tensors.items()}
 
 
 def below(tensors: Tensors, prefix: str) -> Tensors:

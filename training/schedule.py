@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import reduce
 from pathlib import Path
 
 from contract.errors import InvalidConfig, TrainingFailed
@@ -12,6 +13,7 @@ from training.config import TrainConfig
 from training.progress import Progress
 
 WARM_UP = 0.1  # share of all updates in which the learning rate rises
+GAIN = 1e-4  # of a value: less is none, as in torch's ReduceLROnPlateau; what converges gains a little for ever
 
 
 def learning_rate(progress: Progress, config: TrainConfig, steps: int) -> float:
@@ -21,10 +23,25 @@ def learning_rate(progress: Progress, config: TrainConfig, steps: int) -> float:
     return config.learning_rate * factor
 
 
-def is_over(progress: Progress, config: TrainConfig) -> bool:
-    """Whether all epochs are done, or the last ``patience`` of them brought nothing better."""
-    without = progress.epoch - int(progress.best["epoch"]) if progress.best else 0
-    return progress.epoch >= config.epochs or 0 < config.patience <= without
+def is_over(progress: Progress, config: TrainConfig, metric: str) -> bool:
+    """Whether all epochs are done, or the last ``patience`` of them gained nothing.
+
+    Told by the history, whichever weights are kept: some recipes keep the last ones.
+    """
+    if progress.epoch >= config.epochs or not (config.patience and progress.history):
+        return progress.epoch >= config.epochs
+    gained = reduce(lambda best, line: line if _gains(line, best, metric) else best, progress.history)
+    return progress.epoch - int(gained["epoch"]) >= config.patience
+
+
+def _gains(line: dict[str, float], best: dict[str, float], metric: str) -> bool:
+    """Whether an epoch's line is better by GAIN: by the metric, or by the loss where the metric is as good."""
+    sign = 1 if METRICS[metric].higher_is_better else -1
+    for name, direction in ((f"validation_{metric}", sign), ("validation_loss", -1)):
+        gain = direction * (line[name] - best[name])
+        if abs(gain) > GAIN * abs(best[name]):
+            return gain > 0
+    return False
 
 
 def line(progress: Progress, *, rows: int, loss: float, metric: str, value: float) -> dict[str, float]:

@@ -24,28 +24,25 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save
 from torch import nn
 from torch.distributed.elastic.multiprocessing.errors import record
 
-from contract import keys, metrics
+from contract import metrics
 from contract.errors import TrainingFailed
 from contract.manifest import Schema
-from training import failures, recipes, schedule, start, strategy
-from training.artefact import manifest
+from training import artefact, failures, recipes, repeatable, schedule, start, strategy
 from training.checkpoint import MEMORY, below, collect, restore, save_checkpoint, unpack, whole
 from training.cluster import Cluster
 from training.config import TrainConfig
 from training.container import STOPPED, Container
 from training.data import LABEL, Split, read_schema
 from training.lazy import LazyArrays
-from training.progress import Progress, newest, write_atomically
+from training.progress import Progress, newest
 from training.recipes import Recipe
 from training.shares import Rebalancer, Shares
 from training.stream import open_split
 from training.watchdog import Watchdog
 
-SEEDS, MASK = 1_000_003, 2**63 - 1  # spread the seeds of updates and ranks over what torch takes
 EVALUATION_BATCH = 1024
 EVALUATION_MB = 64  # of validation rows that a stream holds
 
@@ -70,12 +67,7 @@ class Trainer:
         )
         self.validation_arrays = LazyArrays(self.validation_rows)
         schedule.check_ranks(config, ranks=cluster.size, rows=len(self.train_rows))
-        torch.manual_seed(config.seed)
-        # Where CUDA has only an inexact kernel (max pooling backwards), that is used, with a warning.
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        # Filling it finds mistakes, and costs a write of all memory.
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-        torch.backends.cudnn.allow_tf32 = False  # fp32 says what it is; PyTorch would round convolutions to TF32
+        repeatable.begin(config.seed)
         options = self.recipe.parse_options(config.options)
         self.model = self.recipe.network(self.schema, options)
         self.start.take_over(self.model, self.recipe, options)
@@ -95,7 +87,7 @@ class Trainer:
     def run(self) -> bool:
         """Train to the end; return False when stopped before it, after a checkpoint."""
         progress, config = self.progress, self.config
-        while not schedule.is_over(progress, config):
+        while not schedule.is_over(progress, config, self.schema.metric):
             order = self.train_rows.order(seed=config.seed, epoch=progress.epoch)
             for step in range(progress.step, self.steps):
                 started = time.perf_counter()
@@ -164,7 +156,7 @@ class Trainer:
             print(metrics.line(line), flush=True)
             if config.shares or config.rebalance:
                 print("lambda=" + ",".join(f"{weight:.4f}" for weight in self.balance.shares.weights), flush=True)
-        if progress.epoch % config.checkpoint_every == 0 or schedule.is_over(progress, config):
+        if progress.epoch % config.checkpoint_every == 0 or schedule.is_over(progress, config, metric):
             self._checkpoint()
 
     def validate(self) -> tuple[float, float]:
@@ -188,17 +180,13 @@ class Trainer:
     def write_model(self) -> None:
         """Write what becomes model.tar.gz: the best weights, the manifest, the history. All ranks must call it."""
         self._does("writing the model")
-        folder, best = self.container.model, whole(self.best)
+        best = whole(self.best)
         if not self.cluster.leads:
             return
-        folder.mkdir(parents=True, exist_ok=True)
         ranks, device = str(self.cluster.size), self.cluster.device.type
         lineage = {"ranks": ranks, "device": device, "torch": torch.__version__, **self.start.lineage}
-        made = manifest(self.config, self.schema, self.progress, **lineage)
-        history = "".join(json.dumps(line) + "\n" for line in self.progress.history)
-        write_atomically(folder / keys.MODEL_METRICS, history.encode())
-        write_atomically(folder / keys.MODEL_MANIFEST, json.dumps(made.to_dict()).encode())
-        write_atomically(folder / keys.MODEL_WEIGHTS, save({k: v.contiguous() for k, v in best.items()}))
+        made = artefact.manifest(self.config, self.schema, self.progress, **lineage)
+        artefact.write(self.container.model, best, made, self.progress)
 
     def _fingerprint(self) -> str:
         """Return what tells this dataset and network from others."""
@@ -233,14 +221,11 @@ class Trainer:
         return [arrays[tensor.name] for tensor in self.schema.inputs], arrays[LABEL]
 
     def _begin_update(self) -> None:
-        """Set the learning rate and the seed.
-
-        Each update seeds what is random in it, so that a resumed run draws what the uninterrupted one does.
-        """
+        """Set the learning rate and the seed, and forget the last gradient."""
         number = self.progress.epoch * self.steps + self.progress.step
         for group in self.optimiser.param_groups:
             group["lr"] = schedule.learning_rate(self.progress, self.config, self.steps)
-        self.cluster.seed(((self.config.seed + 1) * SEEDS + number) * SEEDS + self.cluster.rank & MASK)
+        repeatable.seed_update(self.cluster, seed=self.config.seed, number=number)
         self.optimiser.zero_grad(set_to_none=True)
 
     def _telling(self, lost: torch.Tensor, seconds: float) -> torch.Tensor:

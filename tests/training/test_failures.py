@@ -143,6 +143,18 @@ def test_patience_ends_a_training_that_does_not_get_better(table: Path, tmp_path
     assert len(again.progress.history) == best + 2
 
 
+def test_patience_ends_a_training_whose_last_weights_are_kept_too(table: Path, tmp_path: Path) -> None:
+    mine = alone(tmp_path / "a", table, recipe="linear", options="{}", epochs=200, patience=3, learning_rate=0.01)
+    assert not mine.recipe.keeps_best
+    assert mine.run()
+    lines = mine.progress.history
+    assert 3 < len(lines) < 200
+    reached, last = lines[-4], lines[-3:]
+    assert {line["validation_accuracy"] for line in last} == {reached["validation_accuracy"]}
+    assert min(line["validation_loss"] for line in last) > reached["validation_loss"] * (1 - 1e-4)
+    assert mine.progress.best == last[-1]
+
+
 @pytest.mark.parametrize("where", ["checkpoints", "model"])
 def test_a_full_disk_fails_the_job_and_names_the_setting(where: str, table: Path, tmp_path: Path) -> None:
     """/dev/full is a disk that is full: the file that is written lies there."""

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from contract import keys
 from tests.training import ranks
-from tests.training.builders import training_job
+from tests.training.builders import pictures, run_prepare, training_job, zipped
 from training import progress
 from training.cluster import Cluster
 from training.train import Trainer
@@ -43,6 +43,11 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "powersgd": {"communication": "powersgd", "powersgd_rank": 2, "batch_size": 10},
 }
 COMPRESSED = ("fp16", "powersgd")
+PICTURED: dict[str, dict[str, Any]] = {
+    "ddp": {},
+    "fsdp": {"strategy": "fsdp"},
+    "powersgd": {"communication": "powersgd"},
+}
 
 
 def _ways(name: str) -> dict[str, Any]:
@@ -75,6 +80,35 @@ def trainings(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         cases[f"{name}-stopped"] = {"do": "interrupted", "stop": stop, "settings": _ways(name)}
     ranks.run_cases(folder, table, cases, size=2)
     return folder
+
+
+@pytest.fixture(scope="module")
+def pictured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two ranks train on coloured pictures in every strategy; ddp's is stopped, and goes on, once more."""
+    folder = tmp_path_factory.mktemp("pictured")
+    report, data = run_prepare(folder / "data", {"p.zip": zipped(pictures(60, mode="RGB"))})
+    assert report.accepted
+    settings: dict[str, Any] = {"epochs": 2, "options": json.dumps({"width": 8})}
+    cases: dict[str, dict[str, Any]] = {
+        name: {"do": "training", "settings": settings | way} for name, way in PICTURED.items()
+    }
+    cases["ddp-stopped"] = {"do": "interrupted", "stop": 2, "settings": settings}
+    ranks.run_cases(folder, data, cases, size=2)
+    return folder
+
+
+def test_a_resumed_run_on_images_equals_an_uninterrupted_one_bit_for_bit(pictured: Path) -> None:
+    """The weights of convolutions, and what the optimiser knows of them, lie in memory as the CPU likes them best."""
+    whole, resumed = ranks.result(pictured, "ddp"), ranks.result(pictured, "ddp-stopped")
+    assert all(torch.equal(resumed[key], value) for key, value in whole.items())
+
+
+@pytest.mark.parametrize(("name", "near"), [("fsdp", 1e-5), ("powersgd", 0.05)])
+def test_images_are_learned_alike_however_weights_lie_in_memory(name: str, near: float, pictured: Path) -> None:
+    expected, found = ranks.result(pictured, "ddp"), ranks.result(pictured, name)
+    assert expected.keys() == found.keys()
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, rtol=near, atol=near)
 
 
 @pytest.mark.parametrize("name", GRADIENTS)

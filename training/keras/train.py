@@ -80,7 +80,7 @@ class Trainer:
     def run(self) -> bool:
         """Train to the end; return False when stopped before it, after a checkpoint."""
         progress, config = self.progress, self.config
-        while not schedule.is_over(progress, config):
+        while not schedule.is_over(progress, config, self.schema.metric):
             order = self.train_rows.order(seed=config.seed, epoch=progress.epoch)
             for step in range(progress.step, self.steps):
                 started = time.perf_counter()
@@ -150,7 +150,7 @@ class Trainer:
         progress.epoch, progress.step, progress.loss_sum, progress.seconds = progress.epoch + 1, 0, 0.0, 0.0
         if self.cluster.leads:
             print(metrics.line(line), flush=True)
-        if progress.epoch % self.config.checkpoint_every == 0 or schedule.is_over(progress, self.config):
+        if progress.epoch % self.config.checkpoint_every == 0 or schedule.is_over(progress, self.config, metric):
             self._checkpoint()
 
     def validate(self) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 A CSV file ``x,y`` needs no setting but ``recipe = "linear"``: the last column is what is learned. The mean squared
 error is minimised by stochastic gradient descent; least squares in closed form gives the same line. Further
 columns of numbers, dates and categories get weights of their own. The loss is convex, so the last weights are kept,
-not those that a few validation rows happen to like best; [train] patience has nothing to stop.
+not those that a few validation rows happen to like best; [train] patience ends it earlier, with the last weights too.
 """
 
 from __future__ import annotations
