@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from contract import keys, names
+from contract.forms import FLOAT32, INT8, PRUNED
 from contract.run import Outcome
 from tests.e2e.app import App
 from tests.e2e.data import images, table, table_toml
@@ -38,12 +39,17 @@ def tracked(app: App, prefix: str, seconds: float = 30) -> bool:
 
 def test_a_real_table_becomes_a_served_model(app: App) -> None:
     example, project = ROOT / "examples/penguins", app.project()
-    app.configure(project, (example / "project.toml").read_text())
+    app.configure(project, (example / "project.toml").read_text() + "\n[optimise]\nprune = 0.5\nprune_epochs = 2\n")
     run = app.settled(app.upload(project, "penguins.csv", (example / "penguins.csv").read_bytes()))
     assert run["outcome"] == Outcome.DEPLOYED, run["reasons"]
     metric, evaluation = run["evaluation"]["metric"], run["evaluation"]
     assert evaluation["metrics"][metric] > evaluation["baseline"][metric]
-    assert app.predict(project, (example / "held_out.csv").read_bytes(), "text/csv")["predictions"]
+    answer = app.predict(project, (example / "held_out.csv").read_bytes(), "text/csv")
+    assert answer["predictions"]
+    tried = {form["name"]: form["note"] for form in evaluation["forms"]}
+    assert list(tried) == [FLOAT32, INT8, f"{FLOAT32}-{PRUNED}", f"{INT8}-{PRUNED}"]
+    assert tried[evaluation["chosen"]].startswith("served")
+    assert answer["model"]["form"] == evaluation["chosen"]
 
 
 def test_only_a_better_model_takes_the_champions_place(app: App) -> None:
