@@ -55,7 +55,7 @@ class Alarms:
         moment = time.time()
         for alarm in list(self._backend.alarms.values()):
             rule = rule_of(alarm)
-            period = max(self.cloud.clock.seconds(period_of(alarm)), SHORTEST_PERIOD)
+            period = real_period(self.cloud, period_of(alarm))
             points = list(self._points(alarm, rule, period, moment))
             state = judge(rule, points, alarm.state_value)
             if state != alarm.state_value:
@@ -107,6 +107,11 @@ def period_of(alarm: Alarm) -> float:
     """Return the seconds of one datapoint."""
     stats = [query.metric_stat.period for query in alarm.metric_data_queries if query.metric_stat]
     return float(stats[0] if stats else alarm.period)
+
+
+def real_period(cloud: Cloud, seconds: float) -> float:
+    """Return how long a period lasts by the real clock."""
+    return max(cloud.clock.seconds(seconds), SHORTEST_PERIOD)
 
 
 def rule_of(alarm: Alarm) -> Rule:
@@ -171,6 +176,8 @@ def announce(cloud: Cloud, alarm: Alarm, before: dict[str, str]) -> None:
     )
     if alarm.actions_enabled not in (False, "false"):
         for arn in _actions(alarm, after["value"]):
+            if ":scalingPolicy:" in arn:
+                continue  # scaling looks at its alarms itself
             cloud.spawn(_act, cloud, alarm, arn, before, detail, name=f"alarm-{alarm.name}")
 
 

@@ -99,6 +99,8 @@ class Metrics:
         """Take in what was sent since the last time."""
         with self._lock:
             data = self._backend.metric_data
+            if len(data) < self._read:  # moto was reset
+                self._read, self._series = 0, defaultdict(Series)
             fresh, self._read = data[self._read :], len(data)
             for datum in fresh:
                 dimensions = frozenset((str(each.name), str(each.value)) for each in datum.dimensions)

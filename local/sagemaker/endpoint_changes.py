@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.sagemaker.errors import Refused
+from local.sagemaker.errors import NotEmulated, Refused
 from local.sagemaker.fleets import Fleet
 from local.sagemaker.records import Record
 
@@ -36,3 +36,38 @@ def _retain_variant(variant: dict[str, Any], fleet: Fleet, excluded: set[str]) -
     retained = {"DesiredWeight": serving.weight, "DesiredInstanceCount": serving.desired}
     names = {"DesiredWeight": "InitialVariantWeight", "DesiredInstanceCount": "InitialInstanceCount"}
     return variant | {names[kind]: value for kind, value in retained.items() if kind not in excluded}
+
+
+def apply_weights(fleet: Fleet, desired: list[dict[str, Any]]) -> dict[str, int]:
+    """Give variants the weights of UpdateEndpointWeightsAndCapacities; return how many instances they are to have.
+
+    Raises:
+        Refused: before anything is changed.
+    """
+    variants = {variant.name: variant for variant in fleet.all_variants}
+    least = 0 if fleet.asynchronous else 1
+    for each in desired:
+        if each["VariantName"] not in variants:
+            raise Refused(f'The variant name(s) "{each["VariantName"]}" is/are not present within endpoint.')
+        if "ServerlessUpdateConfig" in each:
+            raise NotEmulated("UpdateEndpointWeightsAndCapacities with ServerlessUpdateConfig")
+        if "DesiredInstanceCount" in each:
+            if "ServerlessConfig" in variants[each["VariantName"]].config:
+                raise Refused(f"Variant {each['VariantName']} is serverless: it has no instances to count")
+            if each["DesiredInstanceCount"] < least:
+                raise Refused(f"DesiredInstanceCount of variant {each['VariantName']} must be at least {least}")
+    for each in desired:
+        variants[each["VariantName"]].weight = each.get("DesiredWeight", variants[each["VariantName"]].weight)
+    counts = {each["VariantName"]: each.get("DesiredInstanceCount") for each in desired}
+    return {name: count for name, count in counts.items() if count not in (None, variants[name].desired)}
+
+
+def check_scaled(scaled: list[str], old: list[dict[str, Any]], wanted: dict[str, Any]) -> None:
+    """Refuse an update that removes a variant registered for scaling, or changes its instance type, as AWS does."""
+    types = {each["VariantName"]: each.get("InstanceType") for each in wanted["ProductionVariants"]}
+    kept = {each["VariantName"]: each.get("InstanceType") for each in old}
+    if changed := [name for name in scaled if types.get(name) != kept.get(name)]:
+        raise Refused(
+            f'Variant(s) "{changed}" must be deregistered as scalable targets with AWS Auto Scaling before they can be '
+            "removed or have their instance type updated."
+        )

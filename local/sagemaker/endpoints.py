@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from local import scaling
 from local.sagemaker import endpoint_changes, endpoint_view, models
 from local.sagemaker.errors import NotEmulated, Refused
 from local.sagemaker.faults import LAB
 from local.sagemaker.fleets import NEVER_HEALTHY, Fleet, NoFleet
 from local.sagemaker.listing import page
+from local.sagemaker.meters import Load
 from local.sagemaker.records import Record
 from local.sagemaker.rollout_policy import policy_of
 from local.sagemaker.rollouts import Alarms, Rolling, Rollout
@@ -91,6 +94,7 @@ class Endpoints:
             deployment = endpoint_changes.deployment_config(record, request)
             wanted = endpoint_changes.retain(config.request, endpoint.fleet, request)
             old = [variant.config for variant in endpoint.fleet.variants]
+            endpoint_changes.check_scaled(scaling.scaled_variants(self.cloud, record.name), old, wanted)
             policy = policy_of(deployment, old, wanted["ProductionVariants"])
             if missing := Alarms(self.cloud, policy.alarms).missing:
                 raise Refused(f"Could not find CloudWatch alarm {', '.join(missing)}")
@@ -139,21 +143,27 @@ class Endpoints:
         )
 
     def update_weights(self, backend: Any, request: dict[str, Any]) -> dict[str, Any]:
-        """Shift traffic between variants."""
+        """Shift traffic between variants at once; bring instances up or let them go in the background."""
         record = models.find(backend.endpoints, backend, "endpoint", request["EndpointName"])
+        endpoint = self.live[record.arn]
         with record.lock:
             _must_be(record, "update", "InService")
-        fleet = self.live[record.arn].fleet
-        variants = {variant.name: variant for variant in fleet.all_variants} if fleet else {}
-        for each in request["DesiredWeightsAndCapacities"]:
-            if each["VariantName"] not in variants:
-                raise Refused(f'The variant name(s) "{each["VariantName"]}" is/are not present within endpoint.')
-            if "DesiredInstanceCount" in each:
-                raise NotEmulated("UpdateEndpointWeightsAndCapacities with DesiredInstanceCount")
-        for each in request["DesiredWeightsAndCapacities"]:
-            variants[each["VariantName"]].weight = each.get("DesiredWeight", variants[each["VariantName"]].weight)
-        record.update()
+            assert endpoint.fleet is not None  # it is in service
+            counts = endpoint_changes.apply_weights(endpoint.fleet, request["DesiredWeightsAndCapacities"])
+            record.update(**({"EndpointStatus": "Updating", "FailureReason": None} if counts else {}))
+        if counts:
+            self._in_background(self._scale, endpoint, endpoint.fleet, counts)
         return {"EndpointArn": record.arn}
+
+    def loads(self) -> list[Load]:
+        """Return how many requests each instance of each variant is answering."""
+        fleets = [(endpoint.record.name, endpoint.fleet) for endpoint in list(self.live.values())]
+        return [
+            Load(name, fleet.config, variant.name, variant.in_flight / max(1, len(variant.servers)))
+            for name, fleet in fleets
+            if fleet is not None
+            for variant in fleet.all_variants
+        ]
 
     def close(self) -> None:
         """Kill every server, because the cloud stops."""
@@ -180,6 +190,7 @@ class Endpoints:
             variants=wanted["ProductionVariants"],
             shadows=wanted.get("ShadowProductionVariants", []),
             capture=wanted.get("DataCaptureConfig", {}),
+            asynchronous="AsyncInferenceConfig" in wanted,
             model=model,
             on_line=endpoint.logs.write,
         )
@@ -214,12 +225,19 @@ class Endpoints:
         endpoint.rollout, endpoint.pending = None, left
         endpoint.record.update(**outcome)
 
+    def _scale(self, endpoint: Endpoint, fleet: Fleet, counts: dict[str, int]) -> None:
+        variants = {variant.name: variant for variant in fleet.all_variants}
+        failures = [_attempt(functools.partial(fleet.scale, variants[name], count)) for name, count in counts.items()]
+        reason = "; ".join(filter(None, failures)) or None
+        endpoint.record.update(EndpointStatus="InService", FailureReason=reason)
+
     def _take_down(self, backend: Any, endpoint: Endpoint) -> None:
         fleets = [fleet for fleet in (endpoint.fleet, endpoint.pending) if fleet]
         endpoint.traffic.send_to()
         endpoint.fleet = endpoint.pending = None
         for fleet in fleets:
             fleet.drain()
+        scaling.forget(self.cloud, endpoint.record.name)
         del backend.endpoints[endpoint.record.name]
         del self.live[endpoint.record.arn]
 

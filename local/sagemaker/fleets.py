@@ -31,6 +31,10 @@ SHORTEST_STARTUP = 30.0  # real seconds, however fast the clock: starting is wor
 _addresses = itertools.count(1)
 
 
+class NoServer(Exception):
+    """A variant has no instance: it was scaled to none."""
+
+
 class NoFleet(Exception):
     """The servers cannot be brought into service; the message is the endpoint's FailureReason."""
 
@@ -79,6 +83,7 @@ class Fleet:
         variants: entries of ProductionVariants.
         shadows: entries of ShadowProductionVariants.
         capture: DataCaptureConfig; {} without one.
+        asynchronous: whether requests wait in a queue, so that there may be no server for a while.
         model: returns a model's container definition by name, with its isolation.
         on_line: called with ``<variant>/<instance>`` and each line printed.
     """
@@ -92,13 +97,14 @@ class Fleet:
         variants: list[dict[str, Any]],
         shadows: list[dict[str, Any]],
         capture: dict[str, Any],
+        asynchronous: bool,
         model: Callable[[str], dict[str, Any]],
         on_line: Callable[[str, str], None],
     ) -> None:
         self.cloud, self.config, self.folder, self._model, self._on_line = cloud, config, folder, model, on_line
         self.objects = Objects(cloud.client("s3"))
         self.variants, self.shadows = _variants(variants), _variants(shadows)
-        self.capture = capture
+        self.capture, self.asynchronous = capture, asynchronous
         self._lock = threading.Lock()
         self._starting: list[Server] = []  # of a variant that is scaled out: they take no request yet
         self._closed = False
@@ -135,7 +141,7 @@ class Fleet:
     def take(self, wanted: str | None) -> tuple[Variant, Server] | None:
         """Choose a server for a request and count the request in; None when the variant is at its limit.
 
-        Raises KeyError for a ``wanted`` variant that does not exist.
+        Raises KeyError for a ``wanted`` variant that does not exist, NoServer for one without instances.
         """
         with self._lock:
             variant = self._choose(wanted)
@@ -297,6 +303,8 @@ def _variants(entries: list[dict[str, Any]]) -> list[Variant]:
 
 
 def _enter(variant: Variant) -> Server:
+    if not variant.servers:
+        raise NoServer(f"Variant {variant.name} has no instances")
     server = min(variant.servers, key=lambda each: each.in_flight)
     server.enter()
     return server

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from moto.cloudwatch.models import cloudwatch_backends
 
@@ -44,6 +45,15 @@ class Invocation:
     seconds: float
 
 
+class Load(NamedTuple):
+    """How many requests each instance of a variant is answering on average."""
+
+    endpoint: str
+    config: str
+    variant: str
+    requests: float
+
+
 Key = tuple[str, str, str, str]  # endpoint, config ("" for the variant's own metric), variant, metric
 
 
@@ -52,10 +62,11 @@ class Meters:
 
     Args:
         cloud: whose CloudWatch.
+        loads: returns what the variants in service are answering.
     """
 
-    def __init__(self, cloud: Cloud) -> None:
-        self.cloud = cloud
+    def __init__(self, cloud: Cloud, loads: Callable[[], list[Load]]) -> None:
+        self.cloud, self._loads = cloud, loads
         self._lock = threading.Lock()
         self._pending: dict[Key, list[float]] = defaultdict(list)
         self._stop = threading.Event()
@@ -93,8 +104,13 @@ class Meters:
             self._send()
 
     def _send(self) -> None:
+        loads = self._loads()
         with self._lock:
             pending, self._pending = self._pending, defaultdict(list)
+        for load in loads:  # a variant that nobody asks sends nothing, as on AWS
+            if load.requests or (load.endpoint, "", load.variant, "Invocations") in pending:
+                for config in ("", load.config):
+                    pending[load.endpoint, config, load.variant, "ConcurrentRequestsPerModel"] = [load.requests]
         moment = now()
         data = [_datum(key, values, moment) for key, values in pending.items()]
         # Past the wire: ten thousand latencies as a request's parameters would slow the requests they are of.

@@ -11,6 +11,7 @@ from moto.sagemaker.models import sagemaker_backends
 
 from local.sagemaker.capture import Capture, Part
 from local.sagemaker.endpoints import Endpoint, Endpoints
+from local.sagemaker.fleets import NoServer
 from local.sagemaker.meters import Invocation, Meters
 from local.sagemaker.servers import INVOCATION_SECONDS, Answer
 from local.sagemaker.shadows import Shadows
@@ -64,7 +65,7 @@ class Runtime:
 
     def __init__(self, cloud: Cloud, endpoints: Endpoints) -> None:
         self.cloud, self.endpoints = cloud, endpoints
-        self.meters, self.capture = Meters(cloud), Capture(cloud)
+        self.meters, self.capture = Meters(cloud, endpoints.loads), Capture(cloud)
         self.shadows = Shadows(cloud, self.meters)
 
     def invoke(self, account: str, region: str, name: str, headers: dict[str, str], body: bytes) -> tuple[Answer, str]:
@@ -137,6 +138,8 @@ class Runtime:
             taken = endpoint.traffic.take(wanted)
         except NotServing as error:
             raise InvocationRefused(f"Endpoint {endpoint.record.name} not found.") from error
+        except NoServer as error:
+            raise InvocationRefused(f"{error} for endpoint {endpoint.record.name}.") from error
         except KeyError as error:
             raise InvocationRefused(f"Variant {wanted} not found for endpoint {endpoint.record.name}.") from error
         if taken is None:

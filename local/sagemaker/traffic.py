@@ -44,6 +44,7 @@ class Traffic:
         Raises:
             NotServing: when no fleet takes requests.
             KeyError: for a ``wanted`` variant that the chosen fleet has not.
+            NoServer: when the variant has no instances.
         """
         with self._lock:
             if not self._route:

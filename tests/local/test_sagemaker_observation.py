@@ -89,6 +89,7 @@ class TestShadows:
             variants=[{"VariantName": "AllTraffic", "InitialVariantWeight": 100.0}],
             shadows=[{"VariantName": "Shadow", "InitialVariantWeight": weight}],
             capture={},
+            asynchronous=False,
             model=lambda _: {},
             on_line=print,
         )
@@ -101,8 +102,8 @@ class TestShadows:
         )
         with pytest.raises(ClientError, match="exactly one production"):
             hosting.config_of(ProductionVariants=[one, two], ShadowProductionVariants=[hosting.variant("three")])
+        shadow = {**serverless, "VariantName": "Shadow"}
         with pytest.raises(ClientError, match="not supported for serverless"):
-            shadow = {**serverless, "VariantName": "Shadow"}
             hosting.config_of(ProductionVariants=[serverless], ShadowProductionVariants=[shadow])
 
 
