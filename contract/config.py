@@ -221,6 +221,16 @@ class Evaluate:
     instance: str = setting("Instance type of the evaluation job.", default="ml.m5.xlarge", pattern=INSTANCE)
     max_minutes: int = setting("Longest time the evaluation job may run.", default=30, minimum=1, maximum=1440)
     latency_requests: int = setting("Single-row predictions timed for the latency figures.", default=200, minimum=10)
+    groups: tuple[str, ...] = setting(
+        "Columns whose groups of held-out rows are measured each by themselves (tables only); the model need not see "
+        "them.",
+        default=(),
+    )  # fmt: skip
+    evidence_rows: int = setting(
+        "Held-out rows with which is measured what the model looks at and what it withstands. 0 = neither.",
+        default=500, minimum=0, maximum=100_000,
+    )  # fmt: skip
+    intended_use: str = setting("What the model is for, and what not: it stands in the model card.", default="")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,6 +241,10 @@ class Gate:
         "How much better than the champion the metric must be; a tie keeps the champion.", default=0.0, minimum=0.0
     )
     required: float | None = setting("Value of the metric that is required in any case.", default=None)
+    max_group_gap: float | None = setting(
+        "Largest difference of the metric between two groups of evaluate.groups that may be released.",
+        default=None, minimum=0.0,
+    )  # fmt: skip
     approve: str = setting(
         "'auto' releases a better model at once; 'manual' waits for a person: `tandem approve`, or the same in the "
         "registry.",

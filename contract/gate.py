@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from contract.config import Gate
@@ -26,8 +27,9 @@ def decide(
     challenger: float,
     baseline: float,
     champion: float | None,
+    gaps: Mapping[str, float] | None = None,
 ) -> Verdict:
-    """Compare the challenger with what is required, with the baseline and with the champion.
+    """Compare the challenger with what is required, with the baseline, with the champion, and its groups among them.
 
     All values are of the same metric on the same held-out rows. Better than
     the champion means by more than ``gate.min_improvement``: a tie keeps the
@@ -41,6 +43,7 @@ def decide(
         baseline: value of the recipe's baseline.
         champion: value of the version in service; None when there is none, or
             when it cannot read these rows.
+        gaps: largest difference of the metric between two groups, by the column that makes them.
     """
     sign = 1 if higher_is_better else -1
     rival, value = ("the champion", champion) if champion is not None else ("the baseline", baseline)
@@ -49,12 +52,19 @@ def decide(
     needs = f" by more than {margin:g}" if margin else ""
     left, right = _shown(challenger, value)
     reasons = [f"{metric} {left} {'beats' if better else 'does not beat'} {rival}'s {right}{needs}"]
-    if gate.required is None:
-        return Verdict(promote=better, reasons=tuple(reasons))
-    enough = round(sign * (challenger - gate.required), DIGITS) >= 0
-    left, right = _shown(challenger, gate.required)
-    reasons.append(f"{metric} {left} {'meets' if enough else 'misses'} the required {right}")
-    return Verdict(promote=better and enough, reasons=tuple(reasons))
+    promote = better
+    if gate.required is not None:
+        enough = round(sign * (challenger - gate.required), DIGITS) >= 0
+        left, right = _shown(challenger, gate.required)
+        reasons.append(f"{metric} {left} {'meets' if enough else 'misses'} the required {right}")
+        promote = promote and enough
+    if gate.max_group_gap is not None:
+        for column, gap in (gaps or {}).items():
+            fair = round(gap - gate.max_group_gap, DIGITS) <= 0
+            left, right = _shown(gap, gate.max_group_gap)
+            reasons.append(f"{metric} differs by {left} between groups of {column!r}; {right} is allowed")
+            promote = promote and fair
+    return Verdict(promote=promote, reasons=tuple(reasons))
 
 
 def _shown(first: float, second: float) -> tuple[str, str]:

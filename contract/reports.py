@@ -95,6 +95,24 @@ class Champion:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Group:
+    """The held-out rows that have one value, or values of one range, in a column."""
+
+    column: str = setting("The column.")
+    value: str = setting("The value, or the range in words.")
+    rows: int = setting("Held-out rows.")
+    metric: float = setting("The metric that the gate compares, on these rows alone.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disturbed:
+    """The metric when the rows come worse than they were uploaded."""
+
+    name: str = setting("What was done to them, in words.")
+    metric: float = setting("The metric that the gate compares.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluationReport(_Document):
     """What evaluation measured, and the verdict."""
 
@@ -120,6 +138,12 @@ class EvaluationReport(_Document):
         "Absolute error that a share of the held-out values stays below: p50, p90, p99, max (regression).",
         default_factory=dict,
     )
+    groups: tuple[Group, ...] = setting("Groups of evaluate.groups, the worst of each column first.", default=())
+    importance: dict[str, float] = setting(
+        "How much worse the metric is when a feature tells nothing, the most important first; at most 50.",
+        default_factory=dict,
+    )
+    robustness: tuple[Disturbed, ...] = setting("The metric under disturbances; the first is none.", default=())
     start: str = setting("What training began with, in words; empty for fresh weights.", default="")
     model_sha256: str = setting("Of the archive that would be served.")
     verdict: Verdict = setting("The release decision.")

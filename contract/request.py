@@ -251,6 +251,9 @@ def _check_together(request: RunRequest, recipe: Recipe) -> None:
             "prepare", held, "validation_fraction + test_fraction below 0.9, to leave rows to learn from"
         )
     check_deploying(request.deploy)
+    if request.evaluate.groups and recipe.reader != "table":
+        fix = f"Recipe {recipe.name!r} learns from {recipe.reader}, which has no columns to group by."
+        raise InvalidConfig("evaluate.groups", request.evaluate.groups[0], "nothing with this recipe", fix)
     check_training(request.train)
     frameworks.check(request.train, recipe.framework)
     optimising.check(request.optimise, request.deploy, _trained(request, recipe))

@@ -13,6 +13,8 @@ from typing import Any
 from contract.reports import EvaluationReport, Form
 from contract.request import RunRequest
 
+MOST_FEATURES = 20
+
 
 def content(
     request: RunRequest, evaluation: EvaluationReport, origin: Mapping[str, str], model_url: str
@@ -25,12 +27,14 @@ def content(
     purpose = f"{kind} {_few(evaluation.labels)} by recipe {request.recipe.name!r}."
     if request.script:
         purpose = f"What the script {request.recipe.options['program']} learned, in a format of its own."
+    meant = request.evaluate.intended_use
+    intended = {"intended_uses": meant[:2048]} if meant else {}
     return {
         "model_overview": {
             "model_creator": f"{request.tenant}/{request.project}, run {request.run}",
             "model_artifact": [model_url],
         },
-        "intended_uses": {"purpose_of_model": purpose[:2048]},
+        "intended_uses": {"purpose_of_model": purpose[:2048], **intended},
         "training_details": _training(request, origin),
         "evaluation_details": [_evaluation(evaluation)],
         "additional_information": {
@@ -72,6 +76,7 @@ def _evaluation(evaluation: EvaluationReport) -> dict[str, Any]:
     if evaluation.champion and evaluation.champion.metrics:
         groups.append(_metrics(f"champion, version {evaluation.champion.version}", evaluation.champion.metrics))
     groups += [_form(evaluation.metric, form) for form in evaluation.forms]
+    groups += _evidence(evaluation)
     baseline = [f"the baseline is {evaluation.baseline_name}"] if evaluation.baseline_name else []
     forms = [f"{form.name}: {form.note}" for form in evaluation.forms if form.note]
     return {
@@ -79,6 +84,19 @@ def _evaluation(evaluation: EvaluationReport) -> dict[str, Any]:
         "evaluation_observation": "; ".join([*evaluation.verdict.reasons, *baseline, *forms])[:2096],
         "metric_groups": groups,
     }
+
+
+def _evidence(evaluation: EvaluationReport) -> list[dict[str, Any]]:
+    """Return whom the model serves worse, what it looks at and what it withstands, each where it was measured."""
+    metric = evaluation.metric
+    columns = {group.column: group for group in evaluation.groups}
+    found = {
+        f"{metric} by {column}": {group.value: group.metric for group in evaluation.groups if group.column == column}
+        for column in columns
+    }
+    found[f"{metric} lost without a feature"] = dict(list(evaluation.importance.items())[:MOST_FEATURES])
+    found[f"{metric} under disturbances"] = {each.name: each.metric for each in evaluation.robustness}
+    return [_metrics(name, values) for name, values in found.items() if values]
 
 
 def _name(evaluation: EvaluationReport) -> str:
@@ -93,5 +111,5 @@ def _form(metric: str, form: Form) -> dict[str, Any]:
 
 
 def _metrics(name: str, metrics: Mapping[str, float]) -> dict[str, Any]:
-    data = [{"name": metric, "type": "number", "value": value} for metric, value in metrics.items()]
-    return {"name": name, "metric_data": data}
+    data = [{"name": metric[:255], "type": "number", "value": value} for metric, value in metrics.items()]
+    return {"name": name[:255], "metric_data": data}

@@ -25,10 +25,11 @@ from contract.golden import Golden, GoldenSample
 from contract.manifest import Schema
 from contract.metrics import METRICS
 from contract.reports import MAX_LABELS, MAX_PAIRS, Champion, EvaluationReport, Form
-from training import archive, champion, evaluation, forms, metrics, optimise, originals
+from training import archive, champion, evaluation, evidence, forms, metrics, optimise, originals
 from training.container import Container
 from training.data import ROW
 from training.evaluation import Inputs
+from training.evidence import Evidence
 from training.forms import Measured
 
 SPREADS = 2.0  # of a form's answers, that golden samples may differ by
@@ -50,7 +51,8 @@ def evaluate(inputs: Inputs, rival: Path | None, out: Path) -> EvaluationReport:
     archive.pack(package, _archive_files(inputs, challenger))
     golden = golden_samples(inputs, challenger)
     (out / Path(keys.GOLDEN).name).write_text(json.dumps(golden.to_dict()))
-    report = _report(inputs, challenger, measured, measure_champion(inputs, rival), archive.sha256(package))
+    shown = evidence.gather(inputs, challenger.onnx, challenger.answers)
+    report = _report(inputs, challenger, measured, measure_champion(inputs, rival), archive.sha256(package), shown)
     (out / Path(keys.EVALUATION_REPORT).name).write_text(json.dumps(report.to_dict()))
     return report
 
@@ -119,7 +121,12 @@ def _archive_files(inputs: Inputs, challenger: Measured) -> dict[str, bytes]:
 
 
 def _report(
-    inputs: Inputs, challenger: Measured, measured: tuple[Form, ...], rival: Champion | None, sha256: str
+    inputs: Inputs,
+    challenger: Measured,
+    measured: tuple[Form, ...],
+    rival: Champion | None,
+    sha256: str,
+    shown: Evidence,
 ) -> EvaluationReport:
     recipe, schema, request = inputs.recipe, inputs.manifest.schema, inputs.request
     metric, higher_is_better = schema.metric, METRICS[schema.metric].higher_is_better
@@ -131,6 +138,7 @@ def _report(
         challenger=challenger.form.metrics[metric],
         baseline=baseline[metric],
         champion=rival.metrics.get(metric) if rival else None,
+        gaps=shown.gaps,
     )
     if rival and rival.note:
         verdict = replace(
@@ -150,6 +158,9 @@ def _report(
         champion=rival,
         labels=schema.labels[:MAX_LABELS],
         **_mistakes(challenger.answers, inputs.labels, schema),
+        groups=shown.groups,
+        importance=shown.importance,
+        robustness=shown.robustness,
         start=inputs.manifest.lineage.get("start_note", ""),
         model_sha256=sha256,
         verdict=verdict,

@@ -89,6 +89,7 @@ class Rows:
         check_columns("prepare.exclude", work.request.prepare.exclude, self._header)
         self._privacy = Anonymiser(work.request.privacy, self._header, work.salt)
         self._places = {name: place for place, name in enumerate(self._privacy.columns)}
+        check_columns("evaluate.groups", work.request.evaluate.groups, list(self._places))
         self._parts = _parts(self._files, [path.stat().st_size for path in paths])
         self.found = [Found() for _ in self._parts]
         self.tells = False  # whether rows that are set aside are only told of, because the quarantine is elsewhere

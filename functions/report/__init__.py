@@ -10,7 +10,7 @@ from pathlib import Path
 
 from contract.reports import DatasetReport, EvaluationReport
 from contract.run import Run
-from functions.report import data, machines, model, search, story
+from functions.report import data, evidence, machines, model, search, story
 from functions.report.markup import Markup, el, join
 
 FILES = Path(__file__).parent
@@ -29,6 +29,7 @@ def render(run: Run) -> str:
         search.leaderboard(run),
         model.learning(run, evaluation),
         model.errors(evaluation),
+        evidence.evidence(evaluation),
         model.forms(evaluation),
         data.dataset(dataset),
         machines.timeline(run),
