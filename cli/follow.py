@@ -7,6 +7,7 @@ drawing is ``progress_view``'s.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -27,6 +28,7 @@ class Visit:
     caught: bool = False  # the error led to another state
     depth: int = 0  # 1 inside the deployment machine
     tasks: tuple[Task, ...] = ()
+    requests: tuple[str, ...] = ()  # ids of the function's invocations that have ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,12 +208,25 @@ def _leave_all(visits: list[Visit], when: datetime) -> None:
 
 
 def _during(visit: Visit, kind: str, details: Mapping[str, Any]) -> Visit:
+    if request := _request(details):
+        visit = replace(visit, requests=(*visit.requests, request))
     if kind.endswith(("Failed", "TimedOut", "Aborted")):
         return replace(visit, error=details.get("error") or kind)
     if kind.endswith("Succeeded"):
         return replace(visit, error="")  # a retry helped
     started = _started(kind, details)
     return replace(visit, tasks=(*visit.tasks, started)) if started and started not in visit.tasks else visit
+
+
+_REQUEST = re.compile(r"RequestId: ([0-9a-f-]{36})|([0-9a-f-]{36}) Task timed out")
+
+
+def _request(details: Mapping[str, Any]) -> str:
+    """Return the id of the invocation that an event tells the end of; empty where it tells none."""
+    answered = _dig(_json(details.get("output")), "SdkResponseMetadata", "RequestId")
+    raised = _dig(_json(details.get("cause")), "requestId")
+    killed = _REQUEST.search(details.get("cause") or "")  # by its time-out, or with its process
+    return str(answered or raised or (killed and (killed[1] or killed[2])) or "")
 
 
 _PARAMETERS = {

@@ -12,8 +12,10 @@ from typing import Any
 
 from contract.forms import FLOAT32, FORMS, INT8
 from contract.parsing import setting
+from contract.prices import load_prices
 
 INSTANCE = r"ml\.[a-z0-9-]+\.[a-z0-9]+"
+TRAINING, PROCESSING = tuple(load_prices().training), tuple(load_prices().processing)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,9 @@ class Prepare:
         "Uploads up to this size, in MiB, are prepared in Lambda (seconds); larger ones in a job (minutes).",
         default=100, minimum=0, maximum=500,
     )  # fmt: skip
-    instance: str = setting("Instance type of the preparation job.", default="ml.m5.xlarge", pattern=INSTANCE)
+    instance: str = setting(
+        "Instance type of the preparation job.", default="ml.m5.xlarge", pattern=INSTANCE, examples=PROCESSING
+    )
     engine: str = setting(
         "'embedded' prepares on one machine; 'spark' on several, tables of many files (always in a job).",
         default="embedded", choices=("embedded", "spark"),
@@ -132,12 +136,15 @@ class Train:
     )  # fmt: skip
     checkpoint_every: int = setting("Epochs between checkpoints.", default=1, minimum=1)
     hosts: int = setting("Machines that train together.", default=1, minimum=1, maximum=64)
-    instance: str = setting("Instance type that is tried first.", default="ml.g5.xlarge", pattern=INSTANCE)
+    instance: str = setting(
+        "Instance type that is tried first.", default="ml.g5.xlarge", pattern=INSTANCE, examples=TRAINING
+    )
     fallback_instances: tuple[str, ...] = setting(
         "Types that SageMaker may fall back to on missing capacity, best first (on-demand only).",
         default=(),
         maximum=4,
         pattern=INSTANCE,
+        examples=TRAINING,
     )
     groups: dict[str, int] = setting(
         "A cluster of several instance types: type = number of hosts of it. In place of instance, hosts and "
@@ -218,7 +225,9 @@ class Tune:
 class Evaluate:
     """How the challenger is measured."""
 
-    instance: str = setting("Instance type of the evaluation job.", default="ml.m5.xlarge", pattern=INSTANCE)
+    instance: str = setting(
+        "Instance type of the evaluation job.", default="ml.m5.xlarge", pattern=INSTANCE, examples=PROCESSING
+    )
     max_minutes: int = setting("Longest time the evaluation job may run.", default=30, minimum=1, maximum=1440)
     latency_requests: int = setting("Single-row predictions timed for the latency figures.", default=200, minimum=10)
     groups: tuple[str, ...] = setting(
@@ -305,7 +314,9 @@ class Deploy:
         "Requests served at once (serverless). A deployment needs it twice of the account's quota: staging and live.",
         default=5, minimum=1, maximum=200,
     )  # fmt: skip
-    instance: str = setting("Instance type (realtime).", default="ml.c5.large", pattern=INSTANCE)
+    instance: str = setting(
+        "Instance type (realtime).", default="ml.c5.large", pattern=INSTANCE, examples=tuple(load_prices().hosting)
+    )
     instances: int = setting("Number of instances (realtime).", default=1, minimum=1, maximum=100)
     golden_samples: int = setting(
         "Held-out rows that must predict as evaluated before any traffic.", default=8, minimum=1, maximum=100

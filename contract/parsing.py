@@ -30,6 +30,7 @@ def setting(
     maximum: float | None = None,
     choices: Sequence[str] | None = None,
     pattern: str | None = None,
+    examples: Sequence[str] = (),
 ) -> Any:
     """Declare a dataclass field with its docstring and limits.
 
@@ -41,6 +42,7 @@ def setting(
         maximum: largest number, or largest length of a list (inclusive).
         choices: the only values; of a list or table, of each item.
         pattern: regular expression of the whole text; of a list or table, of each item.
+        examples: texts that match; people are shown the first, and the one nearest to what they wrote.
     """
     metadata = {
         "doc": doc,
@@ -48,6 +50,7 @@ def setting(
         "maximum": maximum,
         "choices": tuple(choices) if choices else None,
         "pattern": pattern,
+        "examples": tuple(examples),
     }
     if default_factory is not dataclasses.MISSING:
         return dataclasses.field(default_factory=default_factory, metadata=metadata)
@@ -136,7 +139,7 @@ def _scalar(value: Any, hint: type, metadata: Mapping[str, Any], path: str) -> A
     if choices and value not in choices:
         raise InvalidConfig(path, value, describe(hint, metadata), nearest(str(value), choices))
     if pattern and not re.fullmatch(pattern, value):
-        raise InvalidConfig(path, value, describe(hint, metadata))
+        raise InvalidConfig(path, value, describe(hint, metadata), nearest(value, metadata.get("examples", ())))
     return float(value) if hint is float else value
 
 
@@ -187,6 +190,8 @@ def describe(hint: Any, metadata: Mapping[str, Any]) -> str:
         return "a table" if args[1] is Any else f"a table, each value {describe(args[1], metadata)}"
     if metadata.get("choices"):
         return "one of " + ", ".join(repr(choice) for choice in metadata["choices"])
+    if metadata.get("examples"):
+        return f"a string like {metadata['examples'][0]!r}"
     if metadata.get("pattern"):
         return f"a string that matches {metadata['pattern']}"
     noun = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}.get(

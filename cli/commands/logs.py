@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -18,7 +19,8 @@ from cli.options import Context
 from cli.watch import LOG_GROUPS, Watcher
 from contract.errors import nearest
 
-SLACK = timedelta(seconds=5)  # a function's last lines arrive after its state was left
+SLACK = timedelta(seconds=5)  # a function's last lines arrive after its state was left; clocks differ
+_START = re.compile(r"START RequestId: (\S+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,8 @@ def logs(
     for visit in _chosen(visits, state):
         for task in visit.tasks:
             events = list(_events(context.account, visit, task))
+            if task.kind == "function" and visit.requests:
+                events = list(of_invocations(events, visit.requests))
             document.append({"state": visit.name, "source": task.name, "events": events})
             _show(context, visit.name, task.name, events)
     context.out.document({"run": run, "logs": document})
@@ -82,6 +86,22 @@ def _events(account: Account, visit: Visit, task: Task) -> Iterator[dict[str, An
             raise
 
 
+def of_invocations(events: Iterable[dict[str, Any]], requests: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Yield the events of some of a function's invocations: one after the other shares a stream, runs share them all.
+
+    Args:
+        events: in order of time, of several streams.
+        requests: ids of the invocations.
+    """
+    current: dict[str, str] = {}
+    for event in events:
+        stream = event["logStreamName"]
+        if begun := _START.match(event["message"]):
+            current[stream] = begun[1]
+        if current.get(stream) in requests:
+            yield event
+
+
 def _source(account: Account, visit: Visit, task: Task) -> Source | None:
     if task.kind in LOG_GROUPS:
         return Source(group=LOG_GROUPS[task.kind], streams=f"{task.name}/", since=None, until=None)
@@ -89,7 +109,8 @@ def _source(account: Account, visit: Visit, task: Task) -> Source | None:
         return Source(group=LOG_GROUPS["training"], streams=f"{task.name}-", since=None, until=None)
     if task.kind == "function":
         until = visit.left + SLACK if visit.left else None
-        return Source(group=_function_group(account, task.name), streams=None, since=visit.entered, until=until)
+        group = _function_group(account, task.name)
+        return Source(group=group, streams=None, since=visit.entered - SLACK, until=until)
     if task.kind == "build":
         project, _, build = task.name.partition(":")
         return Source(group=f"/aws/codebuild/{project}", streams=build, since=None, until=None)

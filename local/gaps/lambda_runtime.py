@@ -79,6 +79,7 @@ class DataPlane:
             return 202, {"status": "202"}, b""
         result = self._run(invocation)
         answer = {"content-type": "application/json", "X-Amz-Executed-Version": result.version}
+        answer["x-amzn-RequestId"] = invocation.request_id
         if result.error:
             answer["X-Amz-Function-Error"] = result.error
         if headers.get("X-Amz-Log-Type") == "Tail":

@@ -51,6 +51,18 @@ def test_states_are_shown_as_they_are_entered() -> None:
     assert [visit.name for visit in progress.visits][1] == "Is request accepted?"
 
 
+def test_a_functions_invocations_are_known_however_they_ended() -> None:
+    one, two, three, four = (f"00000000-0000-0000-0000-00000000000{digit}" for digit in range(1, 5))
+    raised = {"errorType": "ValueError", "errorMessage": "of request 00000000-dead", "requestId": one}
+    timed_out = {"errorType": "Sandbox.Timedout", "errorMessage": f"2026-11-21T10:00:00.000Z {two} Task timed out"}
+    killed = {"errorType": "Runtime.ExitError", "errorMessage": f"RequestId: {three} Error: Runtime exited"}
+    failed = [_event(1, "TaskFailed", error="E", cause=json.dumps(cause)) for cause in (raised, timed_out, killed)]
+    output = json.dumps({"Payload": {}, "SdkResponseMetadata": {"RequestId": four}})
+    history = _state("Plan compute", 0, 9, *failed, _event(8, "TaskSucceeded", output=output))
+    (visit,) = follow.read_history(history).visits
+    assert visit.requests == (one, two, three, four)
+
+
 def test_the_plan_and_the_request_come_from_the_assigned_variables() -> None:
     progress = follow.read_history(HISTORY)
     assert progress.epochs_wanted == 3

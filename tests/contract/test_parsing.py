@@ -37,6 +37,11 @@ class Required:
     name: str = setting("Name.", choices=("a", "b"))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Machines:
+    machine: str = setting("Machine.", pattern=r"ml[.].+", examples=("ml.m5.large", "ml.g5.xlarge", "ml.g5.2xlarge"))
+
+
 def refusal(data: Any, path: str = "sample") -> InvalidConfig:
     with pytest.raises(InvalidConfig) as refused:
         parse(Sample, data, path)
@@ -171,3 +176,10 @@ def test_a_huge_value_does_not_make_a_huge_message() -> None:
 )
 def test_nearest_names_only_what_is_near(name: str, hint: str) -> None:
     assert nearest(name, ["label", "weight"]) == hint
+
+
+def test_a_text_of_another_form_is_shown_an_example_and_the_nearest() -> None:
+    with pytest.raises(InvalidConfig) as refused:
+        parse(Machines, {"machine": "g5.2xlarg"}, "train")
+    assert refused.value.allowed == "a string like 'ml.m5.large'"
+    assert refused.value.hint == "Did you mean 'ml.g5.2xlarge'?"

@@ -42,8 +42,14 @@ class LambdaIntegration(Integration):
             "ExecutedVersion": answer.get("ExecutedVersion", "$LATEST"),
             "Payload": payload,
             "SdkHttpMetadata": {"HttpStatusCode": answer["StatusCode"]},
+            "SdkResponseMetadata": answer["SdkResponseMetadata"],
             "StatusCode": answer["StatusCode"],
         }
+
+    def result(self, answer: Any, shape: Any) -> Any:
+        """Return the response, and the id of the request, which is the invocation's."""
+        metadata = {"RequestId": answer["ResponseMetadata"]["RequestId"]}
+        return {**super().result(answer, shape), "SdkResponseMetadata": metadata}
 
 
 class FunctionIntegration(LambdaIntegration):
