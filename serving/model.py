@@ -17,6 +17,7 @@ from serving.archive import read_manifest
 from serving.inputs import Arrays, InputReader, reader_for
 
 CHUNK = 1024  # rows in one call, so that a large batch does not multiply the activations in memory
+PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 ONNX_TYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)", "int64": "tensor(int64)"}
 
 
@@ -109,8 +110,10 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    # The image's build is for CPUs; another one, for GPUs, is used where it is installed.
+    providers = [each for each in PROVIDERS if each in onnxruntime.get_available_providers()]
     try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:  # its exceptions share no public base class
         raise InvalidModel(f"ONNX Runtime {onnxruntime.__version__} cannot load {path.name}: {error}") from error
 

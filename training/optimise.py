@@ -31,6 +31,7 @@ from training.data import Arrays
 from training.recipes import Recipe
 
 OPSET = 18
+PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 BATCH = 1024
 WARM_UP = 10  # requests
 
@@ -137,9 +138,14 @@ def open_session(model: bytes, *, plain: bool = False) -> onnxruntime.InferenceS
     if plain:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(model, options, providers=_providers())
     except Exception as error:  # its exceptions have no common public base
         raise InvalidModel(f"ONNX Runtime cannot load the model: {error}") from error
+
+
+def _providers() -> list[str]:
+    """Return where sessions compute, as the server does: on the GPU where this build of ONNX Runtime can, else here."""
+    return [each for each in PROVIDERS if each in onnxruntime.get_available_providers()]
 
 
 def predict(session: onnxruntime.InferenceSession, arrays: Arrays, schema: Schema) -> NDArray[np.float32]:
