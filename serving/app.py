@@ -7,7 +7,6 @@ Services"): 200 on ``/ping`` once the model can answer, predictions on
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +20,7 @@ from serving.calls import Asked, Call, predict, refused
 from serving.capture import Capture
 from serving.describe import describe
 from serving.errors import MethodNotAllowed, NotFound, NotReady, Refused, UnsupportedContentType, show
-from serving.http import Request, Response
+from serving.http import Promise, Request, Response
 from serving.logs import event
 from serving.metrics import Metrics
 from serving.model import Model
@@ -30,7 +29,7 @@ from serving.settings import Settings
 
 __all__ = ["App", "Call", "predict"]
 
-Handler = Callable[[Request], "Response | asyncio.Future[Response]"]
+Handler = Callable[[Request], Response | Promise]
 Routes = dict[str, tuple[str, Handler]]  # by path: the method, and what answers
 
 
@@ -88,7 +87,7 @@ class App:
         if self._capture:
             self._capture.close()
 
-    def answer(self, request: Request) -> Response | asyncio.Future[Response]:
+    def answer(self, request: Request) -> Response | Promise:
         """Answer one request, at once or later; never raises."""
         try:
             return self._route(request)(request)
@@ -149,29 +148,24 @@ class App:
     def _prometheus(self, request: Request) -> Response:
         return Response(body=self.metrics.prometheus().encode(), content_type="text/plain; version=0.0.4")
 
-    def _invocations(self, request: Request) -> Response | asyncio.Future[Response]:
+    def _invocations(self, request: Request) -> Response | Promise:
         return self._predict("invocations", _call, request)
 
-    def _predict(
-        self, route: str, understand: Callable[[Request], Asked], request: Request
-    ) -> Response | asyncio.Future[Response]:
+    def _predict(self, route: str, understand: Callable[[Request], Asked], request: Request) -> Response | Promise:
         """Answer a request for predictions, and count it whatever becomes of it."""
         started = time.perf_counter()
         try:
             if self._batcher is None:
                 raise NotReady("the model is still loading")
             call = understand(request)
-            future = self._batcher.submit(call)
+            promise = self._batcher.submit(call)
         except Refused as error:
             self._count(route, error.status, started, 0)
             raise
-        future.add_done_callback(lambda done: self._answered(route, call, done, started))
-        return future
+        promise.then(lambda response: self._answered(route, call, response, started))
+        return promise
 
-    def _answered(self, route: str, call: Asked, done: asyncio.Future[Response], started: float) -> None:
-        if done.cancelled():  # the client has left
-            return
-        response = done.result()
+    def _answered(self, route: str, call: Asked, response: Response, started: float) -> None:
         self._count(route, response.status, started, len(response.body))
         if self._capture and response.status == 200:
             self._capture.offer(call, response)

@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from serving.calls import Asked, predict_together
 from serving.errors import Overloaded
-from serving.http import Response, failure
+from serving.http import Promise, Response, failure
 from serving.logs import logger
 from serving.model import Model
 
@@ -35,7 +35,7 @@ MAX_JOINED = 64
 FIRST_BYTES = 100  # what the first row, of which only the model's time is known, would have been
 WEIGHT = 0.1  # of the newest time in the moving average
 
-Job = tuple[Asked, "asyncio.Future[Response]"]
+Job = tuple[Asked, Promise]
 
 
 class Batcher:
@@ -63,7 +63,7 @@ class Batcher:
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def submit(self, call: Asked) -> asyncio.Future[Response]:
+    def submit(self, call: Asked) -> Promise:
         """Return the answer to come; cancel it when nobody waits for it any more.
 
         Raises:
@@ -73,11 +73,11 @@ class Batcher:
             wait = math.ceil(self._seconds(self._bytes) / self._threads)
             raise Overloaded(f"{len(self._jobs)} requests wait already; try again later", min(max(wait, 1), 60))
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Response] = loop.create_future()
-        self._jobs.append((call, future))
+        promise = Promise()
+        self._jobs.append((call, promise))
         self._bytes += len(call.body)
         self._schedule(loop)
-        return future
+        return promise
 
     def close(self) -> None:
         """Let the workers finish."""
@@ -90,40 +90,48 @@ class Batcher:
 
     def _dispatch(self, loop: asyncio.AbstractEventLoop) -> None:
         self._scheduled = False
-        if self._jobs and self._is_quick(self._jobs[0][0]):
-            jobs = self._take(self._join, LOOP_SECONDS, quick=True)
+        quick = self._quick_bytes()
+        if self._jobs and len(self._jobs[0][0].body) <= quick:
+            jobs = self._take(self._join, LOOP_SECONDS, quick)
             self._deliver(jobs, self._work(jobs))
             if self._jobs:
                 self._schedule(loop)  # what has arrived meanwhile is read first
             return
         while self._jobs and self._free:
             share = math.ceil(len(self._jobs) / self._free)
-            jobs = self._take(min(share, self._join), JOIN_SECONDS, quick=False)
+            jobs = self._take(min(share, self._join), JOIN_SECONDS, math.inf)
             if jobs:
                 self._free -= 1
                 self._pool.submit(self._work_aside, loop, jobs)
 
-    def _take(self, most: int, seconds: float, *, quick: bool) -> list[Job]:
-        """Take at least one job, and further ones while they are expected to be done within ``seconds``."""
+    def _take(self, most: int, seconds: float, largest: float) -> list[Job]:
+        """Take one job, and further ones while they are expected to be done within ``seconds``.
+
+        Args:
+            most: jobs.
+            seconds: for all of them.
+            largest: body of a further one, in bytes.
+        """
         jobs: list[Job] = []
-        size = 0
+        left = seconds / self._per_byte
         while self._jobs and len(jobs) < most:
-            call, future = self._jobs[0]
-            if jobs and (self._seconds(size + len(call.body)) > seconds or (quick and not self._is_quick(call))):
+            job = self._jobs[0]
+            size = len(job[0].body)
+            if jobs and (size > left or size > largest):
                 break
             self._jobs.popleft()
-            self._bytes -= len(call.body)
-            if not future.cancelled():
-                size += len(call.body)
-                jobs.append((call, future))
+            self._bytes -= size
+            if not job[1].cancelled:
+                left -= size
+                jobs.append(job)
         return jobs
 
     def _seconds(self, size: int) -> float:
         return size * self._per_byte
 
-    def _is_quick(self, call: Asked) -> bool:
-        size = len(call.body)
-        return self._model.reader.linear and size <= QUICK_BYTES and self._seconds(size) <= QUICK_SECONDS
+    def _quick_bytes(self) -> float:
+        """Return the longest body that is answered on the loop; -1 when none is."""
+        return min(QUICK_BYTES, QUICK_SECONDS / self._per_byte) if self._model.reader.linear else -1
 
     def _work(self, jobs: Sequence[Job]) -> list[Response]:
         """Answer jobs, in any thread."""
@@ -149,6 +157,8 @@ class Batcher:
     def _deliver(self, jobs: Sequence[Job], responses: Sequence[Response]) -> None:
         if jobs:
             self._observe(len(jobs))
-        for (_, future), response in zip(jobs, responses, strict=True):
-            if not future.done():
-                future.set_result(response)
+        for (_, promise), response in zip(jobs, responses, strict=True):
+            try:
+                promise.resolve(response)
+            except Exception:  # of one listener; the others wait for their answers
+                logger.critical("an answer could not be handed over", exc_info=True)

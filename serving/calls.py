@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -38,8 +37,7 @@ class Asked(Protocol):
         """Say why there are none."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A request to ``/invocations``, read but not yet understood."""
 
     body: bytes
@@ -127,5 +125,10 @@ def _answers(model: Model, decoded: dict[int, Arrays]) -> dict[int, np.ndarray |
 def _joined(model: Model, decoded: dict[int, Arrays]) -> dict[int, np.ndarray | Exception]:
     several = list(decoded.values())
     rows = model.answers({name: np.concatenate([arrays[name] for arrays in several]) for name in several[0]})
-    ends = np.cumsum([len(next(iter(arrays.values()))) for arrays in several])
-    return dict(zip(decoded, np.split(rows, ends[:-1]), strict=True))
+    answers: dict[int, np.ndarray | Exception] = {}
+    start = 0
+    for index, arrays in decoded.items():
+        end = start + len(next(iter(arrays.values())))
+        answers[index] = rows[start:end]
+        start = end
+    return answers

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import http
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
 
 import orjson
 
@@ -14,8 +15,7 @@ from serving.errors import MethodNotAllowed, Refused, TooLarge
 REASONS = {status.value: status.phrase for status in http.HTTPStatus}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
+class Request(NamedTuple):  # made faster than a frozen dataclass
     """A whole request.
 
     Attributes:
@@ -25,17 +25,16 @@ class Request:
 
     method: str
     path: str
-    headers: Mapping[bytes, bytes] = field(default_factory=dict)
-    body: bytes = b""
-    keep_alive: bool = True
+    headers: Mapping[bytes, bytes]
+    body: bytes
+    keep_alive: bool
 
     def header(self, name: bytes) -> str:
         """Return a header by its lower-case name; empty if absent."""
         return self.headers[name].decode("latin-1") if name in self.headers else ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """A whole answer."""
 
     body: bytes
@@ -43,24 +42,48 @@ class Response:
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
 
-    def encode(self, *, keep_alive: bool, date: str) -> bytes:
+    def encode(self, *, keep_alive: bool, date: bytes) -> bytes:
         """Return the bytes of an HTTP/1.1 message.
 
         Args:
             keep_alive: whether the connection stays open for the next request.
             date: now, as RFC 9110 (5.6.7) writes it.
         """
-        more = "".join(f"{name}: {value}\r\n" for name, value in self.headers)
-        if not keep_alive:
-            more += "connection: close\r\n"
-        return (
-            f"HTTP/1.1 {self.status} {REASONS.get(self.status, '')}\r\ndate: {date}\r\n"
-            f"content-type: {self.content_type}\r\ncontent-length: {len(self.body)}\r\n{more}\r\n"
-        ).encode("latin-1") + self.body
+        head = _head(self.status, self.content_type, self.headers, keep_alive)
+        return b"%sdate: %s\r\ncontent-length: %d\r\n\r\n%s" % (head, date, len(self.body), self.body)
 
-    def with_header(self, name: str, value: str) -> Response:
-        """Return the same answer with one more header."""
-        return replace(self, headers=(*self.headers, (name, value)))
+
+class Promise:
+    """A response to come. Unlike asyncio's futures it tells at once, and not in another turn of the loop."""
+
+    def __init__(self) -> None:
+        self.cancelled = False
+        self._response: Response | None = None
+        self._callbacks: list[Callable[[Response], None]] = []
+
+    def then(self, callback: Callable[[Response], None]) -> None:
+        """Call this with the response; never, once cancelled."""
+        if self._response is None:
+            self._callbacks.append(callback)
+        else:
+            callback(self._response)
+
+    def cancel(self) -> None:
+        """Say that nobody waits any more."""
+        self.cancelled = True
+
+    def resolve(self, response: Response) -> None:
+        """Hand the response to whoever waits."""
+        self._response = response
+        for callback in () if self.cancelled else self._callbacks:
+            callback(response)
+
+
+@lru_cache(maxsize=256)
+def _head(status: int, content_type: str, headers: tuple[tuple[str, str], ...], keep_alive: bool) -> bytes:
+    lines = [f"HTTP/1.1 {status} {REASONS.get(status, '')}", f"content-type: {content_type}"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    return "".join(f"{line}\r\n" for line in (lines if keep_alive else [*lines, "connection: close"])).encode("latin-1")
 
 
 def refusal(error: Refused) -> Response:

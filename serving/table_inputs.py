@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -62,10 +63,11 @@ class TableReader:
         self._dates = {f.name: self._places[f.name] for f in schema.features if f.kind == "date"}
         self._categories = {f.name: Category(f) for f in schema.features if f.kind == "category"}
         self._inputs = {tensor.name for tensor in schema.inputs}
-        self._order = tuple(self._numbers)
-        self._only_plain_numbers = len(self._numbers) == len(schema.features) and all(
-            feature.multiple is None for feature in schema.features
+        self._plain: Callable[[Mapping[str, Any]], tuple[Any, ...]] | None = (
+            None  # a row's values, where all are numbers
         )
+        if len(self._numbers) == len(schema.features) > 1 and all(f.multiple is None for f in schema.features):
+            self._plain = itemgetter(*self._numbers)
         self._check_schema(schema)
         self.decoders: dict[str, Callable[[bytes], Arrays]] = {
             "application/json": self.from_json,
@@ -77,10 +79,10 @@ class TableReader:
     def from_json(self, body: bytes) -> Arrays:
         """Read ``{"instances": [{"column": value or null}, ...]}``."""
         instances = read_instances(body)
+        if self._plain and (numeric := _plain_numbers(instances, self._plain, len(self._columns))) is not None:
+            return {"numeric": numeric}
         for index, instance in enumerate(instances):
             self._check_columns(instance, f"instances[{index}]")
-        if self._only_plain_numbers and (numeric := _plain_numbers(instances, self._order)) is not None:
-            return {"numeric": numeric}
         return self._arrays(instances, _number, _text, lambda index, name: f"instances[{index}].{name}")
 
     def from_csv(self, body: bytes) -> Arrays:
@@ -192,18 +194,26 @@ def _places(features: Sequence[Feature]) -> dict[str, dict[str, int]]:
     return places
 
 
-def _plain_numbers(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> npt.NDArray[np.float32] | None:
-    """Return float32 [rows, names] at once; None where a value is not allowed, which is then looked for one by one."""
-    values = [[row[name] for name in names] for row in rows]
-    if not _PLAIN.issuperset(map(type, chain.from_iterable(values))):
-        return None
+def _plain_numbers(
+    rows: Sequence[Mapping[str, Any]], values: Callable[[Mapping[str, Any]], tuple[Any, ...]], columns: int
+) -> npt.NDArray[np.float32] | None:
+    """Return float32 [rows, columns] at once; None where something is not allowed, which is then looked for one by one.
+
+    Args:
+        rows: of JSON.
+        values: picks a row's values in the order of the columns, or raises KeyError.
+        columns: that a row must have, no more and no less.
+    """
     try:
-        numbers = np.array(values, np.float64)  # None becomes NaN; JSON itself has no NaN
-    except OverflowError:  # an integer beyond all bounds
+        flat = list(chain.from_iterable(map(values, rows)))
+        numbers = np.array(flat, np.float64)  # None becomes NaN; JSON itself has no NaN
+    except (KeyError, TypeError, ValueError, OverflowError):  # the last: an integer beyond all bounds
+        return None
+    if set(map(len, rows)) != {columns} or not _PLAIN.issuperset(map(type, flat)):
         return None
     if (np.abs(numbers) > LARGEST).any():
         return None
-    return numbers.astype(np.float32)
+    return numbers.astype(np.float32).reshape(len(rows), columns)
 
 
 def _typical(feature: Feature) -> float | str | None:

@@ -16,7 +16,7 @@ import pytest
 from serving.batching import Batcher
 from serving.calls import Call
 from serving.errors import Overloaded
-from serving.http import Response
+from serving.http import Promise, Response
 from serving.model import Model, load
 from tests.serving import archives
 from tests.serving.client import Client
@@ -56,9 +56,15 @@ def batcher(model: Model, **changes: Any) -> tuple[Batcher, list[int]]:
     return Batcher(model, **{"threads": 1, "queue": 100, "join": 64, "observe": joined.append, **changes}), joined
 
 
+def answer(promise: Promise) -> asyncio.Future[Response]:
+    future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+    promise.then(future.set_result)
+    return future
+
+
 def together(batcher: Batcher, *calls: Call) -> list[Response]:
     async def submit() -> list[Response]:
-        return await asyncio.gather(*[batcher.submit(each) for each in calls])
+        return await asyncio.gather(*[answer(batcher.submit(each)) for each in calls])
 
     try:
         return asyncio.run(submit())
@@ -113,7 +119,7 @@ def test_a_full_queue_refuses_and_says_when_to_come_again(slow: tuple[Model, Slo
         waiting = [server.submit(call()) for _ in range(3)]
         with pytest.raises(Overloaded) as caught:
             server.submit(call())
-        return await asyncio.gather(*waiting), caught.value
+        return await asyncio.gather(*map(answer, waiting)), caught.value
 
     responses, error = asyncio.run(submit())
     server.close()
@@ -128,10 +134,10 @@ def test_calls_that_nobody_waits_for_are_not_worked_at(slow: tuple[Model, Slow])
 
     async def submit() -> Response:
         first, *left, last = [server.submit(call()) for _ in range(6)]
-        for future in left:
-            future.cancel()
-        await first
-        return await last
+        for promise in left:
+            promise.cancel()
+        await answer(first)
+        return await answer(last)
 
     assert asyncio.run(submit()).status == 200
     server.close()
