@@ -22,7 +22,7 @@ tuning_request  what was asked for;  tuning_rules: what is refused;  tuning_warm
 tuning_training  one training job of a tuning job
 processing   one processing job;  processing_api: the operations on them
 models       models and endpoint configurations
-servers      one server of a model;  fleets: the servers of an endpoint
+servers      one server of a model;  model_images: what it is made of;  fleets: the servers of an endpoint
 endpoints    create, update with no failed request, roll back, delete;  endpoint_view: as Describe shows them
 endpoint_changes  what an update takes over from the endpoint as it is
 traffic      which servers a request goes to

@@ -12,11 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contract import names
-from local.sagemaker import containers
-from local.sagemaker.archives import BadArchive, unpack
-from local.sagemaker.machines import Host
-from local.sagemaker.objects import Location, MissingInput, Objects
+from local.sagemaker.model_images import ModelImages, NoFleet
 from local.sagemaker.servers import INVOCATION_SECONDS, Server, Unhealthy
 
 if TYPE_CHECKING:
@@ -28,15 +24,10 @@ NEVER_HEALTHY = (
 )
 STARTUP_SECONDS = 480.0  # a container has 8 minutes to become healthy
 SHORTEST_STARTUP = 30.0  # real seconds, however fast the clock: starting is work, not waiting
-_addresses = itertools.count(1)
 
 
 class NoServer(Exception):
     """A variant has no instance: it was scaled to none."""
-
-
-class NoFleet(Exception):
-    """The servers cannot be brought into service; the message is the endpoint's FailureReason."""
 
 
 @dataclass(kw_only=True)
@@ -101,8 +92,8 @@ class Fleet:
         model: Callable[[str], dict[str, Any]],
         on_line: Callable[[str, str], None],
     ) -> None:
-        self.cloud, self.config, self.folder, self._model, self._on_line = cloud, config, folder, model, on_line
-        self.objects = Objects(cloud.client("s3"))
+        self.cloud, self.config, self.folder = cloud, config, folder
+        self._images = ModelImages(cloud=cloud, folder=folder, model=model, on_line=on_line)
         self.variants, self.shadows = _variants(variants), _variants(shadows)
         self.capture, self.asynchronous = capture, asynchronous
         self._lock = threading.Lock()
@@ -205,87 +196,15 @@ class Fleet:
 
     def _start(self, variant: Variant, count: int, servers: list[Server]) -> list[Server]:
         """Start ``count`` servers of ``variant``, and add them to ``servers``."""
-        definition = self._model(variant.config["ModelName"])
-        variant.image = definition["Image"]
-        container = self._container(variant)
+        image = self._images.of(variant.name, variant.config["ModelName"])
+        variant.image = image.name
         for _ in range(count):
-            server = self._server(variant, next(variant.numbers), definition, container)
+            server = self._images.server(image, variant.name, next(variant.numbers))
             with self._lock:
                 if self._closed:
                     raise NoFleet("The endpoint was stopped while its servers were started")
                 servers.append(server.start())
         return servers
-
-    def _container(self, variant: Variant) -> containers.Container:
-        try:
-            container = containers.resolve(self.cloud, variant.image)
-        except containers.NoImage as error:
-            raise NoFleet(f"The image for production variant {variant.name} cannot be started: {error}") from error
-        if container.deep_learning:
-            raise NoFleet(
-                f"The image {variant.image} for production variant {variant.name} has no server that the laptop cloud "
-                "can run: serving with a Deep Learning Container is not emulated"
-            )
-        return container
-
-    def _server(
-        self, variant: Variant, number: int, definition: dict[str, Any], container: containers.Container
-    ) -> Server:
-        folder = self.folder / f"{variant.name}-{number}"
-        root = folder / "ml"
-        (folder / "tmp").mkdir(parents=True)
-        (root / "model").mkdir(parents=True)
-        self._fetch_model(definition, root / "model", folder)
-
-        def host(port: int) -> Host:
-            return Host(
-                name="model",
-                address=f"127.255.{next(_addresses) % 256}.1",
-                root=root,
-                command=[*container.entrypoint, "serve"],
-                environment=self._environment(container, definition, folder, port),
-                folder=container.folder,
-                binds=container.binds,
-            )
-
-        stream = f"{variant.name}/i-{number:017x}"
-        return Server(folder=folder, host=host, on_line=lambda line: self._on_line(stream, line))
-
-    def _environment(
-        self, container: containers.Container, definition: dict[str, Any], folder: Path, port: int
-    ) -> dict[str, str]:
-        region = self.cloud.region
-        return {
-            **container.environment,
-            "HOME": str(folder / "tmp"),
-            "TMPDIR": str(folder / "tmp"),
-            names.BASE_DIR: str(folder / "ml"),
-            "SAGEMAKER_BIND_TO_PORT": str(port),
-            "PORT": str(port),
-            names.SERVING_HOST: "127.0.0.1",  # a laptop's endpoints are nobody else's
-            "SAGEMAKER_REGION": region,
-            "AWS_REGION": region,
-            "AWS_DEFAULT_REGION": region,
-            **({} if definition.get("EnableNetworkIsolation") else self.cloud.environment),
-            **definition.get("Environment", {}),
-        }
-
-    def _fetch_model(self, definition: dict[str, Any], folder: Path, scratch: Path) -> None:
-        url = definition.get("ModelDataUrl")
-        if url is None:
-            return
-        archive = scratch / "model.tar.gz"
-        try:
-            self.objects.download(Location.parse(url), archive)
-            unpack(archive, folder)
-        except MissingInput as error:
-            raise NoFleet(f'Failed to download model data from URL "{url}": {error}') from error
-        except BadArchive as error:
-            raise NoFleet(
-                f'Failed to extract model data archive from URL "{url}". Please ensure that the object located at the '
-                f"URL is a valid tar.gz archive ({error})"
-            ) from error
-        archive.unlink()
 
     def _wait(self, variant: Variant, server: Server) -> None:
         asked = variant.config.get("ContainerStartupHealthCheckTimeoutInSeconds", STARTUP_SECONDS)
