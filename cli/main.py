@@ -14,6 +14,7 @@ from cli.commands.logs import logs
 from cli.commands.models import models
 from cli.commands.new import new
 from cli.commands.predict import predict
+from cli.commands.promote import promote
 from cli.commands.report import report
 from cli.commands.reproduce import reproduce
 from cli.commands.rollback import rollback
@@ -27,7 +28,7 @@ from cli.options import remember, with_options
 COMMANDS = {
     "Start": (demo, doctor, up, deploy),
     "Work": (new, submit, runs, watch, logs, report),
-    "Serve": (models, approve, reject, reproduce, predict, key, rollback),
+    "Serve": (models, approve, reject, reproduce, predict, key, promote, rollback),
     "End": (destroy,),
 }
 

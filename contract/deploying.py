@@ -53,8 +53,9 @@ def steps(deploy: Deploy) -> int:
 
 
 def waiting_minutes(deploy: Deploy) -> int:
-    """Return how long a deployment waits and watches in all; each step bakes, the last before the old fleet goes."""
-    return steps(deploy) * deploy.bake_minutes + deploy.shadow_minutes * bool(deploy.shadow_percent)
+    """Return how long a deployment waits and watches in all: after each step, again before the old fleet goes."""
+    watched = 1 if deploy.rollout == "all" else steps(deploy) + 1
+    return watched * deploy.bake_minutes + deploy.shadow_minutes * bool(deploy.shadow_percent)
 
 
 def _targets(deploy: Deploy) -> Iterator[InvalidConfig]:

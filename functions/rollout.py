@@ -109,7 +109,7 @@ def deployment_config(deploy: Deploy, alarms: Iterable[str]) -> dict[str, Any]:
         "BlueGreenUpdatePolicy": {
             "TrafficRoutingConfiguration": routing[deploy.rollout],
             "TerminationWaitInSeconds": seconds,
-            "MaximumExecutionTimeoutInSeconds": deploying.steps(deploy) * seconds + MARGIN_SECONDS,
+            "MaximumExecutionTimeoutInSeconds": deploying.waiting_minutes(deploy) * 60 + MARGIN_SECONDS,
         },
         "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": name} for name in alarms]},
     }

@@ -21,7 +21,11 @@ from functions.shared import client, error_code, logger
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Tidy up after a deployment of ``event["tenant"]`` and ``event["project"]``.
+    """Tidy up after a deployment of a project.
+
+    Args:
+        event: ``{"tenant", "project", "alarms"}``; the last names those that the deployment made, None when it failed.
+        context: unused.
 
     Returns:
         ``{"deleted"}``: names of endpoints, configurations, models and alarms.
@@ -31,12 +35,13 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """
     tenant, project = names.check_name("tenant", event["tenant"]), names.check_name("project", event["project"])
     row = table.get(ledger.champion_key(tenant, project)) or {}
-    deleted = list(tidy(tenant, project, row.get("endpoint") or "", row.get("configuration") or ""))
+    live, recorded = row.get("endpoint") or "", row.get("configuration") or ""
+    deleted = list(tidy(tenant, project, live, recorded, event.get("alarms")))
     logger.info("tidied up", extra={"project": f"{tenant}/{project}", "deleted": deleted})
     return {"deleted": deleted}
 
 
-def tidy(tenant: str, project: str, live: str, recorded: str) -> Iterator[str]:
+def tidy(tenant: str, project: str, live: str, recorded: str, made: list[str] | None = None) -> Iterator[str]:
     """Delete all but what ``live``, the champion's endpoint, consists of; yield what was deleted.
 
     Args:
@@ -44,13 +49,14 @@ def tidy(tenant: str, project: str, live: str, recorded: str) -> Iterator[str]:
         project: which.
         live: name of the champion's endpoint.
         recorded: its configuration by the champion's row; the endpoint may sleep, and come back with it.
+        made: the alarms of a deployment that went well; None keeps any alarm of a variant that is live.
     """
     own = [names.endpoint(tenant, project, target) for target in names.ENDPOINT_TARGETS]
     for endpoint in (names.staging_endpoint(tenant, project), *own):
         if endpoint != live:
             yield from _delete_endpoint(endpoint)
     variants, configs, models = in_use(live, recorded)
-    yield from _delete_alarms(tenant, project, {names.alarm(live, variant, "") for variant in variants})
+    yield from _delete_alarms(tenant, project, {names.alarm(live, variant, "") for variant in variants}, made)
     yield from _delete_others(tenant, project, "endpoint_config", "EndpointConfig", configs)
     yield from _delete_others(tenant, project, "model", "Model", models)
 
@@ -89,7 +95,7 @@ def _delete_endpoint(endpoint: str) -> Iterator[str]:
         raise EndpointBusy(f"endpoint {endpoint} is {status}, and cannot be deleted yet")
 
 
-def _delete_alarms(tenant: str, project: str, kept: set[str]) -> Iterator[str]:
+def _delete_alarms(tenant: str, project: str, kept: set[str], made: list[str] | None) -> Iterator[str]:
     """Delete the alarms of variants that are gone; ``kept`` are the beginnings of the others' names."""
     pages = (
         client("cloudwatch")
@@ -97,7 +103,8 @@ def _delete_alarms(tenant: str, project: str, kept: set[str]) -> Iterator[str]:
         .paginate(AlarmNamePrefix=f"{tenant}--{project}--", AlarmTypes=["MetricAlarm"])
     )
     found = [alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]]
-    unwanted = [name for name in found if not name.startswith(tuple(kept))]
+    wanted = {name for name in found if name.startswith(tuple(kept)) and (made is None or name in made)}
+    unwanted = [name for name in found if name not in wanted]
     if unwanted:
         client("cloudwatch").delete_alarms(AlarmNames=unwanted)
     yield from unwanted

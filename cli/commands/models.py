@@ -21,7 +21,7 @@ def models(
     context: Context,
     project: Annotated[str, typer.Argument(metavar="TENANT/PROJECT", help="The project.")],
 ) -> None:
-    """List a project's model versions, newest first; the champion is marked."""
+    """List a project's model versions, newest first; the champion, and its challenger in an A/B test, are marked."""
     tenant, name = split_project(project)
     champion = ledger.champion(context.account, tenant, name) or {}
     found = [_version(package, champion) for package in ledger.versions(context.account, tenant, name)]
@@ -34,7 +34,7 @@ def models(
             (
                 (
                     item["version"],
-                    Text("champion", style="bold green") if item["champion"] else None,
+                    _role(item),
                     APPROVAL.get(item["approval"], item["approval"]),
                     str(item["created"])[:19],
                     item["run"],
@@ -46,13 +46,23 @@ def models(
     )
 
 
+def _role(item: dict[str, Any]) -> Text | None:
+    """Return what a version is in service as."""
+    if item["champion"]:
+        return Text("champion", style="bold green")
+    return Text(f"challenger {item['percent']} %", style="yellow") if item["percent"] else None
+
+
 def _version(package: dict[str, Any], champion: dict[str, Any]) -> dict[str, Any]:
     properties = package.get("CustomerMetadataProperties") or {}
     prefix = packages.METRIC
     metrics = {key.removeprefix(prefix): value for key, value in properties.items() if key.startswith(prefix)}
+    challenger = champion.get("challenger") or {}
+    is_challenger = package["ModelPackageArn"] == challenger.get("package_arn")
     return {
         "version": packages.version(package["ModelPackageArn"]),
         "champion": package["ModelPackageArn"] == champion.get("package_arn"),
+        "percent": int(challenger["percent"]) if is_challenger else 0,
         "created": package.get("CreationTime"),
         "package_arn": package["ModelPackageArn"],
         "approval": package.get("ModelApprovalStatus"),

@@ -146,9 +146,10 @@ def tidy(parts: DeploymentParts, *, then: str) -> State:
 
     It is called again while the endpoint changes, because its old configuration is needed until then.
     """
+    made = "$failure = null and $exists($deployment.alarms) ? [$deployment.alarms.AlarmName] : null"
     state = invoke(
         parts.tidy,
-        {"tenant": "{% $tenant %}", "project": "{% $project %}"},
+        {"tenant": "{% $tenant %}", "project": "{% $project %}", "alarms": expression(made)},
         then=then,
         seconds=120,
         retry=[transient(EndpointBusy.__name__, first=10, longest=30, times=100)],

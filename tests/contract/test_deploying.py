@@ -69,7 +69,7 @@ def test_what_it_cannot_do_is_refused_with_what_to_take_instead(settings: dict[s
 
 def test_a_rollout_waits_after_each_step_and_in_the_shadow() -> None:
     assert steps(Deploy(rollout="linear", step_percent=30)) == 4
-    assert waiting_minutes(Deploy(rollout="canary", bake_minutes=5, shadow_percent=10, shadow_minutes=20)) == 30
+    assert waiting_minutes(Deploy(rollout="canary", bake_minutes=5, shadow_percent=10, shadow_minutes=20)) == 35
 
 
 def test_a_package_remembers_what_is_not_the_default() -> None:

@@ -8,17 +8,23 @@ import hashlib
 import json
 import os
 import time
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
 from contract import keys, ledger, names
 from contract.run import RUNNING
 
+T = TypeVar("T")
 _PROJECTS: collections.Counter[str] = collections.Counter()
 """Projects that each test has."""
 
 
 class AnyCloud(Protocol):
     """A laptop cloud, in this process or in a program of its own."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the variables that point a client at it."""
 
     def client(self, service: Any) -> Any:
         """Return a boto3 client."""
@@ -118,8 +124,11 @@ class App:
 
     def champion(self, project: str, tenant: str = "acme") -> dict[str, Any]:
         """Return the row of the version in service; empty when there is none."""
-        key = _typed(ledger.champion_key(tenant, project))
-        item = self.dynamodb.get_item(TableName=self.table, Key=key).get("Item", {})
+        return self.item(ledger.champion_key(tenant, project))
+
+    def item(self, key: dict[str, str]) -> dict[str, Any]:
+        """Return a row of the ledger; empty when there is none."""
+        item = self.dynamodb.get_item(TableName=self.table, Key=_typed(key)).get("Item", {})
         return {name: next(iter(value.values())) for name, value in item.items()}
 
     def deploy(self, project: str, package_arn: str, tenant: str = "acme", **more: Any) -> dict[str, Any]:
@@ -131,6 +140,25 @@ class App:
         request = {"tenant": tenant, "project": project, "run": "rollback", "package_arn": package_arn, **more}
         started = self.states.start_execution(stateMachineArn=self.deployment, input=json.dumps(request))
         return str(started["executionArn"])
+
+    def reaches(self, arn: str, state: str) -> None:
+        """Wait until an execution enters a state."""
+
+        def entered() -> bool:
+            events = self.states.get_execution_history(executionArn=arn, maxResults=1000)["events"]
+            return any(event.get("stateEnteredEventDetails", {}).get("name") == state for event in events)
+
+        self.eventually(entered)
+
+    @staticmethod
+    def eventually(look: Callable[[], T], seconds: float = 90) -> T:
+        """Return the first true value that ``look`` returns."""
+        deadline = time.monotonic() + seconds
+        while not (found := look()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"it never came: {look}")
+            time.sleep(0.1)
+        return found
 
     def ended(self, arn: str, seconds: float = 90) -> dict[str, Any]:
         """Wait until an execution ends; return its description."""
