@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from onnxruntime import InferenceSession
 
 from contract import keys
 from contract.config import Optimise
@@ -29,9 +30,10 @@ from training.shrink import Smaller
 
 ALIKE = 1.05  # latencies that differ by less than this factor are the same, as far as they can be measured
 CALIBRATION_BATCH = 32
-MOST_ASKED, ALONE = 1000, 100  # held-out rows that a form is asked twice, and one by one, for its spread
+MOST_ASKED, ALONE = 1000, 100  # held-out rows that a form is asked again, and one by one, to see what its answers vary
 NEAR = 0.01  # values that are so near, in the schema's scale, are the same answer
 FOR_DEVICES = "for devices: not measured here, and not served"
+Answered = NDArray[np.float32]  # [n, labels]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,7 @@ class Measured:
 
     form: Form
     onnx: bytes
-    answers: NDArray[np.float32]
+    answers: Answered
 
     @property
     def latency(self) -> float:
@@ -56,13 +58,11 @@ def choose(inputs: Inputs) -> tuple[Measured, tuple[Form, ...]]:
     """
     trained = optimise.trained(inputs.model, inputs.recipe, inputs.manifest, inputs.rows)
     made = dict(_made(inputs, trained))
-    timed = optimise.latencies(
-        {name: optimise.open_session(onnx) for name, onnx in made.items()},
-        inputs.rows,
-        inputs.manifest.schema,
-        requests=inputs.request.evaluate.latency_requests,
-    )
-    measured = [_measure(inputs, trained, name, onnx, timed[name]) for name, onnx in made.items()]
+    sessions = {name: optimise.open_session(onnx) for name, onnx in made.items()}
+    schema, requests = inputs.manifest.schema, inputs.request.evaluate.latency_requests
+    timed = optimise.latencies(sessions, inputs.rows, schema, requests=requests)
+    gauge = Gauge(inputs, trained, optimise.predict(sessions[FLOAT32], inputs.rows, schema))
+    measured = [gauge.measure(name, made[name], sessions[name], timed[name]) for name in made]
     chosen = pick(measured, inputs.request.optimise)
     notes = [note(each, chosen, measured[0], inputs) for each in measured]
     forms = [replace(each.form, note=text) for each, text in zip(measured, notes, strict=True)]
@@ -112,42 +112,69 @@ def _calibration(inputs: Inputs) -> Iterator[Arrays]:
         yield {tensor.name: arrays[tensor.name] for tensor in inputs.manifest.schema.inputs}
 
 
-def _parity(schema: Schema, onnx: bytes, trained: Trained) -> float:
-    """Return how far a form's answers are from the trained network's; NaN when either is."""
-    session = optimise.open_session(onnx)
-    return float(np.max([optimise.apart(session, rows, answers, schema) for rows, answers in trained.answered]))
+def _parity(session: InferenceSession, trained: Trained, schema: Schema, most: int | None = None) -> float:
+    """Return how far answers are from the trained network's, to ``most`` rows of each kind; NaN when either is."""
+    some = [
+        ({name: array[:most] for name, array in rows.items()}, answers[:most]) for rows, answers in trained.answered
+    ]
+    return float(np.max([optimise.apart(session, rows, answers, schema) for rows, answers in some]))
 
 
 def _check(inputs: Inputs, name: str, trained: Trained) -> None:
     """Refuse a wrong export: a file in float32 that answers otherwise than its network."""
     allowed = inputs.request.optimise.parity_tolerance
-    parity = _parity(inputs.manifest.schema, trained.onnx, trained)
+    parity = _parity(optimise.open_session(trained.onnx), trained, inputs.manifest.schema)
     if not parity <= allowed:
         raise TrainingFailed(
             f"{name} differs from the trained model by {parity:.3g}; optimise.parity_tolerance allows {allowed:g}"
         )
 
 
-def _measure(inputs: Inputs, trained: Trained, name: str, onnx: bytes, latency: dict[str, float]) -> Measured:
-    schema, metric = inputs.manifest.schema, inputs.manifest.schema.metric
-    session = optimise.open_session(onnx)
-    answers = optimise.predict(session, inputs.rows, schema)
-    truth = optimise.predict(optimise.open_session(trained.onnx), inputs.rows, schema)
-    metrics = inputs.metrics(answers)
-    form = Form(
-        name=name,
-        metrics=metrics,
-        latency_ms=latency,
-        bytes=len(onnx),
-        parity=_parity(schema, onnx, trained),
-        agreement=agreement(answers, truth, schema),
-        drop=drop(metric, inputs.metrics(truth)[metric], metrics[metric]),
-        spread=_spread(inputs, onnx, answers),
-    )
-    return Measured(form=form, onnx=onnx, answers=answers)
+class Gauge:
+    """Measures forms against the trained model.
+
+    Args:
+        inputs: the job's.
+        trained: what the network itself answers to some rows.
+        truth: what its float32 form answers to the held-out rows.
+    """
+
+    def __init__(self, inputs: Inputs, trained: Trained, truth: Answered) -> None:
+        self._inputs, self._trained, self._truth, self._schema = inputs, trained, truth, inputs.manifest.schema
+        self._metrics = inputs.metrics(truth)
+
+    def measure(self, name: str, onnx: bytes, session: InferenceSession, latency: dict[str, float]) -> Measured:
+        """Return a form with all that is told of it but the reason why it is served or not."""
+        metric, schema = self._schema.metric, self._schema
+        answers = self._truth if name == FLOAT32 else optimise.predict(session, self._inputs.rows, schema)
+        metrics = self._inputs.metrics(answers)
+        form = Form(
+            name=name,
+            metrics=metrics,
+            latency_ms=latency,
+            bytes=len(onnx),
+            parity=_parity(session, self._trained, schema, MOST_ASKED),
+            agreement=agreement(answers, self._truth, schema),
+            drop=drop(metric, self._metrics[metric], metrics[metric]),
+            spread=self._spread(onnx, session, answers),
+        )
+        return Measured(form=form, onnx=onnx, answers=answers)
+
+    def _spread(self, onnx: bytes, session: InferenceSession, answers: Answered) -> float:
+        """Return the largest difference between answers to the same row.
+
+        Sums of floats are rounded otherwise by other kernels, as another processor may have: then an activation may
+        be quantised to the next integer. And ranges that depend on the call depend on the other rows of it.
+        """
+        some = {name: array[:MOST_ASKED] for name, array in self._inputs.rows.items()}
+        plain = optimise.predict(optimise.open_session(onnx, plain=True), some, self._schema)
+        singly = [{name: array[row : row + 1] for name, array in some.items()} for row in range(min(ALONE, len(plain)))]
+        alone = np.concatenate([optimise.predict(session, row, self._schema) for row in singly])
+        apart = [np.abs(other - answers[: len(other)]).max() for other in (plain, alone)]
+        return float(max(apart)) / self._schema.scale
 
 
-def agreement(answers: NDArray[np.float32], truth: NDArray[np.float32], schema: Schema) -> float:
+def agreement(answers: Answered, truth: Answered, schema: Schema) -> float:
     """Return the share of rows with the same class, or of values that are nearly the same."""
     if schema.task == "classification":
         return float((answers.argmax(axis=1) == truth.argmax(axis=1)).mean())
@@ -163,21 +190,6 @@ def drop(metric: str, trained: float, value: float) -> float:
     if METRICS[metric].higher_is_better:
         return trained - value
     return (value - trained) / (abs(trained) or 1.0)
-
-
-def _spread(inputs: Inputs, onnx: bytes, answers: NDArray[np.float32]) -> float:
-    """Return the largest difference between answers to the same row.
-
-    Sums of floats are rounded otherwise by other kernels, as another processor may have: then an activation may
-    be quantised to the next integer. And ranges that depend on the call depend on the other rows of it.
-    """
-    schema = inputs.manifest.schema
-    plain, session = optimise.open_session(onnx, plain=True), optimise.open_session(onnx)
-    some = {name: array[:MOST_ASKED] for name, array in inputs.rows.items()}
-    few = [{name: array[row : row + 1] for name, array in some.items()} for row in range(min(ALONE, len(answers)))]
-    alone = np.concatenate([optimise.predict(session, row, schema) for row in few])
-    apart = [np.abs(optimise.predict(plain, some, schema) - answers[:MOST_ASKED]), np.abs(alone - answers[: len(few)])]
-    return float(max(each.max() for each in apart)) / schema.scale
 
 
 def pick(measured: Sequence[Measured], asked: Optimise) -> Measured:
