@@ -54,20 +54,23 @@ class Alarms:
         self._metrics.refresh()
         moment = time.time()
         for alarm in list(self._backend.alarms.values()):
-            rule = rule_of(alarm)
-            period = real_period(self.cloud, period_of(alarm))
-            points = list(self._points(alarm, rule, period, moment))
-            state = judge(rule, points, alarm.state_value)
-            if state != alarm.state_value:
-                alarm.update_state(reason(rule, points, state), reason_data(alarm, rule, points), state)
+            try:
+                self._evaluate(alarm, moment)
+            except Exception:  # of one alarm: the others are looked at all the same
+                log.exception("the laptop cloud failed at alarm %s", alarm.name)
+
+    def _evaluate(self, alarm: Alarm, moment: float) -> None:
+        rule = rule_of(alarm)
+        period = real_period(self.cloud, period_of(alarm))
+        points = list(self._points(alarm, rule, period, moment))
+        state = judge(rule, points, alarm.state_value)
+        if state != alarm.state_value:
+            alarm.update_state(reason(rule, points, state), reason_data(alarm, rule, points), state)
 
     def _watch(self) -> None:
         wait = max(self.cloud.clock.seconds(LOOK_SECONDS), SHORTEST_LOOK)
         while not self.cloud.stopping.wait(wait):
-            try:
-                self.evaluate()
-            except Exception:
-                log.exception("the laptop cloud failed at the alarms")
+            self.evaluate()
 
     def _points(self, alarm: Alarm, rule: Rule, period: float, moment: float) -> Iterator[float | None]:
         """Yield a datapoint for each period, the latest first."""

@@ -24,7 +24,7 @@ processing   one processing job;  processing_api: the operations on them
 models       models and endpoint configurations
 servers      one server of a model;  model_images: what it is made of;  fleets: the servers of an endpoint
 endpoints    create, update with no failed request, roll back, delete;  endpoint_view: as Describe shows them
-endpoint_changes  what an update takes over from the endpoint as it is
+endpoint_changes  what of an endpoint may be changed, and what an update takes over
 traffic      which servers a request goes to
 rollouts     canary and linear updates, alarms, rollback;  rollout_policy: DeploymentConfig and its rules
 runtime      InvokeEndpoint;  meters: its metrics

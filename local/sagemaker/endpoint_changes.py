@@ -1,4 +1,4 @@
-"""What an update of an endpoint takes over from the endpoint as it is."""
+"""Changes of an endpoint: when they may be made, what is refused, what is taken over from the endpoint as it is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,18 @@ from typing import Any
 from local.sagemaker.errors import NotEmulated, Refused
 from local.sagemaker.fleets import Fleet
 from local.sagemaker.records import Record
+
+BUSY = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
+
+
+def must_be(record: Record, verb: str, *allowed: str) -> None:
+    """Refuse what can be done in an ``allowed`` status only."""
+    status = record.get("EndpointStatus")
+    if status in allowed:
+        return
+    if status in BUSY:
+        raise Refused(f'Cannot {verb} in-progress endpoint "{record.arn}".')
+    raise Refused(f'Cannot {verb} endpoint "{record.arn}" in status {status}; expected {" or ".join(allowed)}.')
 
 
 def deployment_config(record: Record, request: dict[str, Any]) -> dict[str, Any]:

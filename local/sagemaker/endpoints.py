@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from local import scaling
 from local.sagemaker import endpoint_changes, endpoint_view, models
-from local.sagemaker.errors import NotEmulated, Refused
+from local.sagemaker.errors import Refused
 from local.sagemaker.faults import LAB
 from local.sagemaker.fleets import NEVER_HEALTHY, Fleet, NoFleet
 from local.sagemaker.listing import page
 from local.sagemaker.meters import Load
 from local.sagemaker.records import Record
-from local.sagemaker.rollout_policy import policy_of
+from local.sagemaker.rollout_policy import Policy, policy_of
 from local.sagemaker.rollouts import Alarms, Rolling, Rollout
 from local.sagemaker.telemetry import LogStreams
 from local.sagemaker.traffic import Traffic
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from local.cloud import Cloud
 
 log = logging.getLogger(__name__)
-BUSY = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 
 
 class Endpoint:
@@ -60,14 +59,15 @@ class Endpoints:
 
     def create(self, backend: Any, request: dict[str, Any]) -> dict[str, Any]:
         """Record the endpoint and bring its servers up."""
-        if "DeploymentConfig" in request:
-            raise NotEmulated("CreateEndpoint's DeploymentConfig")
-        name, config = request["EndpointName"], request["EndpointConfigName"]
+        name, deployment = request["EndpointName"], request.get("DeploymentConfig")
         if name in backend.endpoints:
             raise Refused(f'Cannot create already existing endpoint "{backend.endpoints[name].arn}".')
-        models.find(backend.endpoint_configs, backend, "endpoint-config", config)
-        record = models.add(backend.endpoints, backend, "endpoint", name, request)
-        record.update(EndpointArn=record.arn, EndpointStatus="Creating")
+        config = models.find(backend.endpoint_configs, backend, "endpoint-config", request["EndpointConfigName"])
+        variants = config.request["ProductionVariants"]
+        self._policy(deployment or {}, variants, variants)
+        given = {key: value for key, value in request.items() if key != "DeploymentConfig"}
+        record = models.add(backend.endpoints, backend, "endpoint", name, given)
+        record.update(EndpointArn=record.arn, EndpointStatus="Creating", LastDeploymentConfig=deployment)
         group = f"/aws/sagemaker/Endpoints/{name}"
         endpoint = Endpoint(
             record,
@@ -79,7 +79,7 @@ class Endpoints:
             ),
         )
         self.live[record.arn] = endpoint
-        fleet = self._fleet(backend, endpoint, config, backend.endpoint_configs[config].request)
+        fleet = self._fleet(backend, endpoint, config.name, config.request)
         self._in_background(self._bring_up, endpoint, fleet)
         return {"EndpointArn": record.arn}
 
@@ -89,15 +89,13 @@ class Endpoints:
         config = models.find(backend.endpoint_configs, backend, "endpoint-config", request["EndpointConfigName"])
         endpoint = self.live[record.arn]
         with record.lock:
-            _must_be(record, "update", "InService")
+            endpoint_changes.must_be(record, "update", "InService")
             assert endpoint.fleet is not None  # it is in service
             deployment = endpoint_changes.deployment_config(record, request)
             wanted = endpoint_changes.retain(config.request, endpoint.fleet, request)
             old = [variant.config for variant in endpoint.fleet.variants]
             endpoint_changes.check_scaled(scaling.scaled_variants(self.cloud, record.name), old, wanted)
-            policy = policy_of(deployment, old, wanted["ProductionVariants"])
-            if missing := Alarms(self.cloud, policy.alarms).missing:
-                raise Refused(f"Could not find CloudWatch alarm {', '.join(missing)}")
+            policy = self._policy(deployment, old, wanted["ProductionVariants"])
             last = {"LastDeploymentConfig": deployment} if deployment else {}
             record.update(EndpointStatus="Updating", FailureReason=None, **last)
         fleet = self._fleet(backend, endpoint, config.name, wanted)
@@ -117,7 +115,7 @@ class Endpoints:
         """Drain the servers and forget the endpoint."""
         record = models.find(backend.endpoints, backend, "endpoint", request["EndpointName"])
         with record.lock:
-            _must_be(record, "update", "InService", "Failed", "OutOfService", "UpdateRollbackFailed")
+            endpoint_changes.must_be(record, "update", "InService", "Failed", "OutOfService", "UpdateRollbackFailed")
             record.update(EndpointStatus="Deleting")
         self._in_background(self._take_down, backend, self.live[record.arn])
 
@@ -147,7 +145,7 @@ class Endpoints:
         record = models.find(backend.endpoints, backend, "endpoint", request["EndpointName"])
         endpoint = self.live[record.arn]
         with record.lock:
-            _must_be(record, "update", "InService")
+            endpoint_changes.must_be(record, "update", "InService")
             assert endpoint.fleet is not None  # it is in service
             counts = endpoint_changes.apply_weights(endpoint.fleet, request["DesiredWeightsAndCapacities"])
             record.update(**({"EndpointStatus": "Updating", "FailureReason": None} if counts else {}))
@@ -174,6 +172,12 @@ class Endpoints:
                     fleet.close()
         for thread in self._threads:
             thread.join()
+
+    def _policy(self, deployment: dict[str, Any], old: list[dict[str, Any]], new: list[dict[str, Any]]) -> Policy:
+        policy = policy_of(deployment, old, new)
+        if missing := Alarms(self.cloud, policy.alarms).missing:
+            raise Refused(f"Could not find CloudWatch alarm {', '.join(missing)}")
+        return policy
 
     def _fleet(self, backend: Any, endpoint: Endpoint, config: str, wanted: dict[str, Any]) -> Fleet:
         def model(name: str) -> dict[str, Any]:
@@ -263,12 +267,3 @@ def _attempt(work: Callable[[], str | None]) -> str:
     except Exception as error:
         log.exception("the laptop cloud failed at an endpoint")
         return f"InternalServerError: the laptop cloud: {error!r}"
-
-
-def _must_be(record: Record, verb: str, *allowed: str) -> None:
-    status = record.get("EndpointStatus")
-    if status in allowed:
-        return
-    if status in BUSY:
-        raise Refused(f'Cannot {verb} in-progress endpoint "{record.arn}".')
-    raise Refused(f'Cannot {verb} endpoint "{record.arn}" in status {status}; expected {" or ".join(allowed)}.')

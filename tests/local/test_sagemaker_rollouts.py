@@ -11,7 +11,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.cloud import Cloud
+from local.sagemaker.endpoint_changes import retain
 from local.sagemaker.errors import Refused
+from local.sagemaker.fleets import Fleet
 from local.sagemaker.rollout_policy import policy_of
 from tests.local import sagemaker as sm
 from tests.local.functions import eventually
@@ -32,6 +34,12 @@ def blue_green(kind: str, *, alarms: tuple[str, ...] = (), **more: Any) -> dict[
 
 def variants(count: int, *names: str, **more: Any) -> list[dict[str, Any]]:
     return [{"VariantName": name, "InitialInstanceCount": count, **more} for name in names or ("AllTraffic",)]
+
+
+def excluding(*kinds: str) -> dict[str, Any]:
+    """The part of UpdateEndpoint that retains all but some properties of variants."""
+    excluded = [{"VariantPropertyType": kind} for kind in kinds]
+    return {"RetainAllVariantProperties": True, "ExcludeRetainedVariantProperties": excluded}
 
 
 class TestPolicies:
@@ -254,13 +262,50 @@ class TestBlueGreen:
         )
         assert "Could not find CloudWatch alarm never-made" in error["Error"]["Message"]
 
-    def test_the_last_way_of_deploying_can_be_used_again(self, cloud: Cloud, hosting: Hosting, serving: str) -> None:
-        first = hosting.client.describe_endpoint(EndpointName=serving)["EndpointConfigName"]
-        once = blue_green("ALL_AT_ONCE", wait=0)
-        hosting.client.update_endpoint(EndpointName=serving, EndpointConfigName=first, DeploymentConfig=once)
-        settled(cloud, serving)
-        hosting.client.update_endpoint(EndpointName=serving, EndpointConfigName=first, RetainDeploymentConfig=True)
-        assert settled(cloud, serving)["LastDeploymentConfig"] == once
+    def test_the_way_of_deploying_that_it_was_made_with_can_be_used_again(self, cloud: Cloud, hosting: Hosting) -> None:
+        config, name = hosting.config("one", VariantName="AllTraffic"), sm.unique("endpoint")
+        once = blue_green("ALL_AT_ONCE", wait=50)
+        hosting.client.create_endpoint(EndpointName=name, EndpointConfigName=config, DeploymentConfig=once)
+        settled(cloud, name)
+        hosting.client.update_endpoint(EndpointName=name, EndpointConfigName=config, RetainDeploymentConfig=True)
+        assert eventually(lambda: stage(cloud, name) == "Baking")
+        assert settled(cloud, name)["LastDeploymentConfig"] == once
+        hosting.client.delete_endpoint(EndpointName=name)
+
+
+class TestRetaining:
+    @pytest.mark.parametrize(
+        ("request_", "weight", "count", "percent"),
+        [
+            ({}, 1.0, 1, 10),
+            ({"RetainAllVariantProperties": True}, 3.0, 4, 50),
+            (excluding("DesiredInstanceCount"), 3.0, 1, 50),
+            (excluding("DesiredWeight", "DataCaptureConfig"), 1.0, 4, 10),
+        ],
+        ids=["nothing", "all", "all but instances", "instances"],
+    )
+    def test_an_update_takes_over_what_it_is_asked_to(
+        self, cloud: Cloud, request_: dict[str, Any], weight: float, count: int, percent: int
+    ) -> None:
+        fleet = Fleet(
+            cloud=cloud,
+            config="old",
+            folder=cloud.root / "unused",
+            variants=variants(4, InitialVariantWeight=3.0),
+            shadows=[],
+            capture={"InitialSamplingPercentage": 50},
+            asynchronous=False,
+            model=lambda _: {},
+            on_line=print,
+        )
+        new = {
+            "ProductionVariants": variants(1, InitialVariantWeight=1.0),
+            "DataCaptureConfig": {"InitialSamplingPercentage": 10},
+        }
+        retained = retain(new, fleet, request_)
+        variant = retained["ProductionVariants"][0]
+        assert (variant["InitialVariantWeight"], variant["InitialInstanceCount"]) == (weight, count)
+        assert retained["DataCaptureConfig"]["InitialSamplingPercentage"] == percent
 
 
 class TestRolling:
