@@ -54,7 +54,7 @@ from training.train import Trainer
 
 DIGITS = Path(__file__).parents[1] / "examples" / "digits"
 TARGET, SEEDS, JOBS = 0.96, 20, 40
-FIRST_SEED = 100  # those below were looked at while the recipe's ranges were chosen
+FIRST_SEED = 200  # those below were looked at while the recipe's ranges were chosen
 GOALS = {"random": side_by_side.Goal(at_most=0.25), "tpe_asha": side_by_side.Goal(at_most=1.0)}
 GENERIC = [
     Parameter(name="learning_rate", kind="Continuous", low=1e-5, high=1.0, scaling="Logarithmic"),

@@ -34,7 +34,7 @@ SMALLEST, LARGEST = 8, 64  # what image_size = 0 chooses from
 CHUNK_BYTES = 8 * 2**20
 RANGES: dict[str, dict[str, Any]] = {
     "learning_rate": {"min": 1e-3, "max": 1e-2, "scale": "log"},
-    "batch_size": {"choices": [16, 32, 64, 128]},
+    "batch_size": {"choices": [16, 32, 64]},
     "weight_decay": {"min": 1e-4, "max": 1e-1, "scale": "log"},
 }
 DAMAGED = (*pixels.BROKEN, zipfile.BadZipFile, NotImplementedError)
@@ -77,7 +77,10 @@ class Image(Recipe):
     searches: Mapping[str, Search] = {
         "deep": Search(options={"network": "deep"}, ranges=RANGES | {"options.width": {"choices": [16, 32, 64]}}),
         "small": Search(options={"network": "small"}, ranges=RANGES | {"options.width": {"choices": [16, 32, 64]}}),
-        "resnet18": Search(options={"network": "resnet18"}, ranges=RANGES),
+        # It is for thousands of images, which are many updates in batches of 128 too.
+        "resnet18": Search(
+            options={"network": "resnet18"}, ranges=RANGES | {"batch_size": {"choices": [16, 32, 64, 128]}}
+        ),
     }
     narrows: tuple[str, ...] = ("width",)
     prunes = True
