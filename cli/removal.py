@@ -73,6 +73,16 @@ def find_registry(account: Account) -> Iterator[Item]:
                 "sagemaker", "list_model_packages", "ModelPackageSummaryList", ModelPackageGroupName=name
             ):
                 yield Item(kind="model package", name=package["ModelPackageArn"], arn=package["ModelPackageArn"])
+def find_alarms(account: Account) -> Iterator[Item]:
+    """Yield the alarms of endpoints' variants: made at run time, known by their names' form and by their tag."""
+    for alarm in account.pages("cloudwatch", "describe_alarms", "MetricAlarms", AlarmTypes=["MetricAlarm"]):
+        name, arn = alarm["AlarmName"], alarm["AlarmArn"]
+        if names.ALARM.fullmatch(name):
+            tags = account.client("cloudwatch").list_tags_for_resource(ResourceARN=arn)["Tags"]
+            if _has_our_tag(tags):
+                yield Item(kind="alarm", name=name, arn=arn)
+
+
             yield Item(kind="model package group", name=name, arn=group["ModelPackageGroupArn"])
 
 
@@ -85,7 +95,10 @@ def find_data(account: Account) -> Iterator[Item]:
 
 
 def _is_ours(account: Account, arn: str) -> bool:
-    tags = account.pages("sagemaker", "list_tags", "Tags", ResourceArn=arn)
+    return _has_our_tag(account.pages("sagemaker", "list_tags", "Tags", ResourceArn=arn))
+
+
+def _has_our_tag(tags: Iterable[Any]) -> bool:
     return any(tag["Key"] == names.TAG_APP and tag["Value"] == names.APP for tag in tags)
 
 
@@ -112,7 +125,7 @@ def _is_gone(error: ClientError) -> bool:
 
 
 def _stop(account: Account, item: Item) -> None:
-    account.client("stepfunctions").stop_execution(executionArn=item.arn, error="Destroyed", cause="tandem destroy")
+    account.client("stepfunctions").stop_execution(executionArn=item.arn, error=names.DESTROYED, cause="tandem destroy")
 
 
 def _delete_endpoint(account: Account, item: Item) -> None:
@@ -129,6 +142,10 @@ def _delete_bucket(account: Account, item: Item) -> None:
             objects = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]
             s3.delete_objects(Bucket=item.name, Delete={"Objects": objects, "Quiet": True})
     s3.delete_bucket(Bucket=item.name)
+
+def _delete_alarm(account: Account, item: Item) -> None:
+    account.client("cloudwatch").delete_alarms(AlarmNames=[item.name])
+
 
 
 def _delete_stack(account: Account, item: Item) -> None:
@@ -174,3 +191,4 @@ _REMOVERS: dict[str, Callable[[Account, Item], None]] = {
     "AWS::DynamoDB::Table": _call("dynamodb", "delete_table", "TableName"),
     "AWS::KMS::Key": _schedule_key_deletion,
 }
+    "alarm": _delete_alarm,

@@ -74,6 +74,8 @@ EVENT_RUN_SETTLED = "Run Settled"
 EVENT_APPROVAL_WANTED = "Approval Wanted"
 
 # CloudWatch. SageMaker names the log groups of its jobs.
+DESTROYED = "Destroyed"  # error of an execution that `tandem destroy` stopped
+
 TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
 PROCESSING_LOGS = "/aws/sagemaker/ProcessingJobs"
 METRICS_NAMESPACE = "Tandem"
@@ -172,6 +174,10 @@ def model_group(tenant: str, project: str) -> str:
 
 
 def tags(tenant: str, project: str, run: str) -> list[dict[str, str]]:
+ALARM = re.compile(r"[a-z0-9-]+--[a-z0-9-]+--[a-z]+--[A-Za-z]+--(errors|latency)")
+"""What :func:`alarm` returns."""
+
+
     """Return the tags of a resource made at run time, in SageMaker's form."""
     pairs = {TAG_APP: APP, TAG_TENANT: tenant, TAG_PROJECT: project, TAG_RUN: run}
     return [{"Key": key, "Value": value} for key, value in pairs.items()]

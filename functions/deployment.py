@@ -28,9 +28,10 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Plan the deployment of ``event["package_arn"]``.
 
     Args:
-        event: ``{"tenant", "project", "run", "package_arn", "expected_champion", "at_once", "stopped"}``; the expected
-            champion is a package ARN, "" when there was none, or None when any may be replaced; ``at_once`` skips the
-            shadow, the A/B test and the steps; ``stopped`` is the execution that died, when this one tidies after it.
+        event: ``{"tenant", "project", "run", "package_arn", "expected_champion", "at_once", "stopped", "stopped_by"}``;
+            the expected champion is a package ARN, "" when there was none, or None when any may be replaced;
+            ``at_once`` skips the shadow, the A/B test and the steps; ``stopped`` is the execution that died, when this
+            one tidies after it, and ``stopped_by`` its error.
         context: unused.
 
     Returns:
@@ -45,7 +46,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     row = table.get(ledger.champion_key(tenant, project)) or {}
     champion, wanted, at_once = row.get("package_arn", ""), event["package_arn"], bool(event.get("at_once"))
     if event.get("stopped"):
-        if is_as_recorded(row):
+        if event.get("stopped_by") == names.DESTROYED or is_as_recorded(row):
             return _nothing("nothing_to_do", row)
         wanted, at_once = champion, True
     expected = event.get("expected_champion")

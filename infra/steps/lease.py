@@ -54,7 +54,7 @@ def plan(parts: DeploymentParts, *, then: str, failed: str) -> State:
 
     It clears away what a dead deployment left, and is called again while an endpoint is still changing.
     """
-    wanted = ("tenant", "project", "run", "package_arn", "expected_champion", "at_once", "stopped")
+    wanted = ("tenant", "project", "run", "package_arn", "expected_champion", "at_once", "stopped", "stopped_by")
     return invoke(
         parts.plan,
         {name: expression(f"${name}") for name in wanted},
@@ -153,3 +153,4 @@ def _request() -> dict[str, Any]:
         "failure": "{% null %}",  # CDK drops a literal null
         "minutes": 0,
     }
+        "stopped_by": expression("$exists($states.input.detail.error) ? $states.input.detail.error : ''"),

@@ -221,7 +221,7 @@ def test_every_call_of_a_deployment_that_fails_is_caught(app: App, deployment: M
     }  # CloudWatch refuses none
     variables: dict[str, Any] = {"deployment": blind, "status": None, "failure": None, "run": "none-1"}
     variables |= {"tenant": "acme", "project": "none", "package_arn": "arn:none", "expected_champion": "another"}
-    variables |= {"at_once": False, "stopped": "", "minutes": 0}
+    variables |= {"at_once": False, "stopped": "", "stopped_by": "", "minutes": 0}
     another = {name: {"S": value} for name, value in ledger.champion_key("acme", "none").items()}
     app.dynamodb.put_item(TableName=app.table, Item={**another, "package_arn": {"S": "another"}})
     caught = {

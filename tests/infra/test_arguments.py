@@ -119,7 +119,8 @@ def variables() -> dict[str, Any]:
         "outcome": None,
         "reasons": [],
         "deployment": deployment,
-        **{name: name for name in ("tenant", "project", "package_arn", "expected_champion", "at_once", "stopped")},
+        **{name: name for name in ("tenant", "project", "package_arn", "expected_champion", "at_once", "stopped",
+                                      "stopped_by")},
     }
 
 
