@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaBackend, LambdaFunction
 from moto.awslambda.responses import LambdaResponse
+from moto.core.responses import BaseResponse
 
 from local.lambdas.outcome import Result
 from local.lambdas.queue import AsynchronousQueue
@@ -24,6 +25,7 @@ from local.lambdas.service import Lambdas, Throttled
 if TYPE_CHECKING:
     from local.cloud import Cloud
 
+REQUEST_ID = "x-amzn-requestid"
 MAX_SYNCHRONOUS = 6 * 1024 * 1024  # bytes of a request
 MAX_ASYNCHRONOUS = 256 * 1024
 
@@ -79,7 +81,7 @@ class DataPlane:
             return 202, {"status": "202"}, b""
         result = self._run(invocation)
         answer = {"content-type": "application/json", "X-Amz-Executed-Version": result.version}
-        answer["x-amzn-RequestId"] = invocation.request_id
+        answer[REQUEST_ID] = invocation.request_id
         if result.error:
             answer["X-Amz-Function-Error"] = result.error
         if headers.get("X-Amz-Log-Type") == "Tail":
@@ -128,10 +130,17 @@ def install(cloud: Cloud) -> None:
             response_headers["x-amz-function-error"] = result.error
         return result.payload
 
+    def enrich(headers: dict[str, str], body: Any) -> tuple[dict[str, str], Any]:
+        """Keep the id of an invocation, which its log has too; moto gives every answer an id of its own."""
+        given = {name: value for name, value in headers.items() if name == REQUEST_ID}
+        headers, body = BaseResponse._enrich_response(headers, body)
+        return {**headers, **given}, body
+
     def trigger(self: LambdaFunction, body: str, request_headers: Any, response_headers: Any) -> bytes:
         plane.trigger(self.function_arn, body)
         return b""
 
     setattr(LambdaResponse, "invoke", invoke)  # noqa: B010
+    setattr(LambdaResponse, "_enrich_response", staticmethod(enrich))  # noqa: B010
     setattr(LambdaBackend, "invoke", invoke_backend)  # noqa: B010
     setattr(LambdaFunction, "invoke", trigger)  # noqa: B010

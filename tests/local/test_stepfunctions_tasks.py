@@ -66,6 +66,13 @@ def test_lambda_gets_and_gives_json(cloud: Cloud, function: str) -> None:
     end = run(cloud, task("lambda:invoke", {"FunctionName": function, "Payload": payload}), {"text": 'é "q"\n'})
     assert end.output["Payload"] == {"got": {"text": 'é "q"\n', "list": [1, None]}}
     assert end.output["StatusCode"] == 200
+    assert f"START RequestId: {end.output['SdkResponseMetadata']['RequestId']}" in log(cloud, function)
+
+
+def log(cloud: Cloud, function: str) -> str:
+    group = f"/aws/lambda/{function.rpartition(':')[2]}"
+    events = cloud.client("logs").filter_log_events(logGroupName=group)["events"]
+    return "\n".join(event["message"] for event in events)
 
 
 def test_a_function_itself_may_be_the_resource(cloud: Cloud, function: str) -> None:
@@ -80,6 +87,7 @@ def test_an_error_of_a_function_is_the_states_error(cloud: Cloud, function: str)
     output = run(cloud, states).output
     assert (output["errorType"], output["errorMessage"]) == ("TooSmall", "no")
     assert output["stackTrace"]
+    assert f"START RequestId: {output['requestId']}" in log(cloud, function)
 
 
 @pytest.fixture(scope="module")

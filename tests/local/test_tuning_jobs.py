@@ -20,18 +20,7 @@ from tests.local import machines
 from tests.local import sagemaker as sm
 from tests.local import tuning as tn
 
-SLOW = "[(print('score=%s;' % hp['x'], flush=True), time.sleep(0.2)) for _ in range(150)]"
 EPOCHS = "[(print('score=%f;' % (float(hp['x']) * e), flush=True), time.sleep(0.1)) for e in range(1, 5)]"
-
-
-def wait_for_output(cloud: Cloud, prefix: str, *, jobs: int) -> None:
-    """Wait until so many training jobs have printed something: their programs handle SIGTERM from then on."""
-    query = {"logGroupName": "/aws/sagemaker/TrainingJobs", "logStreamNamePrefix": prefix}
-
-    def described() -> dict[str, Any]:
-        return {"streams": str(len(cloud.client("logs").describe_log_streams(**query)["logStreams"]))}
-
-    sm.wait(described, "streams", while_in=tuple(str(few) for few in range(jobs)))
 
 
 @pytest.fixture(scope="module")
@@ -257,10 +246,10 @@ class TestEnds:
         self, cloud: Cloud, image: str, bucket: str
     ) -> None:
         client = cloud.client("sagemaker")
-        request = tn.tuning(tn.definition(image, bucket, SLOW), jobs=4, parallel=2)
+        request = tn.tuning(tn.definition(image, bucket, tn.SLOW), jobs=4, parallel=2)
         name = request["HyperParameterTuningJobName"]
         client.create_hyper_parameter_tuning_job(**request)
-        wait_for_output(cloud, name, jobs=2)
+        tn.wait_for_output(cloud, name, jobs=2)
         client.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
         described = tn.tuned(cloud, name)
         assert described["HyperParameterTuningJobStatus"] == "Stopped"
@@ -278,7 +267,7 @@ class TestEnds:
         assert sum(described["TrainingJobStatusCounters"].values()) <= 4
 
     def test_it_is_complete_when_its_time_is_over(self, cloud: Cloud, image: str, bucket: str) -> None:
-        request = tn.tuning(tn.definition(image, bucket, SLOW), jobs=9)
+        request = tn.tuning(tn.definition(image, bucket, tn.SLOW), jobs=9)
         config = request["HyperParameterTuningJobConfig"]
         config["ResourceLimits"]["MaxRuntimeInSeconds"] = 2  # AWS takes 120 and more, so this goes past its check
         create = api.handler("CreateHyperParameterTuningJob")
@@ -318,10 +307,10 @@ class TestStateMachines:
         assert json.loads(cause or "")["FailureReason"].startswith("All training jobs failed")
 
     def test_stopping_the_execution_stops_the_tuning_job(self, cloud: Cloud, image: str, bucket: str) -> None:
-        request = tn.tuning(tn.definition(image, bucket, SLOW), jobs=4)
+        request = tn.tuning(tn.definition(image, bucket, tn.SLOW), jobs=4)
         execution = machines.start(cloud, machines.create(cloud, self.definition(request)))
         machines.wait_for(cloud, execution, "TaskSubmitted")
-        wait_for_output(cloud, request["HyperParameterTuningJobName"], jobs=2)
+        tn.wait_for_output(cloud, request["HyperParameterTuningJobName"], jobs=2)
         cloud.client("stepfunctions").stop_execution(executionArn=execution)
         described = tn.tuned(cloud, request["HyperParameterTuningJobName"])
         assert described["HyperParameterTuningJobStatus"] == "Stopped"

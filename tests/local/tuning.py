@@ -24,6 +24,7 @@ hp = json.load(open("/opt/ml/input/config/hyperparameters.json"))
 pathlib.Path("/opt/ml/model/hp.json").write_text(json.dumps(hp))
 exec(hp["script"])
 """
+SLOW = "[(print('score=%s;' % hp['x'], flush=True), time.sleep(0.2)) for _ in range(150)]"
 SCORE = "print('score=%s;' % hp['x'])"
 METRICS = [{"Name": "score", "Regex": "score=([-0-9.e]+);"}]
 X = {"ContinuousParameterRanges": [{"Name": "x", "MinValue": "0", "MaxValue": "1"}]}
@@ -111,3 +112,16 @@ def trained(cloud: Cloud, name: str, **query: Any) -> list[dict[str, Any]]:
         HyperParameterTuningJobName=name, **query
     )["TrainingJobSummaries"]
     return found
+
+
+def wait_for_output(cloud: Cloud, prefix: str, *, jobs: int) -> None:
+    """Wait until so many training jobs have printed something: their programs handle SIGTERM from then on."""
+    logs, query = cloud.client("logs"), {"logGroupName": "/aws/sagemaker/TrainingJobs", "logStreamNamePrefix": prefix}
+
+    def described() -> dict[str, Any]:
+        try:
+            return {"streams": str(len(logs.describe_log_streams(**query)["logStreams"]))}
+        except logs.exceptions.ResourceNotFoundException:  # nothing was logged yet
+            return {"streams": "0"}
+
+    sm.wait(described, "streams", while_in=tuple(str(few) for few in range(jobs)))
