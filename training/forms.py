@@ -171,7 +171,7 @@ class Gauge:
         singly = [{name: array[row : row + 1] for name, array in some.items()} for row in range(min(ALONE, len(plain)))]
         alone = np.concatenate([optimise.predict(session, row, self._schema) for row in singly])
         apart = [np.abs(other - answers[: len(other)]).max() for other in (plain, alone)]
-        return float(max(apart)) / self._schema.scale
+        return float(np.max(apart)) / self._schema.scale
 
 
 def agreement(answers: Answered, truth: Answered, schema: Schema) -> float:

@@ -22,6 +22,7 @@ from tests.training.builders import evaluation_job, learned
 from training import archive, evaluate, forms, optimise, quantise, recipes, shrink
 from training.data import Split, read_schema
 from training.forms import Measured
+from training.tasks import TASKS
 
 SMALLER = [f"{form}-{kind}" for kind in ("pruned", "student") for form in (FLOAT32, INT8, INT8_DYNAMIC)]
 
@@ -251,3 +252,15 @@ def test_scores_are_compared_absolutely_and_errors_relatively() -> None:
     assert forms.drop("rmse", 200.0, 202.0) == pytest.approx(0.01)
     assert forms.drop("mase", 0.8, 0.4) == pytest.approx(-0.5)
     assert forms.drop("mae", 0.0, 0.25) == 0.25
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_student_is_right_when_it_says_what_its_teacher_says(task: str) -> None:
+    source = torch.Generator().manual_seed(0)
+    taught = torch.randn(8, 3, generator=source)
+    outputs = taught.clone().requires_grad_()
+    loss = TASKS[task].imitation(outputs, taught)
+    assert loss.shape == (8,)
+    (slope,) = torch.autograd.grad(loss.sum(), outputs)
+    assert slope.abs().max() < 1e-5
+    assert (TASKS[task].imitation(taught + torch.randn(8, 3, generator=source), taught) > loss).all()
