@@ -64,15 +64,6 @@ def find_keys(account: Account) -> Iterator[Item]:
             yield Item(kind=kind, name=item["name"], arn=item["id"])
 
 
-def find_registry(account: Account) -> Iterator[Item]:
-    """Yield the model packages and their groups, packages first."""
-    for group in account.pages("sagemaker", "list_model_package_groups", "ModelPackageGroupSummaryList"):
-        if _is_ours(account, group["ModelPackageGroupArn"]):
-            name = group["ModelPackageGroupName"]
-            for package in account.pages(
-                "sagemaker", "list_model_packages", "ModelPackageSummaryList", ModelPackageGroupName=name
-            ):
-                yield Item(kind="model package", name=package["ModelPackageArn"], arn=package["ModelPackageArn"])
 def find_alarms(account: Account) -> Iterator[Item]:
     """Yield the alarms of endpoints' variants: made at run time, known by their names' form and by their tag."""
     for alarm in account.pages("cloudwatch", "describe_alarms", "MetricAlarms", AlarmTypes=["MetricAlarm"]):
@@ -83,6 +74,15 @@ def find_alarms(account: Account) -> Iterator[Item]:
                 yield Item(kind="alarm", name=name, arn=arn)
 
 
+def find_registry(account: Account) -> Iterator[Item]:
+    """Yield the model packages and their groups, packages first."""
+    for group in account.pages("sagemaker", "list_model_package_groups", "ModelPackageGroupSummaryList"):
+        if _is_ours(account, group["ModelPackageGroupArn"]):
+            name = group["ModelPackageGroupName"]
+            for package in account.pages(
+                "sagemaker", "list_model_packages", "ModelPackageSummaryList", ModelPackageGroupName=name
+            ):
+                yield Item(kind="model package", name=package["ModelPackageArn"], arn=package["ModelPackageArn"])
             yield Item(kind="model package group", name=name, arn=group["ModelPackageGroupArn"])
 
 
@@ -134,6 +134,10 @@ def _delete_endpoint(account: Account, item: Item) -> None:
     sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=item.name, WaiterConfig=PATIENCE)
 
 
+def _delete_alarm(account: Account, item: Item) -> None:
+    account.client("cloudwatch").delete_alarms(AlarmNames=[item.name])
+
+
 def _delete_bucket(account: Account, item: Item) -> None:
     s3 = account.client("s3")
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=item.name):
@@ -142,10 +146,6 @@ def _delete_bucket(account: Account, item: Item) -> None:
             objects = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]
             s3.delete_objects(Bucket=item.name, Delete={"Objects": objects, "Quiet": True})
     s3.delete_bucket(Bucket=item.name)
-
-def _delete_alarm(account: Account, item: Item) -> None:
-    account.client("cloudwatch").delete_alarms(AlarmNames=[item.name])
-
 
 
 def _delete_stack(account: Account, item: Item) -> None:
@@ -182,6 +182,7 @@ _REMOVERS: dict[str, Callable[[Account, Item], None]] = {
     "execution": _stop,
     "search": _call("sagemaker", "stop_hyper_parameter_tuning_job", "HyperParameterTuningJobName"),
     "endpoint": _delete_endpoint,
+    "alarm": _delete_alarm,
     "endpoint configuration": _call("sagemaker", "delete_endpoint_config", "EndpointConfigName"),
     "model": _call("sagemaker", "delete_model", "ModelName"),
     "model package": _call("sagemaker", "delete_model_package", "ModelPackageName"),
@@ -191,4 +192,3 @@ _REMOVERS: dict[str, Callable[[Account, Item], None]] = {
     "AWS::DynamoDB::Table": _call("dynamodb", "delete_table", "TableName"),
     "AWS::KMS::Key": _schedule_key_deletion,
 }
-    "alarm": _delete_alarm,

@@ -68,14 +68,14 @@ API_STAGE = "v1"
 MACHINE_PIPELINE = "tandem-pipeline"
 MACHINE_DEPLOYMENT = "tandem-deployment"
 
+DESTROYED = "Destroyed"  # error of an execution that `tandem destroy` stopped
+
 # Events on the default bus.
 EVENT_SOURCE = "tandem"
 EVENT_RUN_SETTLED = "Run Settled"
 EVENT_APPROVAL_WANTED = "Approval Wanted"
 
 # CloudWatch. SageMaker names the log groups of its jobs.
-DESTROYED = "Destroyed"  # error of an execution that `tandem destroy` stopped
-
 TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
 PROCESSING_LOGS = "/aws/sagemaker/ProcessingJobs"
 METRICS_NAMESPACE = "Tandem"
@@ -163,6 +163,10 @@ def staging_endpoint(tenant: str, project: str) -> str:
     return f"{tenant}--{project}--staging"
 
 
+ALARM = re.compile(r"[a-z0-9-]+--[a-z0-9-]+--[a-z]+--[A-Za-z]+--(errors|latency)")
+"""What :func:`alarm` returns."""
+
+
 def alarm(endpoint: str, variant: str, what: str) -> str:
     """Return the name of a CloudWatch alarm of one variant of an endpoint; ``what`` is ``errors`` or ``latency``."""
     return f"{endpoint}--{variant}--{what}"
@@ -174,10 +178,6 @@ def model_group(tenant: str, project: str) -> str:
 
 
 def tags(tenant: str, project: str, run: str) -> list[dict[str, str]]:
-ALARM = re.compile(r"[a-z0-9-]+--[a-z0-9-]+--[a-z]+--[A-Za-z]+--(errors|latency)")
-"""What :func:`alarm` returns."""
-
-
     """Return the tags of a resource made at run time, in SageMaker's form."""
     pairs = {TAG_APP: APP, TAG_TENANT: tenant, TAG_PROJECT: project, TAG_RUN: run}
     return [{"Key": key, "Value": value} for key, value in pairs.items()]

@@ -149,8 +149,8 @@ def _request() -> dict[str, Any]:
         ),
         "at_once": _or("at_once", "false"),
         "stopped": expression(f"{EVENT} ? {STOPPED} : ''"),
+        "stopped_by": expression("$exists($states.input.detail.error) ? $states.input.detail.error : ''"),
         "status": DeploymentStatus.DEPLOYED.value,
         "failure": "{% null %}",  # CDK drops a literal null
         "minutes": 0,
     }
-        "stopped_by": expression("$exists($states.input.detail.error) ? $states.input.detail.error : ''"),

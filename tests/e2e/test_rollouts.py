@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from cli.errors import Exit
 from cli.main import app as main
-from contract import ledger, names
+from contract import keys, ledger, names
 from contract.run import DeploymentStatus
 from tests.e2e.app import App
 from tests.e2e.data import table, table_toml
@@ -134,6 +134,16 @@ def test_a_rollback_without_a_version_ends_an_ab_test(app: App, first: str) -> N
     assert champion["package_arn"] == first
     assert "challenger" not in champion
     assert made(app) == (1, 1, alarms("AllTraffic"))
+
+
+def test_requests_and_answers_are_captured_below_the_project(app: App, first: str) -> None:
+    captured = keys.capture_prefix("acme", PROJECT)
+    execution = app.deploy(PROJECT, another(app, first, {"target": "realtime", "capture_percent": 100}))
+    assert execution["status"] == "SUCCEEDED", execution
+    assert app.listing(captured) == [], "golden samples are nobody's requests"
+    app.predict(PROJECT, json.dumps({"instances": [HEALTHY]}).encode())
+    record = json.loads(app.read(app.eventually(lambda: app.listing(captured))[0]).splitlines()[0])
+    assert json.loads(record["captureData"]["endpointInput"]["data"]) == {"instances": [HEALTHY]}
 
 
 def tandem(app: App, *arguments: str) -> int:
