@@ -221,7 +221,8 @@ def expected(request: RunRequest, dataset: DatasetReport) -> dict[str, Any]:
     train, prices = request.train, load_prices()
     speed, basis = throughput(request)
     training = dataset.rows.get("train", 0) * _epochs(request) / speed
-    evaluation = dataset.rows.get("test", 0) / speed
+    learned_again = dataset.rows.get("train", 0) * _epochs_of_smaller_networks(request)
+    evaluation = (dataset.rows.get("test", 0) + learned_again) / speed
     jobs, parallel = (request.tune.jobs, request.tune.parallel) if request.candidates else (1, 1)
     hourly = sum(prices.training[name] * count for name, count in train.machines.items())
     usd = (training + BILLED_STARTUP_SECONDS) * hourly * jobs
@@ -232,6 +233,12 @@ def expected(request: RunRequest, dataset: DatasetReport) -> dict[str, Any]:
         "usd": round(usd / 3600, 4),
         "basis": basis,
     }
+
+
+def _epochs_of_smaller_networks(request: RunRequest) -> int:
+    """Return the epochs that Evaluate trains a pruned network and a student for."""
+    optimise = request.optimise
+    return (optimise.prune_epochs if optimise.prune else 0) + (request.train.epochs if optimise.distil else 0)
 
 
 def _longest(request: RunRequest) -> dict[str, Any]:

@@ -175,6 +175,8 @@ def test_the_first_estimate_uses_the_recipes_throughput_then_the_projects_own(wo
     assert "digits-old" in then["expected"]["basis"]
     assert then["expected"]["seconds"] == pytest.approx(1000 + 359 / 14.37 + 2 * plan.STARTUP_SECONDS, abs=0.1)
     assert then["expected"]["usd"] > first["expected"]["usd"]
+    smaller = make(world, train=train, optimise={"prune": 0.5, "prune_epochs": 3, "distil": 0.5})
+    assert smaller["expected"]["seconds"] == pytest.approx(then["expected"]["seconds"] + 13 * 1437 / 14.37, abs=0.1)
 
 
 @pytest.mark.parametrize(
