@@ -141,16 +141,12 @@ class Scaler:
 
     def _tracking(self, policy: Any, current: int) -> int | None:
         """Return what a target tracking policy wants; None while its alarms are quiet, or nothing is measured."""
-        names = dict(zip(("out", "in"), policy.alarms, strict=True))
-        sounding = [kind for kind, alarm in names.items() if alarm.state_value == "ALARM"]
-        if not sounding:
-            return None
-        follow = follows(policy)
-        value = self._value(names[sounding[0]])
-        if value is None:
-            return None
-        wish = by_tracking(current, value, follow.target)
-        return max(wish, current + 1) if sounding[0] == "out" else min(wish, current)
+        for kind, alarm in zip(("out", "in"), policy.alarms, strict=False):  # none while the policy is being made
+            value = self._value(alarm) if alarm.state_value == "ALARM" else None
+            if value is not None:
+                wish = by_tracking(current, value, follows(policy).target)
+                return max(wish, current + 1) if kind == "out" else min(wish, current)
+        return None
 
     def _stepping(self, policy: Any, current: int) -> int | None:
         """Return what a step scaling policy wants, by the alarms whose action it is."""

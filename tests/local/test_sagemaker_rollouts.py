@@ -181,20 +181,27 @@ class TestBlueGreen:
         self, cloud: Cloud, hosting: Hosting, serving: str, config: dict[str, Any]
     ) -> None:
         second = hosting.config("two", VariantName="AllTraffic")
+        seen = []
+
+        def arrived() -> Any:
+            described = hosting.client.describe_endpoint(EndpointName=serving)
+            seen.append(described.get("PendingDeploymentSummary"))
+            return described["EndpointStatus"] != "Updating" and described
+
         with asked(cloud, serving) as answers:
             hosting.client.update_endpoint(EndpointName=serving, EndpointConfigName=second, DeploymentConfig=config)
-            assert eventually(lambda: stage(cloud, serving) == "Baking")
-            pending = hosting.client.describe_endpoint(EndpointName=serving)["PendingDeploymentSummary"]
-            before = len(answers)
-            assert eventually(lambda: set(answers[before:]) == {"one", "two"}), set(answers[before:])
-            described = settled(cloud, serving)
+            described = eventually(arrived)
             after = len(answers)
             assert eventually(lambda: len(answers) > after + 6)
-        assert pending["EndpointConfigName"] == second
         assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", second)
         assert described["LastDeploymentConfig"] == config
         assert "PendingDeploymentSummary" not in described
+        pending = [each for each in seen if each]
+        assert {each["EndpointConfigName"] for each in pending} == {second}
+        stages = {each["ProductionVariants"][0]["VariantStatus"][0]["Status"] for each in pending}
+        assert {"Creating", "Baking"} <= stages <= {"Creating", "ActivatingTraffic", "Baking"}
         assert set(answers) == {"one", "two"}
+        assert answers.index("two") + 3 < len(answers) - answers[::-1].index("one")  # in turns, not one after the other
         assert set(answers[after + 3 :]) == {"two"}
 
     def test_an_alarm_while_baking_brings_the_old_fleet_back(
@@ -264,7 +271,7 @@ class TestBlueGreen:
 
     def test_the_way_of_deploying_that_it_was_made_with_can_be_used_again(self, cloud: Cloud, hosting: Hosting) -> None:
         config, name = hosting.config("one", VariantName="AllTraffic"), sm.unique("endpoint")
-        once = blue_green("ALL_AT_ONCE", wait=50)
+        once = blue_green("ALL_AT_ONCE", wait=100)
         hosting.client.create_endpoint(EndpointName=name, EndpointConfigName=config, DeploymentConfig=once)
         settled(cloud, name)
         hosting.client.update_endpoint(EndpointName=name, EndpointConfigName=config, RetainDeploymentConfig=True)
