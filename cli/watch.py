@@ -20,6 +20,7 @@ from contract import names
 
 LOG_GROUPS = {"training": names.TRAINING_LOGS, "processing": names.PROCESSING_LOGS}
 POLL_SECONDS = 1.0  # GetExecutionHistory is refilled at 20 calls a second for the whole account
+SEARCH_SECONDS = 5.0  # between two looks at a search's training jobs: up to eight pages of them
 START_SECONDS = 120.0
 
 
@@ -68,6 +69,7 @@ class Watcher:
         self.account, self.execution_arn = account, execution_arn
         self._tails: dict[str, LogTail] = {}
         self._ended: dict[str, Progress] = {}
+        self._searched: tuple[float, Search | None] = (-SEARCH_SECONDS, None)
 
     def poll(self) -> Progress:
         """Return how far the execution is now."""
@@ -104,7 +106,14 @@ class Watcher:
         return self._ended[arn]
 
     def _search(self, progress: Progress) -> Search | None:
-        """Return how far the run's newest tuning job is; None when there is none."""
+        """Return how far the run's newest tuning job is, or was some seconds ago; None when there is none."""
+        when, search = self._searched
+        if progress.finished or time.monotonic() - when >= SEARCH_SECONDS:
+            self._searched = time.monotonic(), self._look_at_search(progress)
+            return self._searched[1]
+        return search
+
+    def _look_at_search(self, progress: Progress) -> Search | None:
         planned = progress.planned_search
         if not planned or not progress.jobs("tuning"):
             return None
