@@ -18,10 +18,12 @@ from contract.forms import FLOAT16, FLOAT32, FORMS, INT8, INT8_DYNAMIC
 from contract.golden import Golden
 from contract.manifest import Schema
 from contract.reports import EvaluationReport, Form
+from serving.model import Model
 from tests.training.builders import evaluation_job, learned
 from training import archive, evaluate, forms, optimise, quantise, recipes, shrink
 from training.data import Split, read_schema
 from training.forms import Measured
+from training.recipes.image import IMAGE
 from training.tasks import TASKS
 
 SMALLER = [f"{form}-{kind}" for kind in ("pruned", "student") for form in (FLOAT32, INT8, INT8_DYNAMIC)]
@@ -72,7 +74,23 @@ def test_every_form_has_the_same_inputs_and_the_same_output(kind: str, request: 
         answers = optimise.predict(session, rows, schema)
         assert answers.dtype == np.float32
         assert forms.agreement(answers, truth, schema) >= 0.9, name
-        assert made == rewritten(model, batches(request.getfixturevalue(kind), schema))[name]
+
+
+def test_the_server_answers_with_every_form(
+    images: Path, trained_images: Path, pictured: tuple[bytes, dict[str, np.ndarray], Schema], tmp_path: Path
+) -> None:
+    model, rows, schema = pictured
+    manifest = archive.read_manifest(trained_images / "model")
+    for name, made in rewritten(model, batches(images, schema)).items():
+        path = tmp_path / f"{name}.onnx"
+        path.write_bytes(made)
+        served = Model(manifest, path).answers({IMAGE: rows[IMAGE]})
+        np.testing.assert_array_equal(served, optimise.predict(optimise.open_session(made), rows, schema))
+
+
+def test_a_form_is_the_same_each_time_it_is_made(table: Path, tabled: tuple[bytes, dict, Schema]) -> None:
+    model, _, schema = tabled
+    assert rewritten(model, batches(table, schema)) == rewritten(model, batches(table, schema))
 
 
 def test_a_fused_model_has_nothing_but_standard_operations(pictured: tuple[bytes, dict, Schema]) -> None:
