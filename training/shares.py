@@ -78,7 +78,7 @@ class Shares:
         """
         mine, weight = self.part(rows, rank)
         number = min(accumulation, max(self.counts(len(rows))))
-        parts = np.array_split(mine, number)
+        parts = np.array_split(mine, number) if number > 1 else [mine]
         return [(part, weight) if len(part) else (mine[:1], 0.0) for part in parts]
 
 
