@@ -28,6 +28,7 @@ class Child:
         arguments: its arguments.
         environment: variables to add to this process's.
         log: file for what it prints; None shows it on stderr.
+        folder: where it starts; by default where our own programs are.
         leash: give it a standard input that ends when this process does, even if that is killed.
     """
 
@@ -37,6 +38,7 @@ class Child:
         *arguments: str,
         environment: Mapping[str, str] | None = None,
         log: Path | None = None,
+        folder: Path = STARTS_FROM,
         leash: bool = False,
     ) -> None:
         self.module, self.log = module, log
@@ -44,7 +46,7 @@ class Child:
         try:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
-                cwd=STARTS_FROM,
+                cwd=folder,
                 env={**os.environ, "PATH": _path(), "PYTHONUNBUFFERED": "1", **(environment or {})},
                 stdin=subprocess.PIPE if leash else subprocess.DEVNULL,
                 stdout=output or sys.stderr,

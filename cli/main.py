@@ -9,6 +9,8 @@ from cli.commands.demo import demo
 from cli.commands.deploy import deploy
 from cli.commands.destroy import destroy
 from cli.commands.doctor import doctor
+from cli.commands.edge import edge
+from cli.commands.export import export
 from cli.commands.key import key
 from cli.commands.logs import logs
 from cli.commands.models import models
@@ -29,6 +31,7 @@ COMMANDS = {
     "Start": (demo, doctor, up, deploy),
     "Work": (new, submit, runs, watch, logs, report),
     "Serve": (models, approve, reject, reproduce, predict, key, promote, rollback),
+    "Elsewhere": (export, edge),
     "End": (destroy,),
 }
 

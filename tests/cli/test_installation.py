@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
+import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +18,7 @@ import pytest
 from cli import laptop
 from cli.errors import Exit
 from contract.run import Outcome
+from local.sagemaker.servers import free_port
 from tests.cli.conftest import Answer
 from tests.e2e.data import table, table_toml
 
@@ -121,6 +126,65 @@ def test_a_version_is_trained_again_to_the_same_bits(tandem: Tandem, first: Answ
     assert before == again > 0
     assert len(set(answer.document["training_jobs"])) == 2
     assert "at most $" in answer.stderr
+
+
+def test_a_bundle_answers_without_any_cloud_as_the_endpoint_does(tandem: Tandem, folder: Path, first: Answer) -> None:
+    made = tandem("export", PROJECT, 1, "--to", "edge", "-o", "device", "--json")
+    assert made.code == Exit.GOOD, made.stderr
+    recipe = json.loads((folder / "device/recipe.json").read_text())
+    assert recipe["ComponentVersion"] == "1.1.0"
+    header, *rows = table(seed=2).decode().splitlines()
+    (folder / "five.csv").write_text("\n".join([header, *rows[:5]]) + "\n")
+    wanted = tandem("predict", PROJECT, "five.csv", "--json").document["predictions"]
+    with _edge(folder / "device/bundle.zip") as url:
+        request = urllib.request.Request(
+            f"{url}/invocations", data=(folder / "five.csv").read_bytes(), headers={"Content-Type": "text/csv"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            got = json.load(answer)["predictions"]
+        with urllib.request.urlopen(f"{url}/v2/health/ready", timeout=30) as ready:
+            assert ready.status == 200
+    for one, other in zip(got, wanted, strict=True):
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
+
+
+@contextmanager
+def _edge(bundle: Path) -> Iterator[str]:
+    """Run the bundle with no account in the environment; yield where it answers."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    command = [sys.executable, "-m", "cli", "--json", "edge", "run", str(bundle), "--port", str(free_port())]
+    process = subprocess.Popen(
+        command, env=environment, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    text = ""
+    while not text.endswith("}\n"):
+        line = process.stdout.readline()
+        assert line, "it ended"
+        text += line
+    document = json.loads(text)
+    assert document["golden_samples"] == 8
+    try:
+        yield document["url"]
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == Exit.GOOD
+        process.stdout.close()
+
+
+def test_a_version_is_exported_for_docker_and_kserve(tandem: Tandem, folder: Path, first: Answer) -> None:
+    assert tandem("export", PROJECT, 1, "--to", "docker", "-o", "image").code == Exit.GOOD
+    lines = (folder / "image/Dockerfile").read_text().splitlines()
+    assert lines.index("COPY model /opt/ml/model") < lines.index('ENTRYPOINT ["python", "-m", "serving"]')
+    for path in ("model/manifest.json", "model/model.onnx", "serving/app.py", "contract/names.py"):
+        assert (folder / "image" / path).is_file()
+    assert tandem("export", PROJECT, 1, "--to", "docker", "-o", "image").code == Exit.USAGE, "nothing is overwritten"
+    assert "--image" in tandem("export", PROJECT, 1, "--to", "kserve", "-o", "k").stderr
+    answer = tandem("export", PROJECT, 1, "--to", "kserve", "-o", "k", "--image", "registry/risks:1")
+    assert answer.code == Exit.GOOD
+    service = json.loads((folder / "k/inference-service.json").read_text())
+    assert service["spec"]["predictor"]["containers"][0]["image"] == "registry/risks:1"
+    assert "keras" in tandem("export", PROJECT, 1, "--to", "tensorflow", "-o", "tf").stderr
 
 
 def test_a_rejected_version_is_not_put_back(tandem: Tandem, second: Answer) -> None:

@@ -1,0 +1,83 @@
+"""``tandem export``: a version with its server, to run anywhere."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli import exports, ledger
+from cli.aws import Account, split_project
+from cli.errors import BadArgument
+from cli.options import Context
+from contract import keys
+
+
+class Kind(StrEnum):
+    """Where it is to run."""
+
+    docker = "docker"
+    kserve = "kserve"
+    tensorflow = "tensorflow"
+    edge = "edge"
+
+
+def export(
+    context: Context,
+    project: Annotated[str, typer.Argument(metavar="TENANT/PROJECT", help="The project.")],
+    version: Annotated[int, typer.Argument(help="The version; `tandem models` lists them.")],
+    to: Annotated[
+        Kind,
+        typer.Option(
+            help="docker: a build context. kserve: the same with an InferenceService. tensorflow: a model base path of "
+            "TensorFlow Serving (Keras recipes). edge: a bundle with the recipe of a Greengrass component."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
+    image: Annotated[str, typer.Option(help="kserve: where you will push the image.")] = "",
+    uri: Annotated[str, typer.Option(help="edge: the s3:// address that you will copy the bundle to.")] = "",
+) -> None:
+    """Write a version with its server to a folder, to run it outside of AWS or on a device."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise BadArgument(f"{output} is there already.", "Name a folder that is new or empty.")
+    tenant, name = split_project(project)
+    archive, golden = _read(context.account, tenant, name, version)
+    asked = exports.Asked(
+        tenant=tenant,
+        project=name,
+        version=version,
+        archive=archive,
+        golden=golden,
+        folder=output,
+        image=image,
+        uri=uri,
+    )
+    made = exports.KINDS[to.value](asked)
+    for path, content in made.files.items():
+        file = output / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    context.out.document(
+        {
+            "project": project,
+            "version": version,
+            "folder": str(output.resolve()),
+            "files": len(made.files),
+            "run": made.run,
+        }
+    )
+    context.out.show(f"Version {version} of {project} is in {output}. Run it:\n{made.run}")
+
+
+def _read(account: Account, tenant: str, project: str, version: int) -> tuple[bytes, bytes]:
+    """Return a version's archive and its golden samples."""
+    package = ledger.get_version(account, tenant, project, version)
+    model = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+    golden = package["CustomerMetadataProperties"]["golden"]
+    archive, samples = (
+        account.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+        for bucket, key in map(keys.parse_uri, (model, golden))
+    )
+    return archive, samples
