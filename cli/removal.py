@@ -57,6 +57,15 @@ def find_endpoints(account: Account) -> Iterator[Item]:
                 yield Item(kind=kind, name=item[name], arn=item[arn])
 
 
+def find_functions(account: Account) -> Iterator[Item]:
+    """Yield the Lambda functions that serve models: made at run time, known by their name and their tag."""
+    for item in account.pages("lambda", "list_functions", "Functions"):
+        if "--" in item["FunctionName"]:
+            tags = account.client("lambda").list_tags(Resource=item["FunctionArn"])["Tags"]
+            if tags.get(names.TAG_APP) == names.APP:
+                yield Item(kind="function", name=item["FunctionName"], arn=item["FunctionArn"])
+
+
 def find_keys(account: Account) -> Iterator[Item]:
     """Yield the API keys and usage plans: made by `tandem key`, known by their tag; no stage goes before its plans."""
     for kind, operation in (("API key", "get_api_keys"), ("usage plan", "get_usage_plans")):
@@ -184,6 +193,7 @@ _REMOVERS: dict[str, Callable[[Account, Item], None]] = {
     "endpoint": _delete_endpoint,
     "alarm": _delete_alarm,
     "endpoint configuration": _call("sagemaker", "delete_endpoint_config", "EndpointConfigName"),
+    "function": _call("lambda", "delete_function", "FunctionName"),
     "model": _call("sagemaker", "delete_model", "ModelName"),
     "model package": _call("sagemaker", "delete_model_package", "ModelPackageName"),
     "model package group": _call("sagemaker", "delete_model_package_group", "ModelPackageGroupName"),

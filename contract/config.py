@@ -304,11 +304,14 @@ class Deploy:
     """Where the model is served, how a new version gets its traffic, and how it scales."""
 
     target: str = setting(
-        "'serverless' costs nothing when idle; 'realtime' keeps instances.",
-        default="serverless", choices=("serverless", "realtime"),
+        "'serverless' and 'lambda' cost nothing when idle; 'realtime' keeps instances.",
+        default="serverless", choices=("serverless", "realtime", "lambda"),
     )  # fmt: skip
     memory_mb: int = setting(
-        "Memory of a serverless endpoint, in MB, in steps of 1024 up to 6144.", default=2048, minimum=512, maximum=10240
+        "Memory in MB: of a serverless endpoint in steps of 1024 up to 6144, of a Lambda function any.",
+        default=2048,
+        minimum=512,
+        maximum=10240,
     )
     max_concurrency: int = setting(
         "Requests served at once (serverless). A deployment needs it twice of the account's quota: staging and live.",

@@ -17,7 +17,7 @@ DEFAULTS = {field.name: field.default for field in fields(Deploy)}
 OF_TARGETS = {
     "rollout": ("realtime", "async", "lambda"),
     "shadow_percent": ("realtime",),
-    "ab_percent": ("realtime", "lambda"),
+    "ab_percent": ("realtime",),
     "capture_percent": ("realtime", "async"),
     "max_instances": ("realtime", "async"),
     "sleep": ("realtime",),

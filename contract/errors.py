@@ -7,7 +7,8 @@
     ├── InvalidModel      a model archive that is incomplete, altered or unsafe
     ├── TrainingFailed    training that cannot go on (a loss that is not a number, ...)
     ├── GoldenSamplesDiffer  an endpoint that does not answer as the model was evaluated
-    └── EndpointBusy      an endpoint that is still changing; it passes by itself
+    ├── EndpointBusy      an endpoint or a function that is still changing; it passes by itself
+    └── AlarmWentOff      a new version that failed, or was slow, while it got its first traffic
 
 A ``TandemError`` is the user's to fix and says how; anything else that escapes
 is ours.
@@ -73,6 +74,10 @@ class GoldenSamplesDiffer(TandemError):
 
 class EndpointBusy(TandemError):
     """An endpoint that is still being made, changed or deleted; it passes by itself, so try again."""
+
+
+class AlarmWentOff(TandemError):
+    """An alarm of a new version went off while it got its first traffic."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

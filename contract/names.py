@@ -16,6 +16,8 @@ API_URL = "TANDEM_API_URL"  # where the public API is, with its stage; absent: t
 SERVING_IMAGE_REPOSITORY = "TANDEM_SERVING_IMAGE_REPOSITORY"  # ECR repository URI, without tag
 SERVING_IMAGE_TAG = "TANDEM_SERVING_IMAGE_TAG"  # hash of the serving image's source
 MLFLOW_SERVER = "TANDEM_MLFLOW_SERVER"  # ARN of a managed tracking server, or a tracking URI; absent: no MLflow
+FUNCTION_ROLE = "TANDEM_FUNCTION_ROLE"  # ARN of the role of functions that serve models
+FUNCTION_LOGS = "TANDEM_FUNCTION_LOGS"  # name of their log group
 TENSORBOARD = "TANDEM_TENSORBOARD"  # ON: event files are written
 ON = "on"
 
@@ -25,6 +27,10 @@ CHAMPION_VERSION = "TANDEM_CHAMPION_VERSION"  # its number
 
 # Environment variable of a tuning job's training jobs: the folder below ``checkpoints`` that is theirs alone.
 CHECKPOINT_FOLDER = "TANDEM_CHECKPOINT_FOLDER"
+
+# Environment variables of the inference server as a Lambda function: the model archive.
+MODEL_URI = "TANDEM_MODEL_URI"
+MODEL_SHA256 = "TANDEM_MODEL_SHA256"  # in hex
 
 # Environment variables of the inference server (docs/how-to/run-the-server.md).
 SERVING_HOST = "TANDEM_SERVING_HOST"  # address that it listens on; every address of the container by default
@@ -156,6 +162,11 @@ def endpoint(tenant: str, project: str, target: str) -> str:
 
 ENDPOINT_TARGETS = ("serverless", "realtime", "async")
 """The kinds of target that are endpoints of SageMaker."""
+
+
+def function(tenant: str, project: str) -> str:
+    """Return the name of the Lambda function that serves a project."""
+    return endpoint(tenant, project, "lambda")
 
 
 def staging_endpoint(tenant: str, project: str) -> str:

@@ -94,8 +94,17 @@ def plan(tenant: str, project: str, package_arn: str, champion: str, *, at_once:
         "target": deploy.target,
         "version": version,
         "tags": names.tags(tenant, project, properties["run"]),
-        **endpoint_plan(tenant, project, version, deploy, properties["run"], at_once or champion == package_arn),
+        **target_plan(tenant, project, version, deploy, properties, at_once or champion == package_arn),
     }
+
+
+def target_plan(
+    tenant: str, project: str, version: int, deploy: Deploy, properties: dict[str, str], at_once: bool
+) -> dict[str, Any]:
+    """Return what the states of the target make."""
+    if deploy.target == "lambda":
+        return rollout.function_plan(tenant, project, deploy, properties["model_sha256"], at_once)
+    return endpoint_plan(tenant, project, version, deploy, properties["run"], at_once)
 
 
 def _check_recipe(recipe: str, package_arn: str) -> None:

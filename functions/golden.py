@@ -11,6 +11,7 @@ from typing import Any
 from contract import keys
 from contract.errors import GoldenSamplesDiffer
 from contract.golden import Golden, GoldenSample
+from contract.lambda_calls import Answered, Asked
 from functions import documents
 from functions.shared import client, logger
 
@@ -73,12 +74,37 @@ def _short(outputs: Mapping[str, float]) -> str:
 
 
 def ask(endpoint: str, sample: GoldenSample) -> dict[str, float]:
-    """Return the endpoint's outputs for a sample: probabilities, or values."""
+    """Return the outputs of an endpoint, or of ``<function>:<version>``, for a sample: probabilities, or values."""
     body = base64.b64decode(sample.body) if sample.base64 else sample.body.encode()
+    if ":" in endpoint:
+        return outputs(ask_function(endpoint, sample, body))
     answer = client("sagemaker-runtime").invoke_endpoint(
         EndpointName=endpoint, ContentType=sample.content_type, Accept="application/json", Body=body
     )
-    document = json.loads(answer["Body"].read())
-    (prediction,) = document["predictions"]
-    outputs = prediction["values"] if "values" in prediction else prediction["probabilities"]
-    return {str(label): float(value) for label, value in outputs.items()}
+    return outputs(answer["Body"].read())
+
+
+def ask_function(function: str, sample: GoldenSample, body: bytes) -> bytes:
+    """Ask a version of a function.
+
+    Raises:
+        GoldenSamplesDiffer: when it fails or refuses.
+    """
+    payload = json.dumps(Asked(body=body, content_type=sample.content_type).to_event())
+    answer = client("lambda").invoke(FunctionName=function, Payload=payload)
+    told = json.loads(answer["Payload"].read())
+    if "FunctionError" in answer:
+        raise GoldenSamplesDiffer(
+            f"{sample.name}: the function failed: {told.get('errorType')}: {told.get('errorMessage')}"
+        )
+    answered = Answered.from_result(told)
+    if answered.status != 200:
+        raise GoldenSamplesDiffer(f"{sample.name}: the function answered {answered.status}: {answered.body[:500]!r}")
+    return answered.body
+
+
+def outputs(body: bytes) -> dict[str, float]:
+    """Return the outputs in an answer."""
+    (prediction,) = json.loads(body)["predictions"]
+    found = prediction["values"] if "values" in prediction else prediction["probabilities"]
+    return {str(label): float(value) for label, value in found.items()}

@@ -10,13 +10,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
+from contract.lambda_calls import Answered, Asked
 from functions import api
 from functions.api import ApiError, Request, Response
-from functions.shared import error_code
+from functions.shared import error_code, session
 
 PATIENCE_SECONDS = 25
 """How long a model may take: API Gateway waits 29 s for the function."""
@@ -103,9 +103,30 @@ def ask_endpoint(endpoint: str, request: Request) -> Response:
     return Response(body=body, content_type=answer["ContentType"], rows=count(body, answer["ContentType"]))
 
 
+def ask_function(function: str, request: Request) -> Response:
+    """Call ``<function>:<alias>``.
+
+    Raises:
+        ApiError: when Lambda refuses, or the function fails.
+    """
+    content_type, accept = (api.media_header(request, name) for name in ("content-type", "accept"))
+    event = Asked(body=request.body, content_type=content_type, accept=accept).to_event()
+    try:
+        answer = client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
+    except ClientError as error:
+        raise _translated(error) from error
+    told = json.loads(answer["Payload"].read())
+    if "FunctionError" in answer:
+        return Response(status=500, body=b"")
+    answered = Answered.from_result(told)
+    rows = count(answered.body, answered.content_type)
+    return Response(status=answered.status, body=answered.body, content_type=answered.content_type, rows=rows)
+
+
 TARGETS: dict[str, Callable[[str, Request], Response]] = {
     "serverless": ask_endpoint,
     "realtime": ask_endpoint,
+    "lambda": ask_function,
 }
 """How a champion is called, by the target that it was deployed to."""
 
@@ -153,4 +174,4 @@ def count(body: bytes, content_type: str) -> int:
 def client(service: str) -> Any:
     """Return a client that does not try again: who asks knows better whether the answer is still wanted."""
     config = Config(retries={"total_max_attempts": 1}, read_timeout=PATIENCE_SECONDS, connect_timeout=5)
-    return boto3.client(service, config=config)  # type: ignore[call-overload]
+    return session().create_client(service, config=config)

@@ -13,6 +13,7 @@ from typing import Any
 
 from contract import deploying, names
 from contract.config import Deploy
+from contract.lambda_calls import ALIAS
 
 VARIANT, SHADOW, CHALLENGER = "AllTraffic", "Shadow", "Challenger"
 WITH_INSTANCES = ("realtime", "async")
@@ -149,6 +150,25 @@ def alarms(endpoint: str, name: str, deploy: Deploy, tags: list[dict[str, str]])
         "Threshold": deploy.max_latency_ms * 1000.0,
     }
     return [errors, *([latency] if deploy.max_latency_ms else [])]
+
+
+def function_plan(tenant: str, project: str, deploy: Deploy, model_sha256: str, at_once: bool) -> dict[str, Any]:
+    """Return what the states of a Lambda function make; ``steps`` are percent of the requests."""
+    name, size = names.function(tenant, project), deploy.step_percent
+    steps = {"all": [100], "canary": [size, 100], "linear": [*range(size, 100, size), 100]}
+    return {
+        "function": name,
+        "endpoint": f"{name}:{ALIAS}",
+        "config_name": "",
+        "model_sha256": model_sha256,
+        "memory_mb": deploy.memory_mb,
+        "steps": [100] if at_once else steps[deploy.rollout],
+        "watch_last": deploy.rollout != "all" and not at_once,
+        "bake_seconds": deploy.bake_minutes * 60,
+        "max_error_percent": deploy.max_error_percent,
+        "max_latency_ms": deploy.max_latency_ms,
+        "alarms": [],  # those of the version are made with it
+    }
 
 
 def poll_seconds(deploy: Deploy) -> int:

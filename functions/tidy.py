@@ -15,7 +15,8 @@ from botocore.exceptions import ClientError
 
 from contract import ledger, names
 from contract.errors import EndpointBusy
-from functions import table
+from contract.lambda_calls import ALIAS
+from functions import lambda_versions, table
 from functions.deployment import BROKEN, STEADY, describe_endpoint
 from functions.shared import client, error_code, logger
 
@@ -55,6 +56,7 @@ def tidy(tenant: str, project: str, live: str, recorded: str, made: list[str] | 
     for endpoint in (names.staging_endpoint(tenant, project), *own):
         if endpoint != live:
             yield from _delete_endpoint(endpoint)
+    yield from _tidy_function(names.function(tenant, project), live)
     variants, configs, models = in_use(live, recorded)
     yield from _delete_alarms(tenant, project, {names.alarm(live, variant, "") for variant in variants}, made)
     yield from _delete_others(tenant, project, "endpoint_config", "EndpointConfig", configs)
@@ -93,6 +95,23 @@ def _delete_endpoint(endpoint: str) -> Iterator[str]:
         yield endpoint
     elif status not in (None, "Deleting"):
         raise EndpointBusy(f"endpoint {endpoint} is {status}, and cannot be deleted yet")
+
+
+def _tidy_function(name: str, live: str) -> Iterator[str]:
+    """Delete the project's function if something else serves, else its versions that the alias does not name."""
+    if lambda_versions.describe(name) is None:
+        return
+    if live != f"{name}:{ALIAS}":
+        client("lambda").delete_function(FunctionName=name)
+        yield name
+        return
+    alias = client("lambda").get_alias(FunctionName=name, Name=ALIAS)
+    kept = {"$LATEST", alias["FunctionVersion"], *alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})}
+    pages = client("lambda").get_paginator("list_versions_by_function").paginate(FunctionName=name)
+    for version in [each["Version"] for page in pages for each in page["Versions"]]:
+        if version not in kept:
+            client("lambda").delete_function(FunctionName=name, Qualifier=version)
+            yield f"{name}:{version}"
 
 
 def _delete_alarms(tenant: str, project: str, kept: set[str], made: list[str] | None) -> Iterator[str]:

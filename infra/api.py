@@ -13,6 +13,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from contract import keys, names
+from contract.lambda_calls import ALIAS
 from infra import grants
 from infra.handler import Handler, source
 from infra.settings import Settings
@@ -95,6 +96,8 @@ class Api(Construct):
         grants.read(self.describe, artifacts, f"*/runs/*/{keys.MODEL}")
         endpoints = grants.arn(self, "sagemaker", "endpoint", "*--*")
         grants.allow(self.predict, ["sagemaker:InvokeEndpoint"], [endpoints])
+        functions = grants.function_arn(self, f"{names.function('*', '*')}:{ALIAS}")
+        grants.allow(self.predict, ["lambda:InvokeFunction"], [functions])
 
     def _rest(self) -> apigateway.RestApi:
         project = "/{tenant}/{project}"

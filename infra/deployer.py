@@ -1,10 +1,12 @@
-"""The deployment machine with its three functions and its grants."""
+"""The deployment machine with its functions and its grants."""
 
 from __future__ import annotations
 
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
@@ -14,6 +16,11 @@ from infra.handler import Handler, source
 from infra.machine import Machine, MachineRole
 from infra.settings import Settings
 from infra.steps.deployment_parts import DeploymentParts
+
+MAKE_FUNCTION = (
+    "CreateFunction", "GetFunction", "GetFunctionConfiguration", "UpdateFunctionCode", "UpdateFunctionConfiguration",
+    "PublishVersion", "GetAlias", "TagResource",
+)  # fmt: skip
 
 
 class Deployer(Construct):
@@ -27,6 +34,9 @@ class Deployer(Construct):
         artifacts: s3.IBucket,
         ledger: dynamodb.ITable,
         model_role: iam.IRole,
+        function_role: iam.IRole,
+        function_logs: logs.ILogGroup,
+        images: ecr.IRepository,
         settings: Settings,
     ) -> None:
         super().__init__(scope, id)
@@ -34,17 +44,23 @@ class Deployer(Construct):
         plan = self._plan(code, artifacts, ledger, settings)
         golden = self._golden(code, artifacts, settings)
         tidy = self._tidy(code, ledger, settings)
+        made_as = {names.FUNCTION_ROLE: function_role.role_arn, names.FUNCTION_LOGS: function_logs.log_group_name}
+        make_function = self._make_function(code, made_as, images, settings)
+        grants.pass_role(make_function, function_role, "lambda.amazonaws.com")
+        shift_traffic = self._shift_traffic(code, settings)
         role = MachineRole(self, "Role")
         parts = DeploymentParts(
             plan=plan.function_arn,
             golden=golden.function_arn,
             tidy=tidy.function_arn,
+            make_function=make_function.function_arn,
+            shift_traffic=shift_traffic.function_arn,
             model_role=model_role.role_arn,
             ledger=ledger.table_name,
         )
         self._grant(role, model_role)
         grants.rows(role, ledger, "PutItem", "UpdateItem", "DeleteItem")
-        grants.invoke(role, plan, golden, tidy)
+        grants.invoke(role, plan, golden, tidy, make_function, shift_traffic)
         self.machine = Machine(
             self,
             "Machine",
@@ -78,6 +94,7 @@ class Deployer(Construct):
         grants.read(golden, artifacts, f"*/runs/*/{keys.GOLDEN}")
         staging = grants.arn(self, "sagemaker", "endpoint", names.staging_endpoint("*", "*"))
         grants.allow(golden, ["sagemaker:InvokeEndpoint"], [staging])
+        grants.allow(golden, ["lambda:InvokeFunction"], [f"{self._functions()}:*"])  # a version, before its traffic
         return golden
 
     def _tidy(self, code: lambda_.Code, ledger: dynamodb.ITable, settings: Settings) -> lambda_.Function:
@@ -91,10 +108,39 @@ class Deployer(Construct):
         grants.allow(tidy, ["sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint"], [endpoint])
         grants.allow(tidy, ["sagemaker:DescribeEndpointConfig", "sagemaker:DeleteEndpointConfig"], [configuration])
         grants.allow(tidy, ["sagemaker:DeleteModel"], [model])
+        reads = ["lambda:GetFunctionConfiguration", "lambda:GetAlias", "lambda:ListVersionsByFunction"]
+        grants.allow(tidy, [*reads, "lambda:DeleteFunction"], [self._functions(), f"{self._functions()}:*"])
         grants.allow(tidy, ["sagemaker:ListEndpointConfigs", "sagemaker:ListModels"], ["*"])  # have no resource
         grants.allow(tidy, ["cloudwatch:DescribeAlarms"], [grants.alarm_arn(self, "*")])  # is asked of all or of none
         grants.allow(tidy, ["cloudwatch:DeleteAlarms"], [grants.alarm_arn(self, "*--*")])
         return tidy
+
+    def _make_function(
+        self, code: lambda_.Code, environment: dict[str, str], images: ecr.IRepository, settings: Settings
+    ) -> lambda_.Function:
+        make = Handler(
+            self, "MakeFunction", entry="functions.lambda_versions.handler", code=code, environment=environment,
+            settings=settings, seconds=120,
+        )  # fmt: skip
+        actions = [f"lambda:{action}" for action in MAKE_FUNCTION]
+        grants.allow(make, actions, [self._functions(), f"{self._functions()}:*"])
+        grants.allow(make, ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], [images.repository_arn])
+        alarms = grants.alarm_arn(self, "*--*")
+        grants.allow(make, ["cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"], [alarms])
+        return make
+
+    def _shift_traffic(self, code: lambda_.Code, settings: Settings) -> lambda_.Function:
+        shift = Handler(
+            self, "ShiftTraffic", entry="functions.lambda_traffic.handler", code=code, environment={}, settings=settings
+        )
+        actions = [f"lambda:{verb}Alias" for verb in ("Get", "Create", "Update", "Delete")]
+        grants.allow(shift, actions, [self._functions()])
+        grants.allow(shift, ["cloudwatch:DescribeAlarms"], [grants.alarm_arn(self, "*")])  # is asked of all or of none
+        return shift
+
+    def _functions(self) -> str:
+        """Return the ARN pattern of the functions that serve projects."""
+        return grants.function_arn(self, names.function("*", "*"))
 
     def _made_at_run_time(self) -> list[str]:
         """Return the ARN patterns of models, endpoint configurations and endpoints."""

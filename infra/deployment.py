@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from infra.asl import machine
-from infra.steps import alarms, endpoints, lease, serving, switch
+from infra.steps import alarms, endpoints, lambda_target, lease, serving, switch
 from infra.steps.deployment_parts import DeploymentParts
 from infra.steps.endpoints import LIVE, NEW, SHADOWED, STAGED, STAGING
 
@@ -30,7 +30,23 @@ def story(parts: DeploymentParts) -> dict[str, Any]:
             "Is champion as evaluated?": lease.is_as_evaluated(
                 yes="Which target?", changed="Release lease", nothing_to_do="Tidy up"
             ),
-            "Which target?": lease.which_target(endpoint="Create model", unknown="Tidy up"),
+            "Which target?": lease.which_target(
+                endpoint="Create model", function="Make function version", unknown="Tidy up"
+            ),
+            # A Lambda function: a version of its own, checked before the alias sends anybody to it.
+            "Make function version": lambda_target.make_version(
+                parts, then="Check version's golden samples", failed="Tidy up"
+            ),
+            "Check version's golden samples": lambda_target.check_golden_samples(
+                parts, then="Shift traffic", failed="Tidy up"
+            ),
+            "Shift traffic": lambda_target.shift(parts, then="Is all traffic shifted?", failed="Take traffic back"),
+            "Is all traffic shifted?": lambda_target.is_all_there(
+                yes="Make function champion", not_yet="Watch version"
+            ),
+            "Watch version": lambda_target.watch(then="Shift traffic"),
+            "Make function champion": switch.champion(parts, then="Tidy up", failed="Take traffic back"),
+            "Take traffic back": lambda_target.take_back(parts, then="Tidy up"),
             # What an endpoint is made of.
             "Create model": serving.create_model(parts, then="Create endpoint configuration", failed="Tidy up"),
             "Create endpoint configuration": serving.create_configuration(

@@ -19,6 +19,13 @@ def arn(scope: Construct, service: str, resource: str, name: str) -> str:
     return Stack.of(scope).format_arn(service=service, resource=resource, resource_name=name)
 
 
+def function_arn(scope: Construct, name: str) -> str:
+    """Return the ARN of a Lambda function by its name, which may be a pattern."""
+    return Stack.of(scope).format_arn(
+        service="lambda", resource="function", resource_name=name, arn_format=ArnFormat.COLON_RESOURCE_NAME
+    )
+
+
 def execution_arn(scope: Construct, machine: str) -> str:
     """Return the ARN pattern of a state machine's executions."""
     return Stack.of(scope).format_arn(

@@ -5,12 +5,14 @@ from __future__ import annotations
 from aws_cdk import Duration, IgnoreMode
 from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
 from contract import names
+from infra import grants
 from infra.handler import ROOT
 from infra.settings import Settings
 
@@ -31,6 +33,13 @@ class Repository(ecr.Repository):
             ],
             empty_on_delete=not settings.keep_data,
             removal_policy=settings.removal_policy,
+        )
+        self.add_to_resource_policy(
+            iam.PolicyStatement(  # Lambda fetches images itself, for functions that serve models
+                principals=[iam.ServicePrincipal("lambda.amazonaws.com")],
+                actions=["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+                conditions={"ArnLike": {"aws:SourceArn": grants.function_arn(self, names.function("*", "*"))}},
+            )
         )
 
 

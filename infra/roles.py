@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from aws_cdk import ArnFormat, Aws, Stack
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
@@ -58,6 +59,15 @@ class JobRole(SageMakerRole):
             grants.allow(self, ["s3:GetObject"], [asset.bucket.arn_for_objects(asset.s3_object_key)])
             prefix = {"s3:prefix": [asset.s3_object_key]}
             grants.allow(self, ["s3:ListBucket"], [asset.bucket.bucket_arn], StringLike=prefix)
+
+
+class FunctionRole(iam.Role):
+    """What the Lambda functions that serve models may do: write their logs, and fetch their model."""
+
+    def __init__(self, scope: Construct, id: str, *, artifacts: s3.IBucket, logs: logs.ILogGroup) -> None:
+        super().__init__(scope, id, assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        logs.grant_write(self)
+        grants.read(self, artifacts, f"*/runs/*/{keys.MODEL}")
 
 
 class ModelRole(SageMakerRole):

@@ -47,6 +47,9 @@ PATTERNS = {
     f"cloudwatch:{HERE}:alarm:*": "DescribeAlarms, which only reads, is asked of all alarms or of none.",
     f"states:{HERE}:execution:{names.MACHINE_PIPELINE}:*": NAMES_AT_RUN_TIME.format(what="run"),
     f"states:{HERE}:execution:{names.MACHINE_DEPLOYMENT}:*": NAMES_AT_RUN_TIME.format(what="deployment"),
+    f"lambda:{HERE}:function:*--*--lambda": NAMES_AT_RUN_TIME.format(what="project"),
+    f"lambda:{HERE}:function:*--*--lambda:*": NAMES_AT_RUN_TIME.format(what="version of a project's function"),
+    f"lambda:{HERE}:function:*--*--lambda:live": NAMES_AT_RUN_TIME.format(what="project"),
     f"logs:{HERE}:log-group:/aws/sagemaker/*": "SageMaker names the log groups of its jobs and endpoints.",
     f"logs:{HERE}:log-group:/aws/sagemaker/*:*": "SageMaker names the log streams of its jobs and endpoints.",
     f"logs:{HERE}:log-group:/aws/sagemaker/Endpoints/*": "SageMaker names the log groups of endpoints.",
@@ -87,7 +90,7 @@ API = {
     "AwsSolutions-APIG1": LOGGED,
     "AwsSolutions-APIG6": LOGGED,
     "AwsSolutions-APIG2": "What a request may hold depends on the model: its server checks every value (serving/).",
-    "AwsSolutions-APIG3": "A web ACL costs money when idle; stage and usage plans throttle, and a team can add its own.",
+    "AwsSolutions-APIG3": "A web ACL costs money when idle; stage and usage plans throttle, and a team can add one.",
     "AwsSolutions-APIG4": (
         "Applications have API keys: the function checks whose a key is, and lets it call its own tenant's projects "
         "only (tests/functions/test_predict.py). /docs is a page without content of any project. An approval is opened "

@@ -26,7 +26,8 @@ def destroy(
     if not stacks:
         raise NotDeployed("Tandem is not deployed here, so there is nothing to remove.")
     running = list(removal.find_running(account))
-    made = [*removal.find_endpoints(account), *removal.find_keys(account)]
+    finders = (removal.find_endpoints, removal.find_functions, removal.find_alarms, removal.find_keys)
+    made = [item for find in finders for item in find(account)]
     registry = list(removal.find_registry(account))
     data = list(removal.find_data(account))
     base = [Item(kind="stack", name=name, arn=stack.get("StackId", "")) for name, stack in reversed(stacks.items())]

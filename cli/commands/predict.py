@@ -15,6 +15,7 @@ from cli import ledger, render
 from cli.aws import Account, error_code, split_project
 from cli.errors import BadArgument, CommandError, Exit, NotFound
 from cli.options import Context
+from contract.lambda_calls import Answered, Asked
 
 CONTENT_TYPES = {
     ".png": "image/png",
@@ -67,7 +68,8 @@ def ask(account: Account, tenant: str, project: str, file: Path) -> dict[str, An
         raise NotFound(
             f"No model of {tenant}/{project} is in service.", f"`tandem runs {tenant}/{project}` tells what ran."
         )
-    answer = _invoke(account, champion["endpoint"], content_type, body)
+    invoke = _invoke_function if champion["target"] == "lambda" else _invoke
+    answer = invoke(account, champion["endpoint"], content_type, body)
     return {**answer, "endpoint": champion["endpoint"], "version": int(str(champion["version"]))}
 
 
@@ -98,6 +100,21 @@ def _invoke(account: Account, endpoint: str, content_type: str, body: bytes) -> 
         raise refused from error
     answered: dict[str, Any] = json.loads(answer["Body"].read())
     return answered
+
+
+def _invoke_function(account: Account, function: str, content_type: str, body: bytes) -> dict[str, Any]:
+    event = Asked(body=body, content_type=content_type).to_event()
+    answer = account.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
+    told = json.loads(answer["Payload"].read())
+    if "FunctionError" in answer:
+        raise CommandError(f"The function failed: {told.get('errorType')}: {told.get('errorMessage')}")
+    answered = Answered.from_result(told)
+    if answered.status != 200:
+        refused = CommandError(f"The model refused {_reason(answered.body.decode())}")
+        refused.code = Exit.REFUSED
+        raise refused
+    document: dict[str, Any] = json.loads(answered.body)
+    return document
 
 
 def _reason(answer: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from aws_cdk import CfnOutput, Stack
+from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from contract import names
 from infra.deployer import Deployer
 from infra.image import ImageBuild, Repository
-from infra.roles import ModelRole
+from infra.roles import FunctionRole, ModelRole
 from infra.settings import Settings
 from infra.stacks.storage import Storage
 
@@ -21,12 +22,18 @@ class Serving(Stack):
         self.images = Repository(self, "Images", settings=settings)
         self.build = ImageBuild(self, "Build", repository=self.images, key=storage.key, settings=settings)
         role = ModelRole(self, "ModelRole", repository=self.images, artifacts=storage.artifacts)
+        function_logs = logs.LogGroup(
+            self, "FunctionLogs", retention=settings.retention, removal_policy=settings.removal_policy
+        )
         self.deployer = Deployer(
             self,
             "Deployment",
             artifacts=storage.artifacts,
             ledger=storage.ledger,
             model_role=role,
+            function_role=FunctionRole(self, "FunctionRole", artifacts=storage.artifacts, logs=function_logs),
+            function_logs=function_logs,
+            images=self.images,
             settings=settings,
         )
         CfnOutput(self, names.OUTPUT_DEPLOYMENT_ARN, value=self.deployer.machine.state_machine_arn)

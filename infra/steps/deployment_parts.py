@@ -17,12 +17,14 @@ SAGEMAKER_ERRORS = ("SageMaker.SageMakerException", "SageMaker.SdkClientExceptio
 class DeploymentParts:
     """Everything outside the state machine that the deployment's states name.
 
-    ``plan``, ``golden``, ``tidy`` and ``model_role`` are ARNs, ``ledger`` a name.
+    ``ledger`` is a name, all others are ARNs.
     """
 
     plan: str
     golden: str
     tidy: str
+    make_function: str
+    shift_traffic: str
     model_role: str
     ledger: str
 

@@ -79,12 +79,17 @@ def is_as_evaluated(*, yes: str, changed: str, nothing_to_do: str) -> State:
     )
 
 
-def which_target(*, endpoint: str, unknown: str) -> State:
-    """Decide by the kind of target: an endpoint of SageMaker."""
+def which_target(*, endpoint: str, function: str, unknown: str) -> State:
+    """Decide by the kind of target: an endpoint of SageMaker, or a Lambda function."""
     kinds = ", ".join(f"'{target}'" for target in names.ENDPOINT_TARGETS)
     cause = expression("'No steps deploy to target ' & $deployment.target")
     failure = {"error": "UnknownTarget", "cause": cause}
-    return choice(when(f"$deployment.target in [{kinds}]", endpoint), otherwise=unknown, assign={"failure": failure})
+    return choice(
+        when(f"$deployment.target in [{kinds}]", endpoint),
+        when("$deployment.target = 'lambda'", function),
+        otherwise=unknown,
+        assign={"failure": failure},
+    )
 
 
 def release(parts: DeploymentParts, *, then: str) -> State:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from moto.awslambda.models import lambda_backends
 
 from local.lambdas import archive
 from local.lambdas.config import FunctionConfig, from_moto
+from local.lambdas.container import container
+from local.lambdas.meters import Meters
 from local.lambdas.outcome import Result
 from local.lambdas.pool import Pool
 from local.lambdas.surroundings import Surroundings
@@ -58,6 +61,7 @@ class Lambdas:
         self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(CONCURRENCY)
         self._folder = cloud.root / "lambda"
+        self._meters = Meters(cloud)
         cloud.on_stop(self.close)
         threading.Thread(target=self._reap, name="lambda-reaper", daemon=True).start()
 
@@ -84,20 +88,24 @@ class Lambdas:
         Raises:
             Throttled: when the function's reserved concurrency is used up.
         """
-        config = from_moto(invocation.function)
+        config, code = self._program(invocation.function)
         limit = invocation.function.reserved_concurrency
         with self._lock:
             if limit is not None and self._running.get(config.name, 0) >= int(limit):
                 raise Throttled(config.name)
             self._running[config.name] = self._running.get(config.name, 0) + 1
+        began = time.monotonic()
         try:
-            with self._slots, self._pool(config, invocation.function).sandbox() as sandbox:
-                return sandbox.invoke(
+            with self._slots, self._pool(config, invocation.function, code).sandbox() as sandbox:
+                result = sandbox.invoke(
                     invocation.payload,
                     request_id=invocation.request_id,
                     arn=invocation.arn,
                     client_context=invocation.client_context,
                 )
+            took = (time.monotonic() - began) * 1000
+            self._meters.count(invocation.arn, config.version, milliseconds=took, failed=bool(result.error))
+            return result
         finally:
             with self._lock:
                 self._running[config.name] -= 1
@@ -106,12 +114,13 @@ class Lambdas:
         """Make an invocation of ``name`` (name, ARN, with or without qualifier).
 
         Raises:
-            NotImplementedError: for functions that are not Python from a zip.
+            NotImplementedError: for functions that are not Python.
         """
         function, arn = self.resolve(name, qualifier)
-        if function.package_type != "Zip" or not str(function.run_time).startswith("python"):
-            what = "images" if function.package_type != "Zip" else f"runtime {function.run_time}"
-            raise NotImplementedError(f"function {function.function_name}: {what}; Python functions from zips run here")
+        if function.package_type == "Zip" and not str(function.run_time).startswith("python"):
+            raise NotImplementedError(
+                f"function {function.function_name}: runtime {function.run_time}; Python runs here"
+            )
         return Invocation(
             function=function,
             arn=arn,
@@ -127,14 +136,22 @@ class Lambdas:
         for pool in pools:
             pool.close(busy=True)
 
-    def _pool(self, config: FunctionConfig, function: Any) -> Pool:
+    def _program(self, function: Any) -> tuple[FunctionConfig, Path | None]:
+        """Return a function's configuration, and the folder of its code where that is an image's."""
+        config = from_moto(function)
+        if function.package_type == "Zip":
+            return config, None
+        found = container(self.cloud, function)
+        return found.configure(config), found.root
+
+    def _pool(self, config: FunctionConfig, function: Any, root: Path | None) -> Pool:
         with self._lock:
             pool = self._pools.get(config.arn)
             if pool is not None and pool.config.fingerprint == config.fingerprint:
                 return pool
             if pool is not None:  # code or configuration changed: the old sandboxes end when they are done
                 pool.close(busy=False)
-            code = archive.unpack(function.code_bytes, self._folder / "code")
+            code = root or archive.unpack(function.code_bytes, self._folder / "code")
             fresh = Pool(config, [code, *self._layers(function)], self._surroundings())
             self._pools[config.arn] = fresh
             return fresh

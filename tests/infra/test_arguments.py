@@ -119,8 +119,12 @@ def variables() -> dict[str, Any]:
         "outcome": None,
         "reasons": [],
         "deployment": deployment,
-        **{name: name for name in ("tenant", "project", "package_arn", "expected_champion", "at_once", "stopped",
-                                      "stopped_by")},
+        "made": {"version": "2", "qualified": "acme--tab--lambda:2", "previous": "1", "alarms": []},
+        "step": 0,
+        **{
+            name: name
+            for name in ("tenant", "project", "package_arn", "expected_champion", "at_once", "stopped", "stopped_by")
+        },
     }
 
 
@@ -164,7 +168,7 @@ def test_every_call_of_a_deployment_fits_the_services_model(
         if state["Type"] == "Task":
             check(resource_of(state), evaluate(state["Arguments"], variables))
             checked += 1
-    assert checked == 22
+    assert checked == 27
     alarms = deployment_states["Create alarms"]
     assert evaluate(alarms["Items"], variables) == [ALARM]
     (put,) = alarms["ItemProcessor"]["States"].values()

@@ -56,13 +56,27 @@ def test_cdk_nag_has_nothing_to_say_that_is_not_explained(assembly: Assembly) ->
     assert assembly.findings() == []
 
 
-@pytest.mark.parametrize("service", ["sagemaker.amazonaws.com"])
-def test_a_role_is_handed_over_only_to_its_service(assembly: Assembly, service: str) -> None:
+def test_a_role_is_handed_over_only_to_its_service(assembly: Assembly) -> None:
     passing = [s for s in statements(assembly) if "iam:PassRole" in listed(s["Action"])]
-    assert len(passing) == 2
+    roles = {"JobRole": "sagemaker", "ModelRole": "sagemaker", "FunctionRole": "lambda"}
+    assert len(passing) == len(roles)
     for statement in passing:
-        assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": service}}
+        (service,) = [service for role, service in roles.items() if role in json.dumps(statement["Resource"])]
+        assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": f"{service}.amazonaws.com"}}
         assert "*" not in json.dumps(statement["Resource"])
+
+
+def test_functions_that_serve_are_made_and_called_by_their_projects_names(assembly: Assembly) -> None:
+    touching = [
+        (action, json.dumps(resource))
+        for policy in assembly.resources("AWS::IAM::Policy", names.STACK_SERVING, names.STACK_API)
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+        if action.startswith("lambda:") and "GetAtt" not in json.dumps(resource)
+    ]
+    assert touching
+    assert {action for action, resource in touching if "function:*--*--lambda" not in resource} == set()
 
 
 def test_the_pipeline_may_wait_for_its_jobs_and_for_the_deployment(assembly: Assembly) -> None:

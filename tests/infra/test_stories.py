@@ -28,7 +28,9 @@ RUN = [
     "Champion keeps changing", "Settle run",
 ]  # fmt: skip
 DEPLOYMENT = [
-    "Take lease", "Plan deployment", "Is champion as evaluated?", "Which target?", "Create model",
+    "Take lease", "Plan deployment", "Is champion as evaluated?", "Which target?", "Make function version",
+    "Check version's golden samples", "Shift traffic", "Is all traffic shifted?", "Watch version",
+    "Make function champion", "Take traffic back", "Create model",
     "Create endpoint configuration", "Create staging configuration", "Create staging endpoint", "Wait for staging",
     "Describe staging", "Is staging in service?", "Check golden samples", "Delete staging endpoint", "Create alarms",
     "Is there an endpoint?", "Create endpoint", "Begin in the shadow?", "Create shadow configuration",
@@ -190,7 +192,8 @@ def test_functions_decide_and_never_only_forward(run_states: States, deployment_
         if state.get("Resource") == "arn:aws:states:::lambda:invoke"
     ]
     assert sorted(called) == [
-        "Accept request", "Check golden samples", "Choose best model", "Fail search", "Fail training",
-        "Judge script", "Plan compute", "Plan deployment", "Prepare dataset", "Register model", "Register script",
-        "Settle run", "Stop training", "Tidy up",
+        "Accept request", "Check golden samples", "Check version's golden samples", "Choose best model",
+        "Fail search", "Fail training", "Judge script", "Make function version", "Plan compute", "Plan deployment",
+        "Prepare dataset", "Register model", "Register script", "Settle run", "Shift traffic", "Stop training",
+        "Take traffic back", "Tidy up",
     ]  # fmt: skip

@@ -144,9 +144,11 @@ def test_an_undelivered_event_raises_an_alarm(assembly: Assembly) -> None:
 def test_functions_are_small_arm_and_traced_with_logs_that_expire(assembly: Assembly) -> None:
     functions = list(assembly.resources("AWS::Lambda::Function"))
     assert sorted(function["Handler"] for function in functions) == [
-        "functions.accept.handler", "functions.ask.handler", "functions.best.handler", "functions.decide.handler",
-        "functions.deployment.handler", "functions.describe.handler", "functions.golden.handler",
-        "functions.halt.handler", "functions.intake.handler", "functions.judge.handler", "functions.plan.handler",
+        "functions.accept.handler", "functions.approval.handler", "functions.ask.handler", "functions.best.handler",
+        "functions.decide.handler", "functions.deployment.handler", "functions.describe.handler",
+        "functions.golden.handler",
+        "functions.halt.handler", "functions.intake.handler", "functions.judge.handler",
+        "functions.lambda_traffic.handler", "functions.lambda_versions.handler", "functions.plan.handler",
         "functions.predict.handler", "functions.register.handler", "functions.settle.handler",
         "functions.tidy.handler", "training.prepare.handler",
     ]  # fmt: skip

@@ -1,0 +1,59 @@
+"""A model served as a Lambda function: the same image and answers, versions, and an alias that moves traffic."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from contract import names
+from contract.lambda_calls import ALIAS, Answered, Asked
+from tests.e2e.app import App
+from tests.e2e.data import table, table_toml
+
+ROWS = {"instances": [{"income": 1.5, "age": 40, "region": "east"}, {"income": None, "age": 20, "region": None}]}
+
+
+def ask(app: App, function: str, document: Any) -> Answered:
+    event = Asked(body=json.dumps(document).encode(), content_type="application/json").to_event()
+    answer = app.cloud.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
+    told = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, told
+    return Answered.from_result(told)
+
+
+def test_a_function_serves_and_a_canary_moves_its_traffic_to_the_next_version(app: App) -> None:
+    project = app.project()
+    function = names.function("acme", project)
+    app.configure(
+        project, table_toml(epochs=1, learning_rate=0.001) + '[deploy]\ntarget = "lambda"\nmemory_mb = 1536\n'
+    )
+    first = app.settled(app.upload(project, "rows.csv", table(seed=1)))
+    assert first["outcome"] == "DEPLOYED", first["reasons"]
+    champion = app.champion(project)
+    assert (champion["endpoint"], champion["target"]) == (f"{function}:{ALIAS}", "lambda")
+    assert app.endpoints(project) == []
+    functions = app.cloud.client("lambda")
+    described = functions.get_function_configuration(FunctionName=function)
+    assert (described["PackageType"], described["MemorySize"]) == ("Image", 1536)
+    assert functions.list_tags(Resource=described["FunctionArn"])["Tags"][names.TAG_PROJECT] == project
+    answer = ask(app, f"{function}:{ALIAS}", ROWS)
+    assert answer.status == 200
+    assert json.loads(answer.body)["model"]["run"] == first["run"]
+    refused = ask(app, f"{function}:{ALIAS}", {"instances": [{"income": "much"}]})
+    assert (refused.status, json.loads(refused.body)["error"]["type"]) == (400, "InvalidInput")
+
+    canary = 'rollout = "canary"\nstep_percent = 20\nbake_minutes = 1\n'
+    app.configure(project, table_toml() + f'[deploy]\ntarget = "lambda"\n{canary}')
+    second = app.settled(app.upload(project, "rows2.csv", table(seed=1)))
+    assert second["outcome"] == "DEPLOYED", second["reasons"]
+    execution = app.executions(app.deployment)[0]
+    history = app.states.get_execution_history(executionArn=execution["executionArn"], maxResults=1000)["events"]
+    entered = [each["stateEnteredEventDetails"]["name"] for each in history if "stateEnteredEventDetails" in each]
+    assert entered.count("Watch version") == 2
+    alias = functions.get_alias(FunctionName=function, Name=ALIAS)
+    assert (alias["FunctionVersion"], alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})) == ("2", {})
+    versions = functions.list_versions_by_function(FunctionName=function)["Versions"]
+    assert [each["Version"] for each in versions] == ["$LATEST", "2"]
+    assert json.loads(ask(app, f"{function}:{ALIAS}", ROWS).body)["model"]["run"] == second["run"]
+    alarms = app.cloud.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{function}--")["MetricAlarms"]
+    assert alarms == []
