@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -65,8 +66,8 @@ def network(widths: tuple[int, ...] = (len(COLUMNS), 64, 32, len(LABELS))) -> on
     source = np.random.default_rng(0)
     nodes = [helper.make_node("IsNaN", ["numeric"], ["missing"]),
              helper.make_node("Where", ["missing", "zero", "numeric"], ["layer0"])]  # fmt: skip
-    constants = [numpy_helper.from_array(np.float32(0), "zero")]
-    for layer, (rows, columns) in enumerate(zip(widths, widths[1:], strict=False)):
+    constants = [numpy_helper.from_array(np.zeros((), np.float32), "zero")]
+    for layer, (rows, columns) in enumerate(itertools.pairwise(widths)):
         weights = source.normal(scale=rows**-0.5, size=(rows, columns)).astype(np.float32)
         constants += [numpy_helper.from_array(weights, f"w{layer}"),
                       numpy_helper.from_array(np.zeros(columns, np.float32), f"b{layer}")]  # fmt: skip
@@ -158,6 +159,17 @@ def ask(url: str, body: bytes) -> tuple[int, Any]:
         return error.code, None
 
 
+def get(url: str) -> int:
+    """Return the status of a GET; 0 while nothing answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
 def check(name: str, url: str, body: dict[str, Any], expected: np.ndarray) -> None:
     """Refuse a server that does not validate, or answers otherwise than the model."""
     first = body["instances"][0]
@@ -182,7 +194,17 @@ def load(url: str, folder: Path, seconds: int) -> dict[str, float]:
     Raises:
         RuntimeError: when a request failed.
     """
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", "-s", str(folder / "wrk.lua"), url]
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{CONNECTIONS}",
+        f"-d{seconds}s",
+        "--timeout",
+        "30s",
+        "-s",
+        str(folder / "wrk.lua"),
+        url,
+    ]
     environment = {**os.environ, "BODY": str(folder / "body.json")}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=120)
     found = json.loads(done.stdout.splitlines()[-1])
@@ -216,7 +238,9 @@ def main(rounds: int = ROUNDS) -> int:
                 if name not in best or found["requests/s"] > best[name]["requests/s"]:
                     best[name] = found
     table = [{"server": name, **found} for name, found in best.items()]
-    ratios = {f"ours / {name}": best["ours"]["requests/s"] / best[name]["requests/s"] for name in best if name != "ours"}
+    ratios = {
+        f"ours / {name}": best["ours"]["requests/s"] / best[name]["requests/s"] for name in best if name != "ours"
+    }
     goals = {f"ours / {name}": Goal(at_least=goal) for name, goal in GOALS.items()}
     for name in GOALS:
         ratios[f"p99: ours / {name}"] = best["ours"]["p99 ms"] / best[name]["p99 ms"]

@@ -6,7 +6,7 @@ import functools
 import os
 from typing import Any
 
-import boto3
+import botocore.session
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 
@@ -37,10 +37,16 @@ def setting(name: str) -> str:
 
 
 @functools.cache
+def session() -> botocore.session.Session:
+    """Return botocore's session: boto3 on top of it would take 50 ms more of each cold start, for nothing used here."""
+    return botocore.session.get_session()
+
+
+@functools.cache
 def client(service: str) -> Any:
     """Return the client of a service, made when it is first needed."""
     config = Config(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=CONNECTIONS)
-    return boto3.client(service, config=config)  # type: ignore[call-overload]
+    return session().create_client(service, config=config)
 
 
 def error_code(error: Any) -> str:

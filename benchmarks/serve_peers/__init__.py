@@ -4,8 +4,8 @@
 
 The folder holds ``model.onnx`` and ``columns.json``. Each takes ``{"instances": [{column: number or null}, ...]}`` with
 every column and no other, finite numbers alone, and answers ``{"predictions": [{"label", "probabilities"}, ...]}``.
-ONNX Runtime runs as in our server, with one thread for each call, and no peer writes an access log. This module has what
-they share: the pydantic models, and numbers from them and to them.
+ONNX Runtime runs as in our server, with one thread for each call, and no peer writes an access log. This module has
+what they share: the pydantic models, and numbers from them and to them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Number = Annotated[float | None, Field(allow_inf_nan=False)]
 Row: Any = create_model(
     "Row",
     __config__=ConfigDict(extra="forbid"),
-    **{name: (Number, ...) for name in json.loads((FOLDER / "columns.json").read_text())},
+    **dict.fromkeys(json.loads((FOLDER / "columns.json").read_text()), (Number, ...)),
 )
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import boto3
 import pytest
 
 from contract import keys, ledger, names
@@ -220,9 +219,11 @@ class FakeSageMaker:
 
 @pytest.fixture
 def sagemaker(world: World, monkeypatch: pytest.MonkeyPatch) -> FakeSageMaker:
-    fake, make = FakeSageMaker(world.cloud.client("sagemaker")), boto3.client
+    fake, make = FakeSageMaker(world.cloud.client("sagemaker")), shared.session().create_client
     monkeypatch.setattr(
-        shared.boto3, "client", lambda service, **given: fake if service == "sagemaker" else make(service, **given)
+        shared.session(),
+        "create_client",
+        lambda service, **given: fake if service == "sagemaker" else make(service, **given),
     )
     shared.client.cache_clear()
     return fake
