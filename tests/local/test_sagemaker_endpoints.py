@@ -187,10 +187,10 @@ class TestUpdates:
     def test_an_update_that_fails_leaves_the_old_servers_in_service(
         self, cloud: Cloud, config: Make, endpoint: Any, bad: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("local.sagemaker.fleets.SHORTEST_STARTUP", 0.7)
-        monkeypatch.setattr("local.sagemaker.fleets.STARTUP_SECONDS", 35.0)
         first = config("one")
         name = endpoint(first)["EndpointName"]
+        monkeypatch.setattr("local.sagemaker.fleets.SHORTEST_STARTUP", 0.7)
+        monkeypatch.setattr("local.sagemaker.fleets.STARTUP_SECONDS", 35.0)
         cloud.client("sagemaker").update_endpoint(EndpointName=name, EndpointConfigName=config(bad))
         assert cloud.client("sagemaker").describe_endpoint(EndpointName=name)["EndpointStatus"] == "Updating"
         described = settled(cloud, name)
