@@ -45,7 +45,7 @@ def logs(
     for visit in _chosen(visits, state):
         for task in visit.tasks:
             events = list(_events(context.account, visit, task))
-            if task.kind == "function" and visit.requests:
+            if task.kind == "function" and visit.requests and visit.left:  # before, some id is not known yet
                 events = list(of_invocations(events, visit.requests))
             document.append({"state": visit.name, "source": task.name, "events": events})
             _show(context, visit.name, task.name, events)
