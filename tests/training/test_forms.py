@@ -16,7 +16,7 @@ from contract import keys, names
 from contract.config import Optimise
 from contract.forms import FLOAT16, FLOAT32, FORMS, INT8, INT8_DYNAMIC
 from contract.golden import Golden
-from contract.manifest import Schema
+from contract.manifest import Feature, Schema, Tensor
 from contract.reports import EvaluationReport, Form
 from serving.model import Model
 from tests.training.builders import evaluation_job, learned
@@ -74,6 +74,40 @@ def test_every_form_has_the_same_inputs_and_the_same_output(kind: str, request: 
         answers = optimise.predict(session, rows, schema)
         assert answers.dtype == np.float32
         assert forms.agreement(answers, truth, schema) >= 0.9, name
+
+
+PIXELS = {"mean": 100.0, "std": 50.0, "min": 0.0, "max": 255.0, "missing": 0.0}
+BRANCHED = {
+    "resnet18": (
+        {"network": "resnet18", "width": 16},
+        Tensor(name="image", dtype="uint8", shape=(-1, 16, 16, 1)),
+        Feature(name="image", kind="image", statistics=PIXELS),
+    ),
+    "transformer": (
+        {"network": "transformer", "width": 32},
+        Tensor(name="text", dtype="int64", shape=(-1, 8)),
+        Feature(name="words", kind="text", vocabulary=tuple(map(str, range(200)))),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BRANCHED)
+def test_networks_with_branches_have_every_form(name: str) -> None:
+    options, tensor, feature = BRANCHED[name]
+    schema = Schema(
+        task="classification", inputs=(tensor,), features=(feature,), labels=("a", "b", "c"), target="label"
+    )
+    torch.manual_seed(0)
+    recipe = recipes.load(tensor.name)  # the recipes are called so too
+    network = recipe.network(schema, recipe.parse_options(options))
+    drawn = np.random.default_rng(0).integers(0, 200, (16, *tensor.shape[1:]))
+    rows = {tensor.name: drawn.astype(tensor.dtype)}
+    trained = optimise.exported(network, recipe, schema, rows)
+    truth = optimise.predict(optimise.open_session(trained.onnx), rows, schema)
+    for form, made in rewritten(trained.onnx, [rows]).items():
+        answers = optimise.predict(optimise.open_session(made), rows, schema)
+        assert np.abs(answers - truth).max() < 0.05, form
+        assert len(made) < len(trained.onnx) or form == INT8_DYNAMIC, form  # which leaves convolutions alone
 
 
 def test_the_server_answers_with_every_form(
