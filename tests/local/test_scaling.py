@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -156,6 +157,33 @@ class TestByLoad:
 
         settled(cloud, serving)
         assert eventually(calm)
+
+    def test_requests_at_once_scale_out(self, cloud: Cloud, serving: str, registered: dict[str, str]) -> None:
+        kind = "SageMakerVariantConcurrentRequestsPerModelHighResolution"
+        cloud.client("application-autoscaling").put_scaling_policy(
+            **registered,
+            PolicyName="at-once",
+            PolicyType="TargetTrackingScaling",
+            TargetTrackingScalingPolicyConfiguration={
+                "TargetValue": 1.5,
+                "PredefinedMetricSpecification": {"PredefinedMetricType": kind},
+            },
+        )
+        done = threading.Event()
+
+        def ask() -> None:
+            while not done.is_set():
+                invoke(cloud, serving, b"sleep 0.3")
+
+        asking = [threading.Thread(target=ask) for _ in range(4)]
+        for each in asking:
+            each.start()
+        try:
+            assert eventually(lambda: instances(cloud, serving) == 2)
+        finally:
+            done.set()
+            for each in asking:
+                each.join()
 
     def test_a_step_policy_follows_the_alarm_whose_action_it_is(
         self, cloud: Cloud, serving: str, registered: dict[str, str]
