@@ -314,7 +314,8 @@ class Deploy:
         maximum=10240,
     )
     max_concurrency: int = setting(
-        "Requests served at once (serverless). A deployment needs it twice of the account's quota: staging and live.",
+        "Requests served at once (serverless). While a deployment checks its golden samples, staging takes one more of "
+        "the account's quota.",
         default=5, minimum=1, maximum=200,
     )  # fmt: skip
     instance: str = setting(
