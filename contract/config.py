@@ -166,8 +166,8 @@ class Train:
         default="file", choices=("file", "fastfile"),
     )  # fmt: skip
     shuffle_mb: int = setting(
-        "Memory of a process for shuffling, in MiB: rows that fit are mixed as a whole, larger datasets half so much "
-        "at a time.",
+        "Memory of a host for shuffling, in MiB, however many GPUs it has: rows that fit are mixed as a whole, larger "
+        "datasets half so much at a time.",
         default=1024, minimum=1, maximum=1_048_576,
     )  # fmt: skip
     isolation: str = setting(

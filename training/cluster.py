@@ -16,6 +16,7 @@ import torch.distributed as dist
 
 from contract.errors import TrainingFailed
 from training.container import gpus
+from training.host_memory import Host
 from training.watchdog import Doing
 
 TIMEOUT = timedelta(minutes=10)  # to meet: hosts start minutes apart; a silent rank is the watchdog's
@@ -119,6 +120,22 @@ class Cluster:
         parts = [torch.empty_like(padded) for _ in range(self.size)]
         dist.all_gather(parts, padded)
         return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+    def common_memory(self) -> Host | None:
+        """Return a file in memory that this host's ranks have in common; None where each host has one.
+
+        All ranks have to call it. Linux's: a rank opens the file of its host's first one by way of /proc.
+        """
+        if len(set(self.host_of_rank)) == self.size:
+            return None
+        mine = [rank for rank, host in enumerate(self.host_of_rank) if host == self.host_of_rank[self.rank]]
+        file = os.memfd_create("windows") if mine[0] == self.rank else 0
+        told = self.sum(*self.in_place(os.getpid()), *self.in_place(file))
+        if mine[0] != self.rank:
+            process, number = int(told[mine[0]]), int(told[self.size + mine[0]])
+            file = os.open(f"/proc/{process}/fd/{number}", os.O_RDWR | os.O_CLOEXEC)
+        self.sum(0.0)  # all have opened it
+        return Host(file=file, number=mine.index(self.rank), ranks=len(mine))
 
     def share(self, content: bytes) -> bytes:
         """Return rank 0's ``content`` on every rank."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,10 +118,10 @@ class Shard:
         """Size of one row of all columns."""
         return sum(column.row_bytes for column in self.columns.values())
 
-    def map(self) -> dict[str, NDArray]:
-        """Return the arrays without reading them."""
+    def map(self, mode: Literal["r", "c"] = "r") -> dict[str, NDArray]:
+        """Return the arrays without reading them: read-only ("r"), or such that changes stay in memory ("c")."""
         return {
-            name: np.memmap(self.path, column.dtype, "r", column.offset, (self.rows, *column.shape))
+            name: np.memmap(self.path, column.dtype, mode, column.offset, (self.rows, *column.shape))
             if self.rows * column.row_bytes  # a map of no bytes is refused
             else np.empty((self.rows, *column.shape), column.dtype)
             for name, column in self.columns.items()
@@ -215,8 +216,23 @@ class Split:
         return taken
 
     def everything(self) -> dict[str, NDArray]:
-        """Return all rows."""
-        return self.take(np.arange(len(self)))
+        """Return all rows, mapped: they are in memory while they are used, and may be more than fit there.
+
+        What is changed in them is changed in no shard. Several shards are put together in a temporary file.
+        """
+        if len(self._maps) == 1:
+            return {name: array.view(np.ndarray) for name, array in self.shards[0].map("c").items()}
+        whole = {name: self._room(column) for name, column in self.shards[0].columns.items()}
+        for shard, end in zip(self.shards, self._ends.tolist(), strict=True):
+            shard.read({name: array[end - shard.rows : end] for name, array in whole.items()})
+        return whole
+
+    def _room(self, column: Column) -> NDArray:
+        """Return an array for all rows of a column, in a file that goes with it."""
+        if not len(self) * column.row_bytes:  # a map of no bytes is refused
+            return np.empty((len(self), *column.shape), column.dtype)
+        with tempfile.TemporaryFile() as file:
+            return np.memmap(file, column.dtype, "w+", shape=(len(self), *column.shape)).view(np.ndarray)
 
 
 def empty(like: Shard, rows: int) -> dict[str, NDArray]:

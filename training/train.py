@@ -62,7 +62,9 @@ class Trainer:
         self.start = start.find(config, container, self.recipe, read_schema(container.channel("schema")))
         self.schema: Schema = self.start.schema
         self.train_rows, self.validation_rows = (
-            open_split(container.channel(name), input_mode=config.input_mode, memory=mb * 2**20)
+            open_split(
+                container.channel(name), input_mode=config.input_mode, memory=mb * 2**20, host=cluster.common_memory
+            )
             for name, mb in (("train", config.shuffle_mb), ("validation", EVALUATION_MB))
         )
         self.validation_arrays = LazyArrays(self.validation_rows)

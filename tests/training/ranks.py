@@ -30,9 +30,10 @@ RESULT = "result.safetensors"
 
 
 def run_cases(
-    folder: Path, data: Path, cases: Mapping[str, Mapping[str, Any]], *, size: int, champion: Path | None = None
-) -> None:
-    """Run cases over ``size`` ranks, each a host of its own.
+    folder: Path, data: Path, cases: Mapping[str, Mapping[str, Any]], *, size: int, champion: Path | None = None,
+    one_host: bool = False,
+) -> None:  # fmt: skip
+    """Run cases over ``size`` ranks, each a host of its own, unless all are on ``one_host``.
 
     Args:
         folder: for all files.
@@ -41,7 +42,7 @@ def run_cases(
         size: number of ranks.
         champion: archive of the version in service, which every case is given.
     """
-    hosts = [f"algo-{number + 1}" for number in range(size)]
+    hosts = [f"algo-{number + 1}" for number in range(1 if one_host else size)]
     for name, case in cases.items():
         base = training_job(folder / name, data, hosts=hosts, **case.get("settings", {}))
         if champion:
@@ -54,7 +55,10 @@ def run_cases(
         port = str(free.getsockname()[1])
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(size), "LOCAL_RANK": "0"}
     program = ("-m", "tests.training.ranks", str(folder))
-    processes = [start(folder, *program, RANK=str(rank), **meeting) for rank in range(size)]
+    processes = [
+        start(folder, *program, RANK=str(rank), GROUP_RANK="0" if one_host else str(rank), **meeting)
+        for rank in range(size)
+    ]
     outputs = [process.communicate(timeout=200)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * size, "\n".join(outputs)
 

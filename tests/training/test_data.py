@@ -210,3 +210,38 @@ def test_a_split_larger_than_memory_is_read_in_bounded_memory(tmp_path: Path, mo
     rows, grown = done.stdout.split()
     assert int(rows) == 2 * 24_000
     assert float(grown) < 16 + 8
+
+
+@pytest.mark.parametrize("shard_bytes", [9_000, 10**6])
+def test_all_rows_may_be_changed_and_no_shard_is(tmp_path: Path, shard_bytes: int) -> None:
+    split = Split(write(tmp_path, shard_bytes=shard_bytes))
+    rows = split.everything()
+    assert rows[LABEL].tolist() == list(range(ROWS))
+    assert (rows["x"] == np.arange(ROWS)[:, None]).all()
+    rows["x"][:] = -1
+    assert (split.everything()["x"] == np.arange(ROWS)[:, None]).all()
+    assert (Split(tmp_path).take(np.arange(ROWS))["x"] == np.arange(ROWS)[:, None]).all()
+
+
+EVERYTHING = """
+import re, sys
+from pathlib import Path
+from training.data import Split
+
+def anonymous():
+    return int(re.search(r"RssAnon:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+
+before = anonymous()
+rows = Split(Path(sys.argv[1])).everything()
+assert sum(float(array.sum()) for array in rows.values()) > 0
+print(anonymous() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of a process is read from Linux's /proc")
+@pytest.mark.parametrize("shard_bytes", [2**23, 2**30])
+def test_all_rows_may_be_more_than_fit_into_memory(tmp_path: Path, shard_bytes: int) -> None:
+    folder = write(tmp_path / "split", rows=30_000, shard_bytes=shard_bytes, width=500)  # 60 MB
+    command = [sys.executable, "-c", EVERYTHING, str(folder)]
+    grown = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert float(grown) < 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 
 from contract import keys
 from contract.parsing import to_dict
+from tests.training import ranks
 from tests.training.builders import start, training_job
 from training.cluster import Cluster
 from training.config import TrainConfig
@@ -85,6 +87,18 @@ def test_a_stream_is_resumed_in_the_middle_of_an_epoch_bit_for_bit(large: Path, 
     assert (second.progress.epoch, second.progress.step) == (1, first.steps // 2)
     assert second.run()
     assert equal(weights(whole), weights(second))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ranks share memory by a file of Linux's")
+def test_ranks_of_a_host_learn_from_one_stream_what_one_process_learns(large: Path, tmp_path: Path) -> None:
+    settings = SETTINGS | {"input_mode": "fastfile"}
+    alone = trainer(training_job(tmp_path / "alone", large, **settings))
+    assert alone.run()
+    cases = {"together": {"do": "training", "settings": settings}}
+    ranks.run_cases(tmp_path, large, cases, size=2, one_host=True)
+    found = ranks.result(tmp_path, "together")
+    for name, value in alone.model.state_dict().items():
+        torch.testing.assert_close(found[name], value, rtol=0, atol=1e-5)
 
 
 BOUNDED = """
