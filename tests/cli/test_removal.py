@@ -27,3 +27,23 @@ def test_a_search_that_goes_on_is_stopped(cloud: Cloud, monkeypatch: pytest.Monk
     removal.remove(account, found, say=lambda line: None)
     assert tn.tuned(cloud, search)["HyperParameterTuningJobStatus"] == "Stopped"
     removal.remove(account, found, say=lambda line: None)  # it has ended meanwhile
+
+
+def test_alarms_of_our_endpoints_go_and_a_persons_own_stay(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    account, cloudwatch = Account(), cloud.client("cloudwatch")
+    ours = names.alarm(names.endpoint("acme", "removal", "realtime"), "AllTraffic", "errors")
+    untagged, theirs = names.alarm("theirs--removal--realtime", "AllTraffic", "errors"), "removal of snow"
+    tags = {ours: names.tags("acme", "removal", "r"), theirs: names.tags("acme", "removal", "r"), untagged: []}
+    for name, given in tags.items():
+        cloudwatch.put_metric_alarm(
+            AlarmName=name, Namespace="AWS/SageMaker", MetricName="Invocation5XXErrors", Statistic="Average", Period=60,
+            EvaluationPeriods=1, Threshold=0.01, ComparisonOperator="GreaterThanThreshold", Tags=given,
+        )  # fmt: skip
+    found = [item for item in removal.find_alarms(account) if "removal" in item.name]
+    assert [(item.kind, item.name) for item in found] == [("alarm", ours)]
+    removal.remove(account, found, say=lambda line: None)
+    left = cloudwatch.describe_alarms(AlarmNames=list(tags))["MetricAlarms"]
+    assert sorted(alarm["AlarmName"] for alarm in left) == sorted([theirs, untagged])
+    cloudwatch.delete_alarms(AlarmNames=[theirs, untagged])
