@@ -90,7 +90,7 @@ def _smaller(inputs: Inputs, trained: Trained) -> Iterator[tuple[str, Trained]]:
         return
     options = recipe.parse_options(inputs.manifest.options)
     maker = Smaller(trained.network, recipe, options, schema=schema, rows=inputs.train, train=inputs.request.train)
-    if asked.prune and recipe.prunes and inputs.manifest.options.get("network") not in recipe.branched:
+    if asked.prune and maker.prunes:
         yield PRUNED, optimise.exported(maker.pruned(asked.prune, asked.prune_epochs), recipe, schema, inputs.rows)
     if asked.distil and recipe.narrows:
         yield STUDENT, optimise.exported(maker.student(asked.distil), recipe, schema, inputs.rows)

@@ -42,6 +42,11 @@ class Smaller:
         self._wide, self._recipe, self._options, self._schema, self._rows = network, recipe, options, schema, rows
         self._train = TrainConfig(**{**vars(train), "recipe": recipe.name})
 
+    @property
+    def prunes(self) -> bool:
+        """Whether channels can be taken out of the network: whether its layers are one chain."""
+        return self._recipe.prunes and getattr(self._options, "network", "") not in self._recipe.branched
+
     def pruned(self, share: float, epochs: int) -> nn.Module:
         """Return the network without ``share`` of the channels of each layer, trained again for some epochs."""
         network = self._narrow(share)
@@ -50,8 +55,13 @@ class Smaller:
         return network
 
     def student(self, share: float) -> nn.Module:
-        """Return a network that lacks ``share`` of the channels, and learned from scratch what this one answers."""
+        """Return a network that lacks ``share`` of the channels, and learned what this one answers.
+
+        It begins with this one's most important channels where they can be taken out, afresh elsewhere.
+        """
         network = self._narrow(share)
+        if self.prunes:
+            remove_channels(self._wide, network)
         self._learn(network, self._train.epochs, rate=self._train.learning_rate, teacher=self._wide)
         return network
 
