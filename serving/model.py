@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +13,11 @@ import onnxruntime
 
 from contract.errors import InvalidModel
 from contract.keys import MODEL_ONNX
-from contract.manifest import ModelManifest, Tensor
+from contract.manifest import ModelManifest, Schema, Tensor
 from serving.archive import read_manifest
 from serving.inputs import Arrays, InputReader, reader_for
 
+PROBES = 4096  # codes that are tried when the model is loaded
 CHUNK = 1024  # rows in one call, so that a large batch does not multiply the activations in memory
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 ONNX_TYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)", "int64": "tensor(int64)"}
@@ -40,8 +42,9 @@ class Model:
         self._session = _session(path)
         self._check_signature()
         started = time.perf_counter()
-        self._first_inference()
+        self._try(blank(manifest.schema.inputs), "its first row")
         self.first_seconds = time.perf_counter() - started
+        self._try(probes(manifest.schema), "rows of every code")
 
     def answers(self, arrays: Mapping[str, npt.NDArray]) -> npt.NDArray[np.float32]:
         """Return probabilities or values, float32 [rows, labels].
@@ -74,16 +77,17 @@ class Model:
         if outputs != [expected]:
             raise InvalidModel(f"{MODEL_ONNX} answers {outputs}; expected one output, {expected!r}")
 
-    def _first_inference(self) -> None:
-        """Predict one row of which nothing is known: it proves that the model runs, and warms it."""
+    def _try(self, arrays: Arrays, which: str) -> None:
+        """Predict rows of which nothing is known: it proves that the model runs, and warms it."""
+        rows = len(next(iter(arrays.values())))
         try:
-            answer = self.answers(blank(self.manifest.schema.inputs))
+            answer = self.answers(arrays)
         except Exception as error:  # whatever ONNX Runtime raises, the model cannot serve
-            raise InvalidModel(f"{MODEL_ONNX} fails on its first row: {error}") from error
-        if answer.shape != (1, len(self.labels)) or answer.dtype != np.float32:
+            raise InvalidModel(f"{MODEL_ONNX} fails on {which}: {error}") from error
+        if answer.shape != (rows, len(self.labels)) or answer.dtype != np.float32:
             raise InvalidModel(
-                f"{MODEL_ONNX} answers {answer.dtype} {list(answer.shape)} for one row; "
-                f"expected float32 [1, {len(self.labels)}], a column a label"
+                f"{MODEL_ONNX} answers {answer.dtype} {list(answer.shape)} to {which}; "
+                f"expected float32 [{rows}, {len(self.labels)}], a column a label"
             )
 
 
@@ -102,6 +106,27 @@ def blank(inputs: tuple[Tensor, ...]) -> Arrays:
         tensor.name: np.full((1, *tensor.shape[1:]), np.nan if tensor.dtype == "float32" else 0, tensor.dtype)
         for tensor in inputs
     }
+
+
+def probes(schema: Schema) -> Arrays:
+    """Return rows in which every code of a category and of a word occurs, up to a limit.
+
+    Weights that are no numbers, and tables shorter than the manifest says, show themselves here and not to a client.
+    """
+    codes = [feature.codes for feature in schema.features if feature.kind == "category"]
+    words = [len(feature.vocabulary) + 2 for feature in schema.features if feature.kind == "text"]
+    arrays = {tensor.name: np.repeat(blank((tensor,))[tensor.name], 2, axis=0) for tensor in schema.inputs}
+    if codes:
+        rows = np.arange(min(max(codes), PROBES))
+        arrays = {name: np.resize(array, (len(rows), *array.shape[1:])) for name, array in arrays.items()}
+        arrays["category"] = np.stack([rows % size for size in codes], axis=1)
+    elif words:
+        length = arrays["text"].shape[1]
+        arrays["text"] = (np.arange(math.ceil(min(words[0], PROBES) / length) * length) % words[0]).reshape(-1, length)
+    for array in arrays.values():  # of the others, a second kind of row
+        if array.dtype != np.int64:
+            array[1::2] = 255 if array.dtype == np.uint8 else 0
+    return arrays
 
 
 def _session(path: Path) -> onnxruntime.InferenceSession:

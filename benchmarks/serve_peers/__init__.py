@@ -24,7 +24,7 @@ FOLDER = Path(os.environ["BENCHMARK_FOLDER"])
 PORT = int(os.environ["BENCHMARK_PORT"])
 Number = Annotated[float | None, Field(allow_inf_nan=False)]
 
-Row: Any = create_model(
+Row: Any = create_model(  # type: ignore[call-overload]
     "Row",
     __config__=ConfigDict(extra="forbid"),
     **dict.fromkeys(json.loads((FOLDER / "columns.json").read_text()), (Number, ...)),

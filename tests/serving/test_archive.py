@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from contract.errors import InvalidModel
-from contract.manifest import Tensor
+from contract.manifest import Schema, Tensor
 from serving.archive import read_manifest
 from serving.model import load
 from tests.serving import archives
@@ -122,7 +123,7 @@ def test_an_input_of_another_size_is_refused(tmp_path: Path) -> None:
 
 def test_an_output_with_another_number_of_labels_is_refused(tmp_path: Path) -> None:
     other = archives.network(archives.image_schema(labels=("0", "1", "2")))
-    with pytest.raises(InvalidModel, match=r"float32 \[1, 3\] for one row; expected float32 \[1, 2\]"):
+    with pytest.raises(InvalidModel, match=r"float32 \[1, 3\] to its first row; expected float32 \[1, 2\]"):
         load(archives.write(tmp_path, archives.image_schema(), other))
 
 
@@ -149,3 +150,103 @@ def nan_network() -> onnx.ModelProto:
     answer = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 2])
     graph = helper.make_graph(nodes, "nan", [image], [answer], [weights])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def edited(folder: Path, edit: Callable[[onnx.ModelProto], object], schema: Schema = archives.CREDIT) -> Path:
+    """An archive whose model was changed before its checksum was taken, as whoever made it can."""
+    model = archives.network(schema)
+    edit(model)
+    return archives.write(folder, schema, model)
+
+
+def weights(model: onnx.ModelProto) -> onnx.TensorProto:
+    return next(tensor for tensor in model.graph.initializer if tensor.name == "weights")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -> None:
+    def poison(model: onnx.ModelProto) -> None:
+        tensor = weights(model)
+        array = onnx.numpy_helper.to_array(tensor).copy()
+        array[0, 0] = value
+        tensor.CopyFrom(onnx.numpy_helper.from_array(array, "weights"))
+
+    with pytest.raises(InvalidModel, match=r"model\.onnx fails on its first row: .* not finite"):
+        load(edited(tmp_path, poison))
+
+
+def table_of_codes(poisoned: int | None = None, codes: int = 4) -> onnx.ModelProto:
+    """A model that looks a category up in a table of ``codes`` rows."""
+    table = np.ones((codes, 2), np.float32) / 2
+    if poisoned is not None:
+        table[poisoned] = np.nan
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gather", ["table", "category"], ["found"], axis=0),
+            helper.make_node("ReduceMean", ["found"], ["probabilities"], axes=[1], keepdims=0),
+        ],
+        "codes",
+        [helper.make_tensor_value_info("category", TensorProto.INT64, ["n", 1])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 2])],
+        [onnx.numpy_helper.from_array(table, "table")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+JOBS = archives.table_schema(archives.JOB)
+
+
+def test_one_poisoned_row_of_a_table_of_codes_is_found(tmp_path: Path) -> None:
+    assert load(archives.write(tmp_path / "good", JOBS, table_of_codes())).labels == archives.LABELS
+    with pytest.raises(InvalidModel, match=r"fails on rows of every code: .* not finite"):
+        load(archives.write(tmp_path / "bad", JOBS, table_of_codes(poisoned=3)))
+
+
+def test_a_manifest_with_more_codes_than_the_model_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidModel, match=r"fails on rows of every code: .*out of"):
+        load(archives.write(tmp_path, JOBS, table_of_codes(codes=3)))
+
+
+@pytest.mark.parametrize("location", ["../outside.bin", "weights.safetensors", "absent.bin"])
+def test_weights_outside_the_model_file_are_read_from_the_archive_alone(tmp_path: Path, location: str) -> None:
+    (tmp_path / "outside.bin").write_bytes(np.ones((3, 2), np.float32).tobytes())
+
+    def move_out(model: onnx.ModelProto) -> None:
+        tensor = weights(model)
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value=location)
+        tensor.external_data.add(key="length", value="24")
+
+    with pytest.raises(InvalidModel, match=r"cannot load model\.onnx"):
+        load(edited(tmp_path / "model", move_out))
+
+
+def test_operators_that_onnx_does_not_have_are_refused(tmp_path: Path) -> None:
+    def invent(model: onnx.ModelProto) -> None:
+        model.graph.node[0].op_type, model.graph.node[0].domain = "PyOp", "ai.onnx.contrib"
+
+    with pytest.raises(InvalidModel, match=r"cannot load model\.onnx"):
+        load(edited(tmp_path, invent))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": ["bad"]}, "a column a label"),
+        (
+            {"task": "regression", "metric": "rmse", "statistics": {"mean": 1, "std": 1}},
+            "expected one output, 'values'",
+        ),
+        ({"features": []}, "no features"),
+        ({"inputs": []}, "the manifest's inputs are"),
+        ({"task": "clustering"}, "manifest.json is damaged: .*task"),
+    ],
+)
+def test_a_manifest_that_lies_about_the_model_is_refused(
+    archive: Path, changes: dict[str, object], message: str
+) -> None:
+    schema = json.loads((archive / "manifest.json").read_text())["schema"]
+    edit(archive, schema={**schema, **changes})
+    with pytest.raises(InvalidModel, match=message):
+        load(archive)
