@@ -14,7 +14,7 @@ from contract.errors import InvalidConfig, nearest
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
-    """On-demand prices in US dollars an hour (serverless: a GB of memory for a second), and their date."""
+    """On-demand prices in US dollars an hour (serverless and Lambda: a GB of memory for a second), and their date."""
 
     date: str
     region: str
@@ -23,6 +23,7 @@ class Prices:
     processing: Mapping[str, float]
     hosting: Mapping[str, float]
     serverless_gb_second: float
+    lambda_gb_second: float
 
     def hourly(self, use: str, instance: str, path: str) -> float:
         """Return dollars an hour of one instance.

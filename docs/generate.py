@@ -203,7 +203,7 @@ def prices() -> str:
     for use in ("training", "processing", "hosting"):
         lines += ["", f"## {use}", "", "| instance | USD/hour |", "|---|---|"]
         lines += [f"| {instance} | {price:g} |" for instance, price in getattr(table, use).items()]
-    lines += ["", "## serverless", "", f"A second of a GB of memory costs {table.serverless_gb_second:.6f} USD."]
+    lines += ["", "## serverless, lambda", "", f"A second of a GB of memory costs {table.serverless_gb_second:.6f} USD, of a Lambda function {table.lambda_gb_second:.10f}."]  # fmt: skip  # noqa: E501
     return "\n".join(lines) + "\n"
 
 

@@ -90,10 +90,11 @@ def _serving(run: Run, evaluation: EvaluationReport | None) -> Markup | None:
     chosen = next((form for form in evaluation.forms if form.name == evaluation.chosen), None) if evaluation else None
     if not (deploy and chosen):
         return None
-    if deploy["target"] == "serverless":
+    by_memory = {"serverless": load_prices().serverless_gb_second, "lambda": load_prices().lambda_gb_second}
+    if gb_second := by_memory.get(deploy["target"]):
         # Billed by the millisecond.
         seconds, memory = math.ceil(chosen.latency_ms.get("p50", 0.0)) / 1000, deploy["memory_mb"] / 1024
-        million = words.usd(1e6 * seconds * memory * load_prices().serverless_gb_second)
+        million = words.usd(1e6 * seconds * memory * gb_second)
         text = f"Serving costs nothing when idle, and about {million} for a million rows asked one by one"
         return el("p", f"{text} ({memory:g} GB for the median latency; requests and data come on top).", class_="note")
     hourly = load_prices().hosting.get(deploy["instance"])
