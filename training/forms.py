@@ -200,7 +200,8 @@ def pick(measured: Sequence[Measured], asked: Optimise) -> Measured:
     if not good:
         return float32
     fastest = min(each.latency for each in good)
-    return min((each for each in good if each.latency <= ALIKE * fastest), key=lambda each: each.form.bytes)
+    as_fast = [each for each in good if each.latency <= ALIKE * fastest]
+    return min(as_fast, key=lambda each: (each.form.bytes, each.form.drop))
 
 
 def note(each: Measured, chosen: Measured, float32: Measured, inputs: Inputs) -> str:
@@ -217,7 +218,8 @@ def note(each: Measured, chosen: Measured, float32: Measured, inputs: Inputs) ->
     if each.latency > float32.latency:
         return f"slower than {FLOAT32}"
     slower = each.latency > ALIKE * chosen.latency
-    return f"slower than {chosen.form.name}" if slower else f"as fast as {chosen.form.name}, and larger"
+    worse = "worse" if form.bytes == chosen.form.bytes else "larger"
+    return f"slower than {chosen.form.name}" if slower else f"as fast as {chosen.form.name}, and {worse}"
 
 
 def _for_devices(inputs: Inputs) -> Iterator[Form]:

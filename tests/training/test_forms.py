@@ -284,12 +284,14 @@ BASE = measured(FLOAT32, ms=1.0, kb=40)
         ([measured(ms=0.97, kb=50)], FORMS, FLOAT32),
         ([measured(ms=0.5, kb=20), measured("smaller", ms=0.51)], FORMS, "smaller"),
         ([measured(ms=0.5, kb=20), measured("smaller", ms=0.6)], FORMS, INT8),
+        ([measured(ms=0.5, drop=0.002), measured("better", ms=0.51)], FORMS, "better"),
         ([measured(ms=0.97, kb=50)], (INT8,), INT8),
         ([measured(ms=1.5)], (INT8,), FLOAT32),
     ],
     ids=[
         "faster", "slower than float32", "worse", "not a number", "better", "as fast, smaller", "as fast, larger",
-        "two as fast", "the smaller one is slower", "float32 is not asked for", "nothing asked for is good",
+        "two as fast", "the smaller one is slower", "as fast and as large", "float32 is not asked for",
+        "nothing asked for is good",
     ],
 )  # fmt: skip
 def test_the_fastest_good_form_is_served_and_never_a_slower_one(
