@@ -12,6 +12,7 @@ import tarfile
 import time
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,7 +63,7 @@ def unpack(archive: Path, folder: Path) -> None:
             if size > MAX_BYTES:
                 raise InvalidModel(f"the archive would unpack to {size:,} bytes; at most {MAX_BYTES:,} are allowed")
             files.extractall(folder, filter="data")
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise InvalidModel(f"the archive cannot be unpacked: {error}") from error
 
 
