@@ -14,13 +14,16 @@ from typing import Any
 import httpx
 import pytest
 
+from contract import names
 from contract.dates import PARTS
 from contract.manifest import Feature
 from serving.errors import Refused
-from serving.model import load
+from serving.model import Model, load
+from serving.settings import Settings
 from tests.serving import archives
 from tests.serving.client import Client
 
+OPERATION = (Path(__file__).parents[2] / "docs" / "how-to" / "run-the-server.md").read_text()
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "predict.md").read_text()
 BLOCK = re.compile(r"^```http\n(.*?)\n\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PENGUINS = archives.table_schema(
@@ -131,3 +134,32 @@ def test_every_refusal_and_content_type_is_documented(clients: dict[str, Client]
 def test_the_python_of_the_page_is_python() -> None:
     for code in re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
         assert ast.parse(code)
+
+
+def test_every_setting_of_the_server_is_documented_with_its_default() -> None:
+    settings = {name: value for name, value in vars(names).items() if name.startswith("SERVING_")}
+    of_others = {names.SERVING_IMAGE_REPOSITORY, names.SERVING_IMAGE_TAG}
+    for variable in set(settings.values()) - of_others:
+        assert f"| `{variable}` |" in OPERATION
+    defaults = Settings.from_environment({})
+    for variable, default in (
+        (names.SERVING_QUEUE, defaults.queue),
+        (names.SERVING_JOIN, defaults.join),
+        (names.SERVING_DRAIN, defaults.drain_seconds),
+        (names.SERVING_LOG_LINES, int(defaults.log_lines)),
+    ):
+        [line] = [line for line in OPERATION.splitlines() if line.startswith(f"| `{variable}` |")]
+        assert line.endswith(f"| {default} |")
+
+
+def test_every_route_and_metric_of_the_server_is_documented(credit_model: Model, tmp_path: Path) -> None:
+    client = Client(
+        credit_model, routes=frozenset({"v2", "metrics"}), capture_percent=1, capture_folder=tmp_path, model_name="name"
+    )
+    known = client.request("GET", "/nothing").json()["error"]["message"].split("try ")[1].split(". ")[0]
+    for route in known.split(", "):
+        if "/versions/" not in route:
+            assert f"{route.replace('/name', '/{name}')}`" in OPERATION, route
+    for name in set(re.findall(r"^# TYPE (\w+)", client.request("GET", "/metrics").text, re.MULTILINE)):
+        assert f"`{name}`" in OPERATION
+    client.app.close()
