@@ -400,6 +400,17 @@ def test_a_changed_champion_is_compared_again_a_few_times(
     assert decide(run_states["Is model deployed?"], seen) == then
 
 
+def test_a_run_whose_version_is_a_challenger_says_so_among_its_reasons(run_states: States) -> None:
+    rules = {
+        rule["Condition"]: rule["Assign"] for rule in run_states["Is model deployed?"]["Choices"] if "Assign" in rule
+    }
+    (beside,) = [assign for condition, assign in rules.items() if "CHALLENGING" in condition]
+    better, told = evaluate(beside["reasons"], {"reasons": ["accuracy 0.9 is better than 0.8"]})
+    assert "better" in better
+    assert "tandem promote" in told
+    assert evaluate(beside["outcome"], {}) == "DEPLOYED"
+
+
 def decide(choice: dict[str, Any], variables: dict[str, Any]) -> str:
     for rule in choice["Choices"]:
         if evaluate(rule["Condition"], variables):
