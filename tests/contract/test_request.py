@@ -57,7 +57,7 @@ def test_a_request_survives_json() -> None:
         ({**TABLE, "train": {"fallback_instances": ["ml.g5.xlarge", "x"]}}, "train.fallback_instances[1]", "x"),
         ({**TABLE, "train": {"fallback_instances": ["ml.g5.xlarge"] * 5}}, "train.fallback_instances", None),
         ({**TABLE, "deploy": {"memory_mb": 2000}}, "deploy.memory_mb", 2000),
-        ({**TABLE, "deploy": {"target": "lambda"}}, "deploy.target", "lambda"),
+        ({**TABLE, "deploy": {"target": "kubernetes"}}, "deploy.target", "kubernetes"),
         ({**TABLE, "budget": {"max_usd_per_run": -1}}, "budget.max_usd_per_run", -1),
         ({"prepare": {"target": "risk", "test_fraction": 0.5, "validation_fraction": 0.5}}, "prepare", 1.0),
         ({"prepare": {"target": "risk", "test_fraction": 0.0}}, "prepare.test_fraction", 0.0),
