@@ -71,7 +71,7 @@ class NotInService(ApiError):
 def _ask(champion: dict[str, Any], request: Request) -> Response:
     ask = TARGETS.get(champion["target"])
     if ask is None:
-        told = f"The model is served as {champion['target']}, which answers no single requests."
+        told = f"The model is served as {champion['target']}, which answers no single requests at once."
         raise ApiError(409, "NotOnline", told, path="project")
     try:
         return ask(champion["endpoint"], request)

@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 import pytest
+import requests
 
 from local.cloud import Cloud
 from local.cloudformation.resources import _providers
@@ -42,6 +43,12 @@ NEEDED = [
     "AWS::CloudWatch::Alarm",
     "AWS::CloudFormation::CustomResource",
     "AWS::CloudFormation::Stack",
+    "AWS::ApiGateway::RestApi",
+    "AWS::ApiGateway::Resource",
+    "AWS::ApiGateway::Method",
+    "AWS::ApiGateway::Deployment",
+    "AWS::ApiGateway::Stage",
+    "AWS::ApiGateway::GatewayResponse",
 ]
 
 BUCKET = {
@@ -170,6 +177,72 @@ def test_a_function_has_all_its_settings_and_its_updates(cloud: Cloud, stacks: S
     assert stacks.update(stack, resources)["StackStatus"] == "UPDATE_COMPLETE"
     assert client.invoke(FunctionName=function)["Payload"].read() == b'["changed"]'
     assert client.get_function_configuration(FunctionName=function)["EphemeralStorage"] == {"Size": 512}
+
+
+def rest_api(deployment: str, **settings: Any) -> dict[str, Any]:
+    """Return a stack with an API of one path that a function answers; ``deployment`` names the release."""
+    api = {"RestApiId": {"Ref": "Api"}}
+    uri = "arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Fn.Arn}/invocations"
+    source = "arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/prod/GET/*"
+    properties: dict[str, Any] = {
+        "Api": {"Name": "an-api", "BinaryMediaTypes": settings.get("media", ["image/png"])},
+        "Part": {**api, "PathPart": "{who}", "ParentId": {"Fn::GetAtt": ["Api", "RootResourceId"]}},
+        "Get": {
+            **api,
+            "ResourceId": {"Ref": "Part"},
+            "HttpMethod": "GET",
+            "AuthorizationType": "NONE",
+            "ApiKeyRequired": settings.get("key", False),
+            "Integration": {"Type": "AWS_PROXY", "IntegrationHttpMethod": "POST", "Uri": {"Fn::Sub": uri}},
+        },
+        deployment: dict(api),
+        "Stage": {
+            **api,
+            "StageName": "prod",
+            "DeploymentId": {"Ref": deployment},
+            "MethodSettings": [
+                {"ResourcePath": "/*", "HttpMethod": "*", "ThrottlingRateLimit": 50, "ThrottlingBurstLimit": 60}
+            ],
+        },
+        "Refused": {**api, "ResponseType": "INVALID_API_KEY", "StatusCode": settings.get("refused", "401")},
+    }
+    kinds = {"Api": "RestApi", "Part": "Resource", "Get": "Method", deployment: "Deployment", "Stage": "Stage"}
+    resources = {
+        name: {"Type": f"AWS::ApiGateway::{kinds.get(name, 'GatewayResponse')}", "Properties": told}
+        for name, told in properties.items()
+    }
+    resources[deployment]["DependsOn"] = ["Get", "Refused"]
+    code = "def handler(event, context):\n    return {'body': event['pathParameters']['who']}"
+    function = {"Role": {"Fn::GetAtt": ["Role", "Arn"]}, "Handler": "index.handler", "Runtime": "python3.12"}
+    allow = {"FunctionName": {"Ref": "Fn"}, "Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com"}
+    return {
+        "Role": role(),
+        "Fn": {"Type": "AWS::Lambda::Function", "Properties": {**function, "Code": {"ZipFile": code}}},
+        **resources,
+        "Allow": {"Type": "AWS::Lambda::Permission", "Properties": {**allow, "SourceArn": {"Fn::Sub": source}}},
+    }
+
+
+ADDRESS = {"Url": {"Value": {"Fn::Sub": "https://${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}/prod/"}}}
+
+
+def test_a_rest_api_answers_at_the_address_of_its_output_and_its_updates_reach_it(cloud: Cloud, stacks: Stacks) -> None:
+    stack = made(stacks, rest_api("First"), Outputs=ADDRESS)
+    (output,) = stack["Outputs"]
+    url, client = output["OutputValue"], cloud.client("apigateway")
+    assert url.startswith(cloud.url)
+    assert requests.get(f"{url}somebody", timeout=10).text == "somebody"
+    api = stacks.resource(stack, "Api")
+    assert client.get_rest_api(restApiId=api)["binaryMediaTypes"] == ["image/png"]
+    limits = client.get_stage(restApiId=api, stageName="prod")["methodSettings"]["*/*"]
+    assert (limits["throttlingRateLimit"], limits["throttlingBurstLimit"]) == (50, 60)
+    changed = rest_api("Second", media=["text/x"], key=True, refused="418")
+    assert stacks.update(stack, changed, Outputs=ADDRESS)["StackStatus"] == "UPDATE_COMPLETE"
+    assert requests.get(f"{url}somebody", timeout=10).status_code == 418
+    assert client.get_rest_api(restApiId=api)["binaryMediaTypes"] == ["text/x"]
+    assert len(client.get_deployments(restApiId=api)["items"]) == 1
+    assert stacks.delete(stack)["StackStatus"] == "DELETE_COMPLETE"
+    assert requests.get(f"{url}somebody", timeout=10).status_code == 403
 
 
 def test_a_rule_keeps_every_field_of_its_targets(cloud: Cloud, stacks: Stacks) -> None:
