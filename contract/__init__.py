@@ -14,6 +14,7 @@ the command line all import this package, so it may depend on none of them.
     values    how text becomes a value
     dialect   how a CSV file is written
     images    which image files are read
+    lambda_calls  what a model that is a Lambda function is asked and answers
     golden    rows that a deployed model must answer as evaluated
     keys      where things are in S3
     ledger    where things are in DynamoDB

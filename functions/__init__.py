@@ -6,9 +6,12 @@
     register    Register model:  a model package with its card and lineage
     deployment  Plan deployment: what the deployment machine makes, and under which names
     golden      Check golden samples: asks a staging endpoint what was evaluated
+    lambda_versions  Make function version: the function that serves a project, and a version of it
+    lambda_traffic   Shift traffic:         the weights of its alias
+    predict     POST /{tenant}/{project}/predict of the public API;  describe  its schema, OpenAPI document and page
     settle      Settle run:      cost, report, ledger, metrics, event; also for runs that failed
 
 They import contract, boto3 and Powertools only. What several share is in
-shared (logger, settings, clients), table (the ledger), documents (S3) and runs
-(a run's row).
+shared (logger, settings, clients), table (the ledger), documents (S3), runs
+(a run's row) and api (whose key it is, errors of one shape, metering).
 """

@@ -18,4 +18,6 @@ reads the model that SageMaker unpacked into ``/opt/ml/model`` and answers
     responses     probabilities to JSON or CSV
     describe      GET /: what may be sent
     errors, logs
+
+As a Lambda function the same image runs ``lambda_handler`` (``fetch`` gets the model, ``lambda_call`` answers).
 """
