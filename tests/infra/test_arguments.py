@@ -20,6 +20,7 @@ States = dict[str, dict[str, Any]]
 CONTEXT: dict[str, Any] = {
     "Execution": {"Id": "arn:execution", "Name": "e", "StartTime": "2026", "RedriveCount": 0},
     "State": {"RetryCount": 2},
+    "Task": {"Token": "token"},
 }
 OPERATIONS = {
     "sagemaker:createTrainingJob.sync": ("sagemaker", "CreateTrainingJob"),
@@ -35,6 +36,7 @@ OPERATIONS = {
     "aws-sdk:sagemaker:describeEndpoint": ("sagemaker", "DescribeEndpoint"),
     "aws-sdk:cloudwatch:putMetricAlarm": ("cloudwatch", "PutMetricAlarm"),
     "aws-sdk:cloudwatch:describeAlarms": ("cloudwatch", "DescribeAlarms"),
+    "aws-sdk:sagemaker:updateModelPackage": ("sagemaker", "UpdateModelPackage"),
     "aws-sdk:s3:getObject": ("s3", "GetObject"),
     "aws-sdk:s3:headObject": ("s3", "HeadObject"),
     "aws-sdk:ecr:describeImages": ("ecr", "DescribeImages"),
@@ -44,6 +46,7 @@ OPERATIONS = {
     "dynamodb:deleteItem": ("dynamodb", "DeleteItem"),
     "codebuild:startBuild.sync": ("codebuild", "StartBuild"),
     "lambda:invoke": ("lambda", "Invoke"),
+    "lambda:invoke.waitForTaskToken": ("lambda", "Invoke"),
 }
 
 
@@ -113,8 +116,8 @@ def variables() -> dict[str, Any]:
         "tuning": {"job": "tab-0123456789-tune-0-0-0", "status": "Completed"},
         "dataset": {},
         "prepared_in_job": False,
-        "evaluation": {},
-        "package": {"package_arn": "arn:package"},
+        "evaluation": {"verdict": {"promote": True, "reasons": ["better"]}},
+        "package": {"package_arn": "arn:package", "version": 1},
         "run_id": request.run,
         "outcome": None,
         "reasons": [],
@@ -156,7 +159,7 @@ def test_every_call_of_a_run_fits_the_services_model(run_states: States, variabl
         if state["Type"] == "Task" and resource_of(state) != "states:startExecution.sync:2":
             check(resource_of(state), evaluate(state["Arguments"], variables))
             checked += 1
-    assert checked == 26
+    assert checked == 28
 
 
 def test_every_call_of_a_deployment_fits_the_services_model(

@@ -24,8 +24,8 @@ RUN = [
     "Train on spot", "Is capacity missing?", "Did spot training finish?", "Train on demand", "Did training finish?",
     "Fail training", "Stop training", "Check artefact", "Is it a script's model?", "Judge script",
     "Is the script's model better?", "Register script", "Find champion", "Evaluate", "Read evaluation report",
-    "Gate", "Find serving image", "Build serving image", "Register model", "Deploy", "Is model deployed?",
-    "Champion keeps changing", "Settle run",
+    "Gate", "Find serving image", "Build serving image", "Register model", "Is approval wanted?", "Approve",
+    "Is version approved?", "Expire approval", "Deploy", "Is model deployed?", "Champion keeps changing", "Settle run",
 ]  # fmt: skip
 DEPLOYMENT = [
     "Take lease", "Plan deployment", "Is champion as evaluated?", "Which target?", "Make function version",
@@ -85,6 +85,7 @@ def test_a_run_catches_only_what_has_a_remedy(run_states: States) -> None:
         "Stop search": [["SageMaker.SageMakerException"]],
         "Train on spot": [["States.TaskFailed"]],
         "Find serving image": [["Ecr.ImageNotFoundException"]],
+        "Approve": [["States.Timeout"]],
     }
 
 
