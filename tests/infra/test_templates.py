@@ -120,7 +120,7 @@ def test_a_stopped_deployment_starts_the_machine_again_which_no_failed_one_does(
 
 
 def test_people_are_told_of_failed_and_stopped_runs_in_words(assembly: Assembly) -> None:
-    rule = rule_of(assembly, names.EVENT_SOURCE)
+    rule = rule_of(assembly, names.EVENT_SOURCE, to="Tandem run")
     assert rule["EventPattern"]["detail"] == {"outcome": ["FAILED", "STOPPED"]}
     assert rule["EventPattern"]["detail-type"] == [names.EVENT_RUN_SETTLED]
     (target,) = rule["Targets"]
