@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+import threading
+from pathlib import Path
 from typing import Any
 
-from contract import names
+import pytest
+
+from cli.aws import Account
+from cli.commands import predict
+from cli.errors import CommandError
+from contract import keys, names
 from contract.lambda_calls import ALIAS, Answered, Asked
+from local.cloud import Cloud
 from tests.e2e.app import App
 from tests.e2e.data import table, table_toml
 
@@ -21,7 +29,38 @@ def ask(app: App, function: str, document: Any) -> Answered:
     return Answered.from_result(told)
 
 
-def test_a_function_serves_and_a_canary_moves_its_traffic_to_the_next_version(app: App) -> None:
+class Asking:
+    """Somebody who asks a function all the time."""
+
+    def __init__(self, app: App, function: str) -> None:
+        self.failures: list[str] = []
+        self.runs: set[str] = set()
+        self._ask = lambda: ask(app, function, ROWS)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._go_on)
+
+    def __enter__(self) -> Asking:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _go_on(self) -> None:
+        while not self._ended.wait(0.05):
+            try:
+                answer = self._ask()
+            except Exception as error:
+                self.failures.append(repr(error))
+            else:
+                self.failures += [] if answer.status == 200 else [repr(answer)]
+                self.runs.add(json.loads(answer.body)["model"]["run"])
+
+
+def test_a_function_serves_and_a_canary_moves_its_traffic_to_the_next_version(
+    app: App, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     project = app.project()
     function = names.function("acme", project)
     app.configure(
@@ -42,10 +81,22 @@ def test_a_function_serves_and_a_canary_moves_its_traffic_to_the_next_version(ap
     refused = ask(app, f"{function}:{ALIAS}", {"instances": [{"income": "much"}]})
     assert (refused.status, json.loads(refused.body)["error"]["type"]) == (400, "InvalidInput")
 
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "rows.json").write_text(json.dumps(ROWS))
+    told = predict.ask(Account(), "acme", project, tmp_path / "rows.json")
+    assert told["predictions"] == json.loads(answer.body)["predictions"]
+    (tmp_path / "rows.json").write_text('{"instances": []}')
+    with pytest.raises(CommandError, match="The model refused instances"):
+        predict.ask(Account(), "acme", project, tmp_path / "rows.json")
+
     canary = 'rollout = "canary"\nstep_percent = 20\nbake_minutes = 1\n'
     app.configure(project, table_toml() + f'[deploy]\ntarget = "lambda"\n{canary}')
-    second = app.settled(app.upload(project, "rows2.csv", table(seed=1)))
+    with Asking(app, f"{function}:{ALIAS}") as asking:
+        second = app.settled(app.upload(project, "rows2.csv", table(seed=1)))
     assert second["outcome"] == "DEPLOYED", second["reasons"]
+    assert asking.failures == []  # nobody notices that traffic moves
+    assert asking.runs == {first["run"], second["run"]}
     execution = app.executions(app.deployment)[0]
     history = app.states.get_execution_history(executionArn=execution["executionArn"], maxResults=1000)["events"]
     entered = [each["stateEnteredEventDetails"]["name"] for each in history if "stateEnteredEventDetails" in each]
@@ -57,3 +108,14 @@ def test_a_function_serves_and_a_canary_moves_its_traffic_to_the_next_version(ap
     assert json.loads(ask(app, f"{function}:{ALIAS}", ROWS).body)["model"]["run"] == second["run"]
     alarms = app.cloud.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{function}--")["MetricAlarms"]
     assert alarms == []
+
+    model = keys.run_prefix("acme", project, first["run"]) + keys.MODEL
+    app.s3.put_object(Bucket=app.artifacts, Key=model, Body=b"another archive")
+    broken = app.deploy(project, champion["package_arn"])
+    assert broken["status"] == "FAILED"
+    assert "was altered" in broken["cause"]
+    assert app.champion(project)["run"] == second["run"]
+    assert functions.get_alias(FunctionName=function, Name=ALIAS)["FunctionVersion"] == "2"
+    assert json.loads(ask(app, f"{function}:{ALIAS}", ROWS).body)["model"]["run"] == second["run"]
+    versions = functions.list_versions_by_function(FunctionName=function)["Versions"]
+    assert [each["Version"] for each in versions] == ["$LATEST", "2"]
