@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -182,9 +183,14 @@ def _call(request: Request) -> Call:
         raise UnsupportedContentType(f"Content-Encoding {show(encoding)} is not supported; send the body as it is")
     return Call(
         body=request.body,
-        content_type=request.header(b"content-type").split(";")[0].strip().lower(),
+        content_type=_media_type(request.header(b"content-type")),
         accept=choose(request.header(b"accept")),
     )
+
+
+@lru_cache(maxsize=256)
+def _media_type(content_type: str) -> str:
+    return content_type.split(";")[0].strip().lower()
 
 
 def _json(document: object) -> Response:

@@ -44,7 +44,11 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[Request | Response] = deque()  # whole requests; an answer that ends the connection
         self._promise: Promise | None = None  # of the request that is being answered
         self._in_message = self._in_head = self._deaf = False
-        self._head = 0
+        self._head = 0  # bytes
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._parts: list[bytes] = []
+        self._size = 0
         self._transport: asyncio.Transport
         self._new_parser()
         self.deadline = server.time() + IDLE_SECONDS
@@ -97,7 +101,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """Start a request."""
-        self._url, self._headers, self._parts, self._size = b"", dict[bytes, bytes](), list[bytes](), 0
+        self._url, self._headers, self._parts, self._size = b"", {}, [], 0
         self._in_message, self._in_head, self._head = True, True, 0
         self.deadline = self._server.time() + READ_SECONDS
 

@@ -31,7 +31,8 @@ class Request(NamedTuple):  # made faster than a frozen dataclass
 
     def header(self, name: bytes) -> str:
         """Return a header by its lower-case name; empty if absent."""
-        return self.headers[name].decode("latin-1") if name in self.headers else ""
+        value = self.headers.get(name)
+        return value.decode("latin-1") if value else ""
 
 
 class Response(NamedTuple):

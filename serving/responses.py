@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ def to_json(answers: Answers, manifest: ModelManifest) -> bytes:
     if manifest.schema.task == "regression":
         predictions = [{"values": row} for row in rows]
     else:
-        best = answers.argmax(axis=1)
+        best = answers.argmax(axis=1).tolist()
         predictions = [{"label": labels[i], "probabilities": row} for i, row in zip(best, rows, strict=True)]
     model = {"run": manifest.run, "recipe": manifest.recipe, "form": manifest.form}
     return orjson.dumps({"predictions": predictions, "model": model})
@@ -56,6 +57,7 @@ ENCODERS: dict[str, Callable[[Answers, ModelManifest], bytes]] = {
 }
 
 
+@lru_cache(maxsize=256)
 def choose(accept: str) -> str:
     """Return the content type of the answer for an ``Accept`` header (RFC 9110, 12.5.1).
 
