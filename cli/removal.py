@@ -74,7 +74,7 @@ def find_keys(account: Account) -> Iterator[Item]:
 
 
 def find_alarms(account: Account) -> Iterator[Item]:
-    """Yield the alarms of endpoints' variants: made at run time, known by their names' form and by their tag."""
+    """Yield the alarms of variants and versions: made at run time, known by their names' form and by their tag."""
     for alarm in account.pages("cloudwatch", "describe_alarms", "MetricAlarms", AlarmTypes=["MetricAlarm"]):
         name, arn = alarm["AlarmName"], alarm["AlarmArn"]
         if names.ALARM.fullmatch(name):

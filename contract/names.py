@@ -160,7 +160,7 @@ def endpoint(tenant: str, project: str, target: str) -> str:
     return f"{tenant}--{project}--{target}"
 
 
-ENDPOINT_TARGETS = ("serverless", "realtime", "async")
+ENDPOINT_TARGETS = ("serverless", "realtime")
 """The kinds of target that are endpoints of SageMaker."""
 
 
@@ -174,12 +174,15 @@ def staging_endpoint(tenant: str, project: str) -> str:
     return f"{tenant}--{project}--staging"
 
 
-ALARM = re.compile(r"[a-z0-9-]+--[a-z0-9-]+--[a-z]+--[A-Za-z]+--(errors|latency)")
+ALARM = re.compile(r"[a-z0-9-]+--[a-z0-9-]+--[a-z]+--[A-Za-z0-9]+--(errors|latency)")
 """What :func:`alarm` returns."""
 
 
 def alarm(endpoint: str, variant: str, what: str) -> str:
-    """Return the name of a CloudWatch alarm of one variant of an endpoint; ``what`` is ``errors`` or ``latency``."""
+    """Return the name of a CloudWatch alarm of an endpoint's variant, or of a function's version.
+
+    ``what`` is ``errors`` or ``latency``.
+    """
     return f"{endpoint}--{variant}--{what}"
 
 

@@ -33,16 +33,19 @@ def test_alarms_of_our_endpoints_go_and_a_persons_own_stay(cloud: Cloud, monkeyp
     for name, value in cloud.environment.items():
         monkeypatch.setenv(name, value)
     account, cloudwatch = Account(), cloud.client("cloudwatch")
-    ours = names.alarm(names.endpoint("acme", "removal", "realtime"), "AllTraffic", "errors")
+    ours = [
+        names.alarm(names.endpoint("acme", "removal", "realtime"), "AllTraffic", "errors"),
+        names.alarm(names.function("acme", "removal"), "v12", "errors"),
+    ]
     untagged, theirs = names.alarm("theirs--removal--realtime", "AllTraffic", "errors"), "removal of snow"
-    tags = {ours: names.tags("acme", "removal", "r"), theirs: names.tags("acme", "removal", "r"), untagged: []}
+    tags = {**dict.fromkeys([*ours, theirs], names.tags("acme", "removal", "r")), untagged: []}
     for name, given in tags.items():
         cloudwatch.put_metric_alarm(
             AlarmName=name, Namespace="AWS/SageMaker", MetricName="Invocation5XXErrors", Statistic="Average", Period=60,
             EvaluationPeriods=1, Threshold=0.01, ComparisonOperator="GreaterThanThreshold", Tags=given,
         )  # fmt: skip
     found = [item for item in removal.find_alarms(account) if "removal" in item.name]
-    assert [(item.kind, item.name) for item in found] == [("alarm", ours)]
+    assert sorted((item.kind, item.name) for item in found) == sorted(("alarm", name) for name in ours)
     removal.remove(account, found, say=lambda line: None)
     left = cloudwatch.describe_alarms(AlarmNames=list(tags))["MetricAlarms"]
     assert sorted(alarm["AlarmName"] for alarm in left) == sorted([theirs, untagged])
