@@ -301,7 +301,7 @@ class Optimise:
 
 @dataclass(frozen=True, kw_only=True)
 class Deploy:
-    """Where the model is served, how a new version gets its traffic, and how it scales."""
+    """Where the model is served, and how a new version gets its traffic."""
 
     target: str = setting(
         "'serverless' and 'lambda' cost nothing when idle; 'realtime' keeps instances.",
@@ -365,31 +365,6 @@ class Deploy:
         "Share of requests and answers, in percent, that is kept in the artifacts bucket. 0 = none.",
         default=0, minimum=0, maximum=100,
     )  # fmt: skip
-    min_instances: int = setting("Fewest instances when it scales by itself.", default=1, minimum=0, maximum=100)
-    max_instances: int = setting(
-        "Most instances when it scales by itself. 0 = it does not; instances says how many.",
-        default=0, minimum=0, maximum=100,
-    )  # fmt: skip
-    invocations_per_instance: int = setting(
-        "Scaling keeps the requests a minute of an instance near this number. 0 = it looks at concurrency.",
-        default=0, minimum=0,
-    )  # fmt: skip
-    concurrency_per_instance: int = setting(
-        "Scaling keeps the requests at once of an instance near this number. 0 = it looks at invocations.",
-        default=0, minimum=0,
-    )  # fmt: skip
-    sleep: str = setting(
-        "Daily hours without the endpoint, such as '20:00-07:00'; it comes back by itself. Empty: never.",
-        default="", pattern=r"|([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d",
-    )  # fmt: skip
-    sleep_timezone: str = setting(
-        "Time zone of sleep, such as 'Europe/Berlin'.", default="UTC", pattern=r"[A-Za-z_]+(/[A-Za-z0-9_+-]+){0,2}"
-    )
-
-    @property
-    def scales(self) -> bool:
-        """Whether the number of instances follows the load."""
-        return self.max_instances > self.min_instances
 
 
 @dataclass(frozen=True, kw_only=True)

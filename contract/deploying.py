@@ -15,12 +15,10 @@ from contract.errors import InvalidConfig
 
 DEFAULTS = {field.name: field.default for field in fields(Deploy)}
 OF_TARGETS = {
-    "rollout": ("realtime", "async", "lambda"),
+    "rollout": ("realtime", "lambda"),
     "shadow_percent": ("realtime",),
     "ab_percent": ("realtime",),
-    "capture_percent": ("realtime", "async"),
-    "max_instances": ("realtime", "async"),
-    "sleep": ("realtime",),
+    "capture_percent": ("realtime",),
 }
 """The targets that have a setting at all, of those that not all have."""
 
@@ -29,8 +27,6 @@ WHY_NOT = {
     "shadow_percent": "SageMaker copies requests between instances of real-time endpoints only.",
     "ab_percent": "Elsewhere there is no second version to divide requests with.",
     "capture_percent": "Elsewhere SageMaker captures nothing.",
-    "max_instances": "Elsewhere there are no instances, or AWS scales them by itself.",
-    "sleep": "Elsewhere idle hours cost nothing.",
 }
 LONGEST_MINUTES = 6 * 60
 """Longest time that a deployment may wait in all, well within SageMaker's MaximumExecutionTimeoutInSeconds (8 h)."""
@@ -42,7 +38,7 @@ def check_deploying(deploy: Deploy) -> None:
     Raises:
         InvalidConfig: for the first of them.
     """
-    for check in (_targets, _memory, _rollout, _second_version, _scaling, _sleep):
+    for check in (_targets, _memory, _rollout, _second_version):
         for mistake in check(deploy):
             raise mistake
 
@@ -99,40 +95,3 @@ def _second_version(deploy: Deploy) -> Iterator[InvalidConfig]:
     if deploy.ab_percent and deploy.rollout != "all":
         fix = "The share of the A/B test is the first step, and a person takes the next one."
         yield InvalidConfig("deploy.rollout", deploy.rollout, "'all' with deploy.ab_percent", fix)
-    for name in ("ab_percent", "shadow_percent"):
-        if getattr(deploy, name) and deploy.max_instances:
-            fix = "A second version beside the champion is not scaled with it: set instances instead."
-            yield InvalidConfig(f"deploy.{name}", getattr(deploy, name), "0 with deploy.max_instances", fix)
-
-
-def _scaling(deploy: Deploy) -> Iterator[InvalidConfig]:
-    given = {name: getattr(deploy, name) for name in ("invocations_per_instance", "concurrency_per_instance")}
-    if not deploy.max_instances:
-        for name, value in {"min_instances": deploy.min_instances, **given}.items():
-            if value != DEFAULTS[name]:
-                fix = "It belongs to deploy.max_instances."
-                yield InvalidConfig(f"deploy.{name}", value, f"{DEFAULTS[name]} without scaling", fix)
-        return
-    if not deploy.scales:
-        allowed = f"more than deploy.min_instances = {deploy.min_instances}"
-        yield InvalidConfig("deploy.max_instances", deploy.max_instances, allowed, "0 does not scale.")
-    if deploy.min_instances == 0 and deploy.target != "async":
-        fix = "Only 'async' scales to zero, and 'serverless' costs nothing when idle."
-        yield InvalidConfig("deploy.min_instances", 0, f"1 or more with target {deploy.target!r}", fix)
-    if not deploy.min_instances <= deploy.instances <= deploy.max_instances:
-        allowed = (
-            f"{max(deploy.min_instances, 1)} to deploy.max_instances = {deploy.max_instances}: it begins with them"
-        )
-        yield InvalidConfig("deploy.instances", deploy.instances, allowed)
-    if deploy.target == "async" and deploy.invocations_per_instance:
-        fix = "A queue is scaled by what waits in it: set concurrency_per_instance."
-        yield InvalidConfig("deploy.invocations_per_instance", deploy.invocations_per_instance, "0 with 'async'", fix)
-    if sum(bool(value) for value in given.values()) != 1:
-        fix = "Scaling follows one of them: requests a minute, or requests at once."
-        yield InvalidConfig("deploy", given, "one of the two, with deploy.max_instances", fix)
-
-
-def _sleep(deploy: Deploy) -> Iterator[InvalidConfig]:
-    start, _, end = deploy.sleep.partition("-")
-    if deploy.sleep and start == end:
-        yield InvalidConfig("deploy.sleep", deploy.sleep, "two different times", "'20:00-07:00' sleeps at night.")

@@ -13,8 +13,6 @@ from contract.recipes import Recipe, load_recipes
 
 GPU = re.compile(r"ml\.[gp][0-9]")
 """Instance types with a GPU: families g* and p*."""
-HELD = ("realtime", "async")
-"""Targets that are served by instances of deploy.instance."""
 
 
 def check(optimise: Optimise, deploy: Deploy, recipes: Iterable[tuple[Recipe, Mapping[str, Any]]]) -> None:
@@ -27,7 +25,7 @@ def check(optimise: Optimise, deploy: Deploy, recipes: Iterable[tuple[Recipe, Ma
     Raises:
         InvalidConfig: for the first thing.
     """
-    if FLOAT16 in optimise.forms and not (deploy.target in HELD and GPU.match(deploy.instance)):
+    if FLOAT16 in optimise.forms and not (deploy.target == "realtime" and GPU.match(deploy.instance)):
         fix = "On a CPU it is slower than onnx-float32; where GPUs serve, deploy.target and deploy.instance say so."
         raise InvalidConfig("optimise.forms", FLOAT16, "other forms where no GPU serves", fix)
     for recipe, options in recipes:

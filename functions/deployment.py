@@ -130,9 +130,7 @@ def endpoint_plan(tenant: str, project: str, version: int, deploy: Deploy, run: 
         deploy = dataclasses.replace(deploy, rollout="all", shadow_percent=0, ab_percent=0)
     unique = f"{tenant}--{project}--v{version}-{secrets.token_hex(4)}"
     tests = bool(live and deploy.ab_percent)
-    variants = (
-        rollout.ab_variants(unique, deploy, live) if live and tests else [rollout.live_variant(unique, deploy, live)]
-    )
+    variants = rollout.ab_variants(unique, deploy, live) if live and tests else [rollout.variant(unique, deploy)]
     extras = rollout.capture(deploy, environment(names.ARTIFACTS_BUCKET), keys.capture_prefix(tenant, project))
     return {
         "model_name": unique,

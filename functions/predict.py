@@ -69,12 +69,8 @@ class NotInService(ApiError):
 
 
 def _ask(champion: dict[str, Any], request: Request) -> Response:
-    ask = TARGETS.get(champion["target"])
-    if ask is None:
-        told = f"The model is served as {champion['target']}, which answers no single requests at once."
-        raise ApiError(409, "NotOnline", told, path="project")
     try:
-        return ask(champion["endpoint"], request)
+        return TARGETS[champion["target"]](champion["endpoint"], request)
     except (ReadTimeoutError, ConnectTimeoutError) as error:
         raise ApiError(504, "TimedOut", f"The model did not answer within {PATIENCE_SECONDS} s.") from error
 

@@ -16,7 +16,6 @@ from contract.config import Deploy
 from contract.lambda_calls import ALIAS
 
 VARIANT, SHADOW, CHALLENGER = "AllTraffic", "Shadow", "Challenger"
-WITH_INSTANCES = ("realtime", "async")
 MARGIN_SECONDS = 3600
 """What an update may take beyond its waiting: machines are got, images are fetched, fleets are drained."""
 
@@ -54,15 +53,6 @@ def staging_variant(model: str, deploy: Deploy) -> dict[str, Any]:
     if deploy.target == "serverless":
         return {**found, "ServerlessConfig": {**found["ServerlessConfig"], "MaxConcurrency": 1}}
     return {**found, "InitialInstanceCount": 1}
-
-
-def live_variant(model: str, deploy: Deploy, live: Live | None) -> dict[str, Any]:
-    """Return the variant that serves alone; a fleet that has grown with its load is not made small by an update."""
-    found = variant(model, deploy)
-    if live is None or not deploy.scales:
-        return found
-    serving = int(live.champion.get("InitialInstanceCount", 0))
-    return {**found, "InitialInstanceCount": min(max(deploy.instances, serving), deploy.max_instances)}
 
 
 def ab_variants(model: str, deploy: Deploy, live: Live) -> list[dict[str, Any]]:
@@ -122,7 +112,7 @@ def alarms(endpoint: str, name: str, deploy: Deploy, tags: list[dict[str, str]])
     SageMaker counts 1 for each request that was answered 5xx and 0 for any other, so the average is their share; its
     latencies are in microseconds ("Amazon SageMaker AI metrics in Amazon CloudWatch").
     """
-    if deploy.target not in WITH_INSTANCES:
+    if deploy.target != "realtime":
         return []
     common = {
         "Namespace": "AWS/SageMaker",

@@ -49,7 +49,7 @@ def tidy(tenant: str, project: str, live: str, recorded: str, made: list[str] | 
         tenant: whose.
         project: which.
         live: name of the champion's endpoint.
-        recorded: its configuration by the champion's row; the endpoint may sleep, and come back with it.
+        recorded: its configuration by the champion's row; it stays while the endpoint is not there, too.
         made: the alarms of a deployment that went well; None keeps any alarm of a variant that is live.
     """
     own = [names.endpoint(tenant, project, target) for target in names.ENDPOINT_TARGETS]

@@ -13,7 +13,6 @@ from contract.errors import InvalidConfig
 from contract.packages import deploy_properties, deploy_settings
 
 FLEET: dict[str, Any] = {"target": "realtime", "instances": 2}
-SCALED: dict[str, Any] = {"target": "realtime", "max_instances": 4, "invocations_per_instance": 600}
 
 
 @pytest.mark.parametrize(
@@ -24,9 +23,7 @@ SCALED: dict[str, Any] = {"target": "realtime", "max_instances": 4, "invocations
         {**FLEET, "rollout": "linear", "step_percent": 25, "max_latency_ms": 200},
         {"target": "realtime", "shadow_percent": 50},
         {"target": "realtime", "ab_percent": 10},
-        {"target": "realtime", "capture_percent": 20, "sleep": "20:00-07:00", "sleep_timezone": "Europe/Berlin"},
-        SCALED,
-        {"target": "async", "min_instances": 0, "max_instances": 2, "concurrency_per_instance": 4},
+        {"target": "realtime", "capture_percent": 20},
     ],
     ids=lambda settings: "-".join(settings) or "defaults",
 )
@@ -37,12 +34,9 @@ def test_what_sagemaker_can_do_is_accepted(settings: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("settings", "path", "fix"),
     [
-        ({"rollout": "canary"}, "deploy.rollout", "It needs deploy.target 'realtime' or 'async' or 'lambda'"),
+        ({"rollout": "canary"}, "deploy.rollout", "It needs deploy.target 'realtime' or 'lambda'"),
         ({"shadow_percent": 10}, "deploy.shadow_percent", "real-time endpoints only"),
-        ({"target": "async", "ab_percent": 10}, "deploy.ab_percent", "no second version"),
         ({"capture_percent": 10}, "deploy.capture_percent", "captures nothing"),
-        ({"max_instances": 2}, "deploy.max_instances", "scales them by itself"),
-        ({"sleep": "20:00-07:00"}, "deploy.sleep", "cost nothing"),
         ({"memory_mb": 2000}, "deploy.memory_mb", "a multiple of 1024"),
         ({"target": "realtime", "rollout": "canary"}, "deploy.instances", "at most half of the instances"),
         ({**FLEET, "rollout": "linear", "step_percent": 5}, "deploy.step_percent", "10 to 50"),
@@ -50,15 +44,6 @@ def test_what_sagemaker_can_do_is_accepted(settings: dict[str, Any]) -> None:
         ({**FLEET, "rollout": "canary", "max_error_percent": 10.0}, "deploy.max_error_percent", "never tell"),
         ({**FLEET, "rollout": "linear", "bake_minutes": 60}, "deploy.bake_minutes", "10 steps"),
         ({**FLEET, "rollout": "canary", "ab_percent": 10}, "deploy.rollout", "a person takes the next one"),
-        ({**SCALED, "shadow_percent": 10}, "deploy.shadow_percent", "not scaled with it"),
-        ({**SCALED, "ab_percent": 10}, "deploy.ab_percent", "not scaled with it"),
-        ({**SCALED, "concurrency_per_instance": 4}, "deploy", "one of the two"),
-        ({**SCALED, "max_instances": 1}, "deploy.max_instances", "more than deploy.min_instances"),
-        ({**SCALED, "min_instances": 0}, "deploy.min_instances", "Only 'async' scales to zero"),
-        ({**SCALED, "instances": 5}, "deploy.instances", "1 to deploy.max_instances = 4"),
-        ({**SCALED, "target": "async"}, "deploy.invocations_per_instance", "what waits in it"),
-        ({"target": "realtime", "min_instances": 2}, "deploy.min_instances", "belongs to deploy.max_instances"),
-        ({"target": "realtime", "sleep": "07:00-07:00"}, "deploy.sleep", "two different times"),
     ],
 )
 def test_what_it_cannot_do_is_refused_with_what_to_take_instead(settings: dict[str, Any], path: str, fix: str) -> None:
@@ -73,10 +58,10 @@ def test_a_rollout_waits_after_each_step_and_in_the_shadow() -> None:
 
 
 def test_a_package_remembers_what_is_not_the_default() -> None:
-    deploy = Deploy(target="realtime", instances=3, sleep="20:00-07:00", max_error_percent=2.5)
+    deploy = Deploy(target="realtime", instances=3, rollout="canary", max_error_percent=2.5)
     recorded = deploy_properties(deploy)
     assert recorded == {
-        "deploy.target": "realtime", "deploy.instances": "3", "deploy.sleep": "20:00-07:00",
+        "deploy.target": "realtime", "deploy.instances": "3", "deploy.rollout": "canary",
         "deploy.max_error_percent": "2.5",
     }  # fmt: skip
     assert deploy_settings(recorded) == deploy

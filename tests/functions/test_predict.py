@@ -182,13 +182,6 @@ def test_a_champion_that_was_replaced_just_now_is_asked_at_its_new_endpoint(
     assert [request["EndpointName"] for request in runtime.asked] == ["first", "first", "second"]
 
 
-@pytest.mark.parametrize("target", ["batch", "edge", "async"])
-def test_a_model_that_answers_no_single_requests_says_so(ask: Ask, world: World, target: str) -> None:
-    put_champion(world, "", target)
-    answer, body = ask()
-    assert (answer["statusCode"], body["error"]["type"]) == (409, "NotOnline")
-
-
 @pytest.mark.parametrize("kind", ["", "application/x-www-form-urlencoded"])
 def test_a_body_of_which_nothing_is_said_is_refused(ask: Ask, runtime: Runtime, kind: str) -> None:
     assert ask(headers={"Content-Type": kind})[0]["statusCode"] == 415

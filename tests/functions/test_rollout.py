@@ -83,14 +83,6 @@ def test_a_shadow_gets_its_percent_of_the_champions_requests() -> None:
     assert shadow["InitialVariantWeight"] / champion["InitialVariantWeight"] == 0.2
 
 
-def test_an_update_does_not_make_a_fleet_small_that_has_grown_with_its_load() -> None:
-    deploy = Deploy(target="realtime", max_instances=4, invocations_per_instance=600)
-    for serving, expected in ((1, 1), (3, 3), (9, 4)):
-        live = Live(config="old", variants=({**LIVE.champion, "InitialInstanceCount": serving},))
-        assert rollout.live_variant("new", deploy, live)["InitialInstanceCount"] == expected
-    assert rollout.live_variant("new", FLEET, LIVE)["InitialInstanceCount"] == 2
-
-
 @pytest.mark.parametrize(
     ("deploy", "live", "at_once", "guarded", "watched"),
     [

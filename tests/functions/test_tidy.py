@@ -49,7 +49,7 @@ def tidied(world: World, **event: Any) -> list[str]:
     return tidy.handler({"tenant": world.tenant, "project": "digits", **event}, None)["deleted"]
 
 
-def test_a_sleeping_champion_keeps_its_configuration_and_nothing_else_of_the_project_stays(world: World) -> None:
+def test_a_champion_without_its_endpoint_keeps_its_configuration_and_nothing_else_stays(world: World) -> None:
     kept, gone, staged = "v1-00000000", "v2-11111111", "v2-11111111-s"
     make(world, kept, gone, staged)
     make(world, "v1-22222222", project="other")
