@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from contract import names
+from infra.app import NO_WHEELS, build
 from infra.apply import DeployFailed, StackTemplate, deploy, templates
 from infra.publish import File, NotBootstrapped, Target, files, pack, publish
 from local.cloud import Cloud
@@ -119,3 +120,9 @@ def test_an_assembly_lists_its_assets_and_stacks_in_order(assembly: Any) -> None
     assert [stack.name for stack in stacks] == list(names.STACKS)
     assert {stack.key for stack in stacks} <= {file.key for file in found}
     assert all(stack.tags == {names.TAG_APP: names.APP} for stack in stacks)
+
+
+def test_the_public_api_can_be_left_out(tmp_path: Path) -> None:
+    build(outdir=str(tmp_path), context={**NO_WHEELS, "tandem:api": "false"}, validate=False).synth()
+    others = [name for name in names.STACKS if name != names.STACK_API]
+    assert [stack.name for stack in templates(tmp_path, TARGET)] == others
