@@ -69,10 +69,11 @@ test-tensorflow: $(TENSORFLOW)/.installed
 
 # A client in an environment of its own: it pins much that Tandem does not need.
 SDK := .venv-sdk
-$(SDK)/.installed: pyproject.toml
+# uv, because pip tries versions of what the SDK needs for most of an hour.
+$(SDK)/.installed: pyproject.toml | $(INSTALLED)
 	@echo "Installing into $(SDK), once: 1 GB, some minutes"
 	"$(PYTHON)" -m venv $(SDK)
-	$(SDK)/bin/python $(PIP_INSTALL) -e ".[sdk]"
+	$(BIN)/uv pip install --quiet --python $(SDK)/bin/python -e ".[sdk]"
 	touch $@
 
 test-sdk: $(INSTALLED) $(SDK)/.installed
