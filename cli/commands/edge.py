@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import tempfile
 import time
@@ -11,7 +10,7 @@ import urllib.request
 import zipfile
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -19,6 +18,7 @@ from cli.children import Child, end_on_signals
 from cli.errors import BadArgument, CommandError
 from cli.options import Context
 from contract import bundle, names
+from contract.errors import GoldenSamplesDiffer
 from contract.golden import Golden
 
 START_SECONDS = 60.0
@@ -44,15 +44,16 @@ def edge(
         try:
             with zipfile.ZipFile(file) as packed:
                 packed.extractall(where)
+            golden = Golden.from_dict(json.loads((where / bundle.GOLDEN).read_bytes()))
         except (OSError, zipfile.BadZipFile) as error:
             raise BadArgument(f"{file} is no bundle: {error}", "`tandem export --to edge` makes one.") from error
         try:
-            _serve(context, where, host, port)
+            _serve(context, where, golden, host, port)
         except KeyboardInterrupt:
             context.out.say("Stopped.")
 
 
-def _serve(context: Context, folder: Path, host: str, port: int) -> None:
+def _serve(context: Context, folder: Path, golden: Golden, host: str, port: int) -> None:
     environment = {
         names.BASE_DIR: str(folder),
         names.SERVING_HOST: host,
@@ -62,7 +63,7 @@ def _serve(context: Context, folder: Path, host: str, port: int) -> None:
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
     with Child("serving", "serve", environment=environment, folder=folder, leash=True) as server:
         _wait(server, url)
-        checked = _check(url, Golden.from_dict(json.loads((folder / bundle.GOLDEN).read_bytes())))
+        checked = _check(url, golden)
         context.out.document({"url": url, "golden_samples": checked})
         context.out.show(f"{checked} golden samples agree. The model answers at {url}/invocations; Ctrl-C stops it.")
         server.wait()
@@ -88,13 +89,13 @@ def _check(url: str, golden: Golden) -> int:
         CommandError: when one is answered otherwise than it was evaluated.
     """
     for sample in golden.samples:
-        body = base64.b64decode(sample.body) if sample.base64 else sample.body.encode()
-        request = urllib.request.Request(f"{url}/invocations", data=body, headers={"Content-Type": sample.content_type})
+        headers = {"Content-Type": sample.content_type}
+        request = urllib.request.Request(f"{url}/invocations", data=sample.request_body(), headers=headers)
         with urllib.request.urlopen(request, timeout=60) as answer:
-            (prediction,) = json.load(answer)["predictions"]
-        got: dict[str, Any] = prediction.get("values") or prediction["probabilities"]
-        apart = max(abs(got[label] - value) for label, value in sample.outputs.items())
-        if not apart <= golden.tolerance:
+            body = answer.read()
+        try:
+            sample.check(body, golden.tolerance)
+        except GoldenSamplesDiffer as error:
             fix = "Its processor computes otherwise, or the bundle was altered: nothing is served."
-            raise CommandError(f"{sample.name} is answered otherwise than evaluated, by {apart:.3g}.", fix)
+            raise CommandError(f"The model answers otherwise than evaluated: {error}.", fix) from error
     return len(golden.samples)
