@@ -7,10 +7,8 @@ machines, by the addresses that the version was registered with. Only the names 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import secrets
-import tarfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from cli.aws import Account
 from cli.errors import CommandError, NotFound
-from contract import keys
+from contract import bundle, keys
 from contract.prices import load_prices
 
 POLL_SECONDS = 2
@@ -95,9 +93,9 @@ def worst_usd(job: Mapping[str, Any]) -> float | None:
     resources, hours = job["ResourceConfig"], job["StoppingCondition"]["MaxRuntimeInSeconds"] / 3600
     groups = resources.get("InstanceGroups") or [resources]
     prices = load_prices().training
-    hourly = [prices.get(group.get("InstanceType", ""), float("nan")) * group["InstanceCount"] for group in groups]
-    total = sum(hourly) * hours
-    return total if total == total else None
+    if any(group.get("InstanceType") not in prices for group in groups):
+        return None
+    return sum(prices[group["InstanceType"]] * group["InstanceCount"] for group in groups) * hours
 
 
 def train(account: Account, asked: Mapping[str, Any]) -> Iterator[str]:
@@ -122,23 +120,21 @@ def train(account: Account, asked: Mapping[str, Any]) -> Iterator[str]:
 
 
 def result(account: Account, name: str) -> Result:
-    """Read what a training job made, without unpacking anything."""
+    """Read what a training job made, without unpacking anything.
+
+    Raises:
+        CommandError: when its archive is not one of Tandem's recipes.
+    """
     job = account.client("sagemaker").describe_training_job(TrainingJobName=name)
     bucket, key = keys.parse_uri(job["ModelArtifacts"]["S3ModelArtifacts"])
     body = account.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-    with tarfile.open(fileobj=io.BytesIO(body)) as archive:
-        weights, lines = (_member(archive, member) for member in (keys.MODEL_WEIGHTS, keys.MODEL_METRICS))
+    wanted = (keys.MODEL_WEIGHTS, keys.MODEL_METRICS)
+    found = {path: content for path, content in bundle.members(body) if path in wanted}
+    if lacking := [path for path in wanted if path not in found]:
+        fix = "Only what Tandem's recipes train can be compared."
+        raise CommandError(f"The archive of training job {name} has no {' and no '.join(lacking)}.", fix)
+    weights, lines = (found[path] for path in wanted)
     epochs = tuple(
         {name: value for name, value in json.loads(line).items() if name not in TIMES} for line in lines.splitlines()
     )
     return Result(weights_sha256=hashlib.sha256(weights).hexdigest(), epochs=epochs)
-
-
-def _member(archive: tarfile.TarFile, name: str) -> bytes:
-    for member in archive:
-        if member.name.removeprefix("./") == name:
-            file = archive.extractfile(member)
-            assert file
-            return file.read()
-    fix = "Only what Tandem's recipes train can be compared."
-    raise CommandError(f"The archive of the training job has no {name}.", fix)

@@ -10,7 +10,12 @@ the command line all import this package, so it may depend on none of them.
     request   RunRequest: everything one run was asked to do
     reports   DatasetReport, EvaluationReport: what the pipeline decides on
     gate      the release decision
+    deploying, optimising  which settings cannot be meant together
+    forms     the forms in which a model can be served
     manifest  ModelManifest: what is inside model.tar.gz
+    archives  model.tar.gz, unpacked without trusting it
+    bundle    a model with its server, for places outside of AWS
+    packages  what a registered version says of itself
     values    how text becomes a value
     dialect   how a CSV file is written
     images    which image files are read

@@ -8,16 +8,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import shutil
-import tarfile
 import time
 import urllib.error
 import urllib.request
-import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from contract import archives
 from contract.errors import InvalidModel
 from contract.keys import parse_uri
 
@@ -46,25 +45,9 @@ def fetch(uri: str, sha256: str, folder: Path, environment: Mapping[str, str]) -
     found = _download(*parse_uri(uri), archive, environment)
     if found != sha256:
         raise InvalidModel(f"{uri} was altered: its sha256 is {found}, the registry says {sha256}")
-    unpack(archive, folder / "model")
+    archives.unpack(archive, folder / "model", limit=MAX_BYTES)
     archive.unlink()
     return folder / "model"
-
-
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpack an archive into a folder of its own.
-
-    Raises:
-        InvalidModel: when it is no archive, would write elsewhere, or is too large.
-    """
-    try:
-        with tarfile.open(archive, "r:gz") as files:
-            size = sum(member.size for member in files)
-            if size > MAX_BYTES:
-                raise InvalidModel(f"the archive would unpack to {size:,} bytes; at most {MAX_BYTES:,} are allowed")
-            files.extractall(folder, filter="data")
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise InvalidModel(f"the archive cannot be unpacked: {error}") from error
 
 
 def _download(bucket: str, key: str, file: Path, environment: Mapping[str, str]) -> str:

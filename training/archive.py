@@ -7,16 +7,14 @@ import hashlib
 import io
 import json
 import tarfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from contract import keys
+from contract import archives, keys
 from contract.errors import InvalidConfig, InvalidModel
 from contract.manifest import ModelManifest
 
 MAX_BYTES = 20 * 2**30
-CHUNK = 2**20
 
 
 def sha256(path: Path) -> str:
@@ -50,15 +48,7 @@ def unpack(archive: Path, folder: Path) -> ModelManifest:
         InvalidModel: when it is no archive, would write outside the folder, is
             a bomb, lacks its manifest, or a file is not as the manifest says.
     """
-    try:
-        with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
-            if sum(member.size for member in tar) > MAX_BYTES:
-                raise InvalidModel(f"{archive.name} would unpack to more than {MAX_BYTES:,} bytes")
-            tar.extractall(folder, filter="data")
-            while stream.read(CHUNK):  # gzip's checksum stands at the very end, where tar does not look
-                pass
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise InvalidModel(f"{archive.name} cannot be unpacked: {error}") from error
+    archives.unpack(archive, folder, limit=MAX_BYTES)
     return read_manifest(folder)
 
 

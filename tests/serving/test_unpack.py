@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from contract.archives import unpack
 from contract.errors import InvalidModel
-from serving import fetch
 from serving.model import load
 from tests.serving import archives
+
+LIMIT = 1_000_000
 
 
 def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", data: bytes = b"owned") -> Callable[..., None]:
@@ -48,7 +50,7 @@ def test_what_would_reach_outside_is_refused_and_writes_nothing_there(tmp_path: 
     (tmp_path / "secret").write_text("secret")
     archive = packed(tmp_path / "model.tar.gz", *EVIL[name])
     with pytest.raises(InvalidModel, match="cannot be unpacked"):
-        fetch.unpack(archive, tmp_path / "folder" / "model")
+        unpack(archive, tmp_path / "folder" / "model", limit=LIMIT)
     assert list(tmp_path.rglob("evil")) == []
 
 
@@ -57,7 +59,7 @@ def test_an_absolute_name_lands_in_the_folder_and_is_then_not_in_the_listing(tmp
     with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
         tar.add(good, ".")
         member("/tmp/evil")(tar)
-    fetch.unpack(tmp_path / "model.tar.gz", tmp_path / "model")
+    unpack(tmp_path / "model.tar.gz", tmp_path / "model", limit=LIMIT)
     with pytest.raises(InvalidModel, match=r"does not list: tmp/evil"):
         load(tmp_path / "model")
 
@@ -76,7 +78,7 @@ def test_an_absolute_name_lands_in_the_folder_and_is_then_not_in_the_listing(tmp
 def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model.tar.gz").write_bytes(content)
     with pytest.raises(InvalidModel, match="cannot be unpacked"):
-        fetch.unpack(tmp_path / "model.tar.gz", tmp_path / "model")
+        unpack(tmp_path / "model.tar.gz", tmp_path / "model", limit=LIMIT)
 
 
 def test_damaged_compression_is_refused(tmp_path: Path) -> None:
@@ -85,13 +87,12 @@ def test_damaged_compression_is_refused(tmp_path: Path) -> None:
     damaged[60:70] = bytes(10)
     archive.write_bytes(damaged)
     with pytest.raises(InvalidModel, match="cannot be unpacked"):
-        fetch.unpack(archive, tmp_path / "model")
+        unpack(archive, tmp_path / "model", limit=LIMIT)
 
 
-def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch, "MAX_BYTES", 1_000_000)
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     archive = packed(tmp_path / "model.tar.gz", member("zeros", data=bytes(1_000_001)))
     assert archive.stat().st_size < 10_000
     with pytest.raises(InvalidModel, match=r"would unpack to 1,000,001 bytes; at most 1,000,000"):
-        fetch.unpack(archive, tmp_path / "model")
+        unpack(archive, tmp_path / "model", limit=LIMIT)
     assert not (tmp_path / "model").exists()
