@@ -17,6 +17,10 @@ from contract.parsing import from_strings, to_dict
 from contract.reports import EvaluationReport
 from contract.request import RunRequest
 
+PENDING, APPROVED, REJECTED = "PendingManualApproval", "Approved", "Rejected"
+"""What ModelApprovalStatus can be."""
+NOTE_LIMIT = 1024
+"""Characters of ApprovalDescription: why somebody approved or rejected."""
 LIMIT = 256
 DEPLOY = "deploy."
 METRIC = "metric."

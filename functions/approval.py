@@ -17,8 +17,7 @@ from functions.api import ApiError, Response
 from functions.shared import client, logger
 
 PAGE = "approval_page.html"
-NOTE_LIMIT = 1024  # characters of ApprovalDescription
-DECISIONS = (approvals.APPROVED, approvals.REJECTED)
+DECISIONS = (packages.APPROVED, packages.REJECTED)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -64,6 +63,8 @@ def _asked(body: bytes) -> dict[str, str]:
         raise ApiError(400, "InvalidInput", "The body is no JSON object.") from error
     if not all(isinstance(value, str) for value in given.values()) or given["status"] not in ("", *DECISIONS):
         raise ApiError(400, "InvalidInput", f"status is not allowed; expected one of {', '.join(DECISIONS)}")
+    if len(given["note"]) > packages.NOTE_LIMIT:
+        raise ApiError(400, "InvalidInput", f"The note is longer than {packages.NOTE_LIMIT:,} characters.", path="note")
     return given
 
 
@@ -73,7 +74,7 @@ def _decide(arn: str, status: str, note: str) -> None:
         raise ApiError(
             409, "TooLate", f"The version is {decided.status} already; `tandem approve` and `reject` change it."
         )
-    description = {"ApprovalDescription": note[:NOTE_LIMIT]} if note else {}
+    description = {"ApprovalDescription": note} if note else {}
     client("sagemaker").update_model_package(ModelPackageArn=arn, ModelApprovalStatus=status, **description)
 
 

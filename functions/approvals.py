@@ -9,9 +9,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from contract.packages import PENDING
 from functions.shared import client, error_code, logger
 
-PENDING, APPROVED, REJECTED = "PendingManualApproval", "Approved", "Rejected"
 OVER = ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")
 """Errors of a token whose state has ended: it was answered before, it expired, or its run was stopped."""
 

@@ -16,7 +16,7 @@ from contract import keys, ledger, names, packages
 from contract.config import Deploy
 from contract.errors import EndpointBusy, InvalidConfig
 from contract.recipes import SCRIPT
-from functions import approvals, rollout, table
+from functions import rollout, table
 from functions.rollout import Live
 from functions.shared import client, environment, error_code, logger
 
@@ -115,8 +115,8 @@ def _check_recipe(recipe: str, package_arn: str) -> None:
 
 def _check_approval(package: dict[str, Any], version: str) -> None:
     status = package["ModelApprovalStatus"]
-    if status != approvals.APPROVED:
-        allowed = f"a version whose ModelApprovalStatus is 'Approved'; its is {status!r}"
+    if status != packages.APPROVED:
+        allowed = f"a version whose ModelApprovalStatus is {packages.APPROVED!r}; its is {status!r}"
         fix = f"Look at it, then: tandem approve {version}"
         raise InvalidConfig("package_arn", package["ModelPackageArn"], allowed, fix)
 

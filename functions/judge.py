@@ -85,7 +85,7 @@ def last_version(request: RunRequest, metric: str) -> Champion | None:
     """Return the last version of the project that was registered with this metric."""
     group = names.model_group(request.tenant, request.project)
     pages = client("sagemaker").get_paginator("list_model_packages")
-    query = {"SortBy": "CreationTime", "SortOrder": "Descending", "ModelApprovalStatus": "Approved"}
+    query = {"SortBy": "CreationTime", "SortOrder": "Descending", "ModelApprovalStatus": packages.APPROVED}
     try:
         for page in pages.paginate(ModelPackageGroupName=group, **query):
             for summary in page["ModelPackageSummaryList"]:

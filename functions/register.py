@@ -17,7 +17,7 @@ from contract import keys, names, packages
 from contract.prices import load_prices
 from contract.reports import EvaluationReport
 from contract.request import RunRequest
-from functions import approvals, model_card, runs
+from functions import model_card, runs
 from functions.shared import client, environment, error_code, logger
 
 CONTENT_TYPES = ["application/json", "text/csv", "application/x-npy", "image/png"]
@@ -89,7 +89,7 @@ def create(request: RunRequest, evaluation: EvaluationReport, origin: Mapping[st
         ModelPackageGroupName=names.model_group(request.tenant, request.project),
         ModelPackageDescription=f"Run {request.run}: {'; '.join(evaluation.verdict.reasons)}"[:1024],
         ClientToken=hashlib.sha256(f"{request.prefix}{evaluation.model_sha256}".encode()).hexdigest()[:36],
-        ModelApprovalStatus=approvals.PENDING if manual else approvals.APPROVED,
+        ModelApprovalStatus=packages.PENDING if manual else packages.APPROVED,
         InferenceSpecification={
             "Containers": [container],
             "SupportedContentTypes": CONTENT_TYPES,

@@ -12,6 +12,8 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from contract import packages
+
 UNSUCCESSFUL = ["FAILED", "TIMED_OUT", "ABORTED"]
 
 
@@ -80,7 +82,7 @@ class ApprovalRule(events.Rule):
                 detail_type=["SageMaker Model Package State Change"],
                 detail={
                     "ModelPackageGroupName": [{"wildcard": "*--*"}],
-                    "ModelApprovalStatus": ["Approved", "Rejected"],
+                    "ModelApprovalStatus": [packages.APPROVED, packages.REJECTED],
                 },
             ),
             targets=[reliably(decide, dead_letters)],

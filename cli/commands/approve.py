@@ -8,19 +8,19 @@ import typer
 
 from cli import ledger
 from cli.aws import split_project
-from cli.errors import CommandError
+from cli.errors import BadArgument, CommandError
 from cli.options import Context
+from contract import packages
 
 Project = Annotated[str, typer.Argument(metavar="TENANT/PROJECT", help="The project.")]
 Version = Annotated[int, typer.Argument(help="The version; `tandem models` lists them.")]
 Note = Annotated[str, typer.Option("--note", help="Why, for those who look at the registry later.")]
-NOTE_LIMIT = 1024  # characters of ApprovalDescription
 
 
 def approve(context: Context, project: Project, version: Version, note: Note = "") -> None:
     """Approve a version; a run that waits for it deploys it."""
-    package = _say(context, project, version, "Approved", note)
-    waits = package["ModelApprovalStatus"] == "PendingManualApproval"
+    package = _say(context, project, version, packages.APPROVED, note)
+    waits = package["ModelApprovalStatus"] == packages.PENDING
     follow = "the run that waits for it deploys it" if waits else f"`tandem rollback {project} {version}` deploys it"
     context.out.show(f"Version {version} of {project} is approved; {follow}.")
 
@@ -32,17 +32,23 @@ def reject(context: Context, project: Project, version: Version, note: Note = ""
     if int(champion.get("version", 0)) == version:
         fix = f"Put another one into service first: tandem rollback {project} VERSION"
         raise CommandError(f"Version {version} of {project} is in service, so it cannot be rejected.", fix)
-    _say(context, project, version, "Rejected", note)
+    _say(context, project, version, packages.REJECTED, note)
     context.out.show(f"Version {version} of {project} is rejected; what is in service stays.")
 
 
 def _say(context: Context, project: str, version: int, status: str, note: str) -> dict[str, Any]:
-    """Change the version's ModelApprovalStatus; return the package as it was before."""
+    """Change the version's ModelApprovalStatus; return the package as it was before.
+
+    Raises:
+        BadArgument: when the note is longer than the registry keeps.
+    """
+    if len(note) > packages.NOTE_LIMIT:
+        raise BadArgument(f"The note has {len(note):,} characters.", f"Say it in {packages.NOTE_LIMIT:,} at most.")
     package = ledger.get_version(context.account, *split_project(project), version)
     context.account.client("sagemaker").update_model_package(
         ModelPackageArn=package["ModelPackageArn"],
         ModelApprovalStatus=status,
-        **({"ApprovalDescription": note[:NOTE_LIMIT]} if note else {}),
+        **({"ApprovalDescription": note} if note else {}),
     )
     context.out.document({"project": project, "version": version, "approval": status, "note": note})
     return package

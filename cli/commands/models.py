@@ -13,7 +13,7 @@ from cli.errors import NotFound
 from cli.options import Context
 from contract import packages
 
-APPROVAL = {"PendingManualApproval": "pending", "Approved": "approved", "Rejected": "rejected"}
+APPROVAL = {packages.PENDING: "pending", packages.APPROVED: "approved", packages.REJECTED: "rejected"}
 """The registry's statuses, as people say them."""
 
 

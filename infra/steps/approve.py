@@ -6,6 +6,7 @@ behind the notification's link), its event releases the run.
 
 from __future__ import annotations
 
+from contract import packages
 from contract.run import Outcome
 from infra.asl import LAMBDA_ERRORS, State, caught, choice, expression, task, transient, when
 from infra.steps.deployment_parts import SAGEMAKER_ERRORS
@@ -47,7 +48,7 @@ def is_approved(*, yes: str, no: str) -> State:
     """Decide on what people said; what they rejected ends the run well, with the champion in its place."""
     said = VERSION + " & ' was rejected' & ($approval.note = '' ? '' : ': ' & $approval.note)"
     return choice(
-        when("$approval.status = 'Approved'", yes),
+        when(f"$approval.status = '{packages.APPROVED}'", yes),
         otherwise=no,
         assign={"outcome": Outcome.KEPT_CHAMPION.value, "reasons": [expression(said)]},
     )
@@ -60,7 +61,7 @@ def expire(*, then: str) -> State:
         "aws-sdk:sagemaker:updateModelPackage",
         {
             "ModelPackageArn": "{% $package.package_arn %}",
-            "ModelApprovalStatus": "Rejected",
+            "ModelApprovalStatus": packages.REJECTED,
             "ApprovalDescription": expression(note),
         },
         then=then,
