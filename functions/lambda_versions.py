@@ -16,8 +16,9 @@ from contract.errors import EndpointBusy
 from contract.lambda_calls import ALIAS
 from functions.shared import client, environment, error_code, logger
 
-PATIENCE_SECONDS = 45
-"""How long to look before saying that the function is busy; the machine then asks again."""
+PATIENCE_SECONDS = 25
+"""How long to look before saying that the function is busy; the machine then asks again. We look up to four times, and
+have two minutes (infra/deployer.py)."""
 TIMEOUT_SECONDS, SCRATCH_MB = 60, 2048
 """Of the function: what a request may take, and room in /tmp for the model, packed and unpacked."""
 ENTRYPOINT, COMMAND = ["python", "-m", "awslambdaric"], ["serving.lambda_handler.handler"]

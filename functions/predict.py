@@ -26,7 +26,12 @@ UNSAID = ("", "application/x-www-form-urlencoded")
 """What clients say of a body where nobody told them what it is: no model reads forms."""
 
 BUSY = ("ThrottlingException", "TooManyRequestsException")
-AWAY = ("ServiceUnavailable", "InternalDependencyException", "InternalFailure", "ModelNotReadyException")
+AWAY = (
+    "ServiceUnavailable", "InternalDependencyException", "InternalFailure", "ModelNotReadyException",
+    "ServiceException", "ResourceNotReadyException", "ResourceConflictException", "CodeArtifactUserPendingException",
+)  # fmt: skip
+"""The second line is Lambda's: a function that nobody called for weeks has its image prepared again, and refuses
+meanwhile ("Lambda function states")."""
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

@@ -34,11 +34,13 @@ class Repository(ecr.Repository):
             empty_on_delete=not settings.keep_data,
             removal_policy=settings.removal_policy,
         )
+        served = grants.function_arn(self, names.function("*", "*"))
         self.add_to_resource_policy(
             iam.PolicyStatement(  # Lambda fetches images itself, for functions that serve models
                 principals=[iam.ServicePrincipal("lambda.amazonaws.com")],
                 actions=["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-                conditions={"ArnLike": {"aws:SourceArn": grants.function_arn(self, names.function("*", "*"))}},
+                # of a function, or of one of its versions
+                conditions={"ArnLike": {"aws:SourceArn": [served, f"{served}:*"]}},
             )
         )
 

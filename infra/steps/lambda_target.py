@@ -8,6 +8,9 @@ from contract.errors import EndpointBusy
 from infra.asl import State, choice, expression, invoke, transient, wait, when
 from infra.steps.deployment_parts import DeploymentParts, on_failure
 
+ASLEEP = "CodeArtifactUserPendingException"
+"""A version that nobody called for weeks has its image prepared again ("Lambda function states")."""
+
 
 def make_version(parts: DeploymentParts, *, then: str, failed: str) -> State:
     """Call functions/lambda_versions.py; it is called again while Lambda prepares the function."""
@@ -29,6 +32,7 @@ def check_golden_samples(parts: DeploymentParts, *, then: str, failed: str) -> S
         {"endpoint": "{% $made.qualified %}", "golden_uri": "{% $deployment.golden_uri %}"},
         then=then,
         seconds=300,
+        retry=[transient(ASLEEP, first=5, longest=15, times=20)],
         catch=on_failure(failed),
     )
 

@@ -153,13 +153,14 @@ def test_a_refusal_of_the_models_server_goes_through(ask: Ask, runtime: Runtime)
         (refusal(418), 418, None),
         (failed("ThrottlingException"), 429, "1"),
         (failed("ModelNotReadyException"), 503, "5"),
+        (failed("CodeArtifactUserPendingException"), 503, "5"),
         (failed("ValidationError", "Endpoint first of account 1 not found."), 503, "5"),
         (failed("ValidationError", "Member must have length less than or equal to 6291456"), 413, None),
         (failed("AccessDeniedException"), 500, None),
         (ReadTimeoutError(endpoint_url="https://runtime"), 504, None),
     ],
     ids=[
-        "busy server", "loading", "broken", "teapot", "throttled", "not ready", "not in service", "too large",
+        "busy server", "loading", "broken", "teapot", "throttled", "not ready", "asleep", "not in service", "too large",
         "ours", "slow",
     ],
 )  # fmt: skip
