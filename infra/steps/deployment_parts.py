@@ -7,7 +7,8 @@ from typing import Any
 
 from infra.asl import caught
 
-FAILURE = {"error": "{% $states.errorOutput.Error %}", "cause": "{% $states.errorOutput.Cause %}"}
+FAILURE = {"error": "{% $states.errorOutput.Error %}", "cause": "{% '' & $states.errorOutput.Cause %}"}
+"""Not every error has a cause, and an expression of nothing would end the execution here, its lease still held."""
 
 SAGEMAKER_ERRORS = ("SageMaker.SageMakerException", "SageMaker.SdkClientException")
 """Throttling has no name of its own: it arrives under the first, as validation does."""

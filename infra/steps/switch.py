@@ -10,7 +10,10 @@ from infra.steps.deployment_parts import DeploymentParts, on_failure
 
 
 def champion(parts: DeploymentParts, *, then: str, failed: str) -> State:
-    """Write the champion's row, if it still is what the plan saw (``""``: there was none)."""
+    """Write the champion's row, if it still is what the plan saw (``""``: there was none).
+
+    An attempt whose answer was lost may have written it already, and is as good: nobody else writes under our lease.
+    """
     names = {"package_arn": "$deployment.package_arn", "run": "$deployment.run", "since": "$now()"} | {
         name: f"$deployment.{source}"
         for name, source in {
@@ -29,8 +32,11 @@ def champion(parts: DeploymentParts, *, then: str, failed: str) -> State:
                 **{name: {"S": expression(source)} for name, source in names.items()},
                 "version": {"N": "{% $string($deployment.version) %}"},
             },
-            "ConditionExpression": "attribute_not_exists(pk) OR package_arn = :seen",
-            "ExpressionAttributeValues": {":seen": {"S": "{% $deployment.champion %}"}},
+            "ConditionExpression": "attribute_not_exists(pk) OR package_arn IN (:seen, :new)",
+            "ExpressionAttributeValues": {
+                ":seen": {"S": "{% $deployment.champion %}"},
+                ":new": {"S": "{% $deployment.package_arn %}"},
+            },
         },
         then=then,
         seconds=60,
