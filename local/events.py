@@ -45,6 +45,15 @@ def publish(
     return publish_to(cloud, "default", envelope(cloud, source, detail_type, detail, resources or []))
 
 
+def in_milliseconds(value: Any) -> Any:
+    """Return a description as an event's detail: times in milliseconds since 1970."""
+    if isinstance(value, dict):
+        return {key: in_milliseconds(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [in_milliseconds(item) for item in value]
+    return int(value.replace(tzinfo=UTC).timestamp() * 1000) if isinstance(value, datetime) else value
+
+
 def publish_to(cloud: Cloud, bus_name: str, event: dict[str, Any]) -> str:
     """Match ``event`` against the rules of a bus and start its deliveries; return its id."""
     bus: EventBus = events_backends[cloud.account][cloud.region].describe_event_bus(bus_name)

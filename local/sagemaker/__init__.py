@@ -21,6 +21,7 @@ tuning_search  what to try next, and whom to stop;  tuning_space: ranges of hype
 tuning_request  what was asked for;  tuning_rules: what is refused;  tuning_warm: warm starts
 tuning_training  one training job of a tuning job
 processing   one processing job;  processing_api: the operations on them
+transform    one transform job;  transform_api: the operations on them;  transform_records: what one request has
 models       models and endpoint configurations
 servers      one server of a model;  model_images: what it is made of;  fleets: the servers of an endpoint
 endpoints    create, update with no failed request, roll back, delete;  endpoint_view: as Describe shows them

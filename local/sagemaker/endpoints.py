@@ -180,13 +180,6 @@ class Endpoints:
         return policy
 
     def _fleet(self, backend: Any, endpoint: Endpoint, config: str, wanted: dict[str, Any]) -> Fleet:
-        def model(name: str) -> dict[str, Any]:
-            record = models.find(backend._models, backend, "model", name)
-            request = record.request
-            definition = request.get("PrimaryContainer") or request["Containers"][0]
-            isolated = request.get("EnableNetworkIsolation", False)
-            return {**models.resolve_container(backend, definition), "EnableNetworkIsolation": isolated}
-
         fleet = Fleet(
             cloud=self.cloud,
             config=config,
@@ -195,7 +188,7 @@ class Endpoints:
             shadows=wanted.get("ShadowProductionVariants", []),
             capture=wanted.get("DataCaptureConfig", {}),
             asynchronous="AsyncInferenceConfig" in wanted,
-            model=model,
+            model=functools.partial(models.definition, backend),
             on_line=endpoint.logs.write,
         )
         endpoint.pending = fleet

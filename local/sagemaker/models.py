@@ -102,6 +102,13 @@ class Models:
                 raise Refused(f"Could not find model data at {url}: {error}") from error
 
 
+def definition(backend: Any, name: str) -> dict[str, Any]:
+    """Return a model's container definition with its isolation."""
+    request = find(backend._models, backend, "model", name).request
+    container = resolve_container(backend, request.get("PrimaryContainer") or request["Containers"][0])
+    return {**container, "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False)}
+
+
 def resolve_container(backend: Any, definition: dict[str, Any]) -> dict[str, Any]:
     """Return Image, ModelDataUrl and Environment of a container definition, from its model package if it names one."""
     if "ModelPackageName" not in definition:

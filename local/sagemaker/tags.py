@@ -10,7 +10,7 @@ from local.sagemaker.records import Record
 LIMIT = 50
 HOLDERS = (
     "training_jobs", "processing_jobs", "_models", "endpoint_configs", "endpoints", "model_package_groups",
-    "model_packages", "hyper_parameter_tuning_jobs",
+    "model_packages", "hyper_parameter_tuning_jobs", "transform_jobs",
 )  # fmt: skip
 
 

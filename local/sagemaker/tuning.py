@@ -8,7 +8,6 @@ import queue
 import secrets
 import threading
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from local import events
@@ -94,7 +93,7 @@ class TuningJob:
             self.cloud,
             source="aws.sagemaker",
             detail_type="SageMaker HyperParameter Tuning Job State Change",
-            detail=_in_milliseconds(detail),
+            detail=events.in_milliseconds(detail),
             resources=[self.record.arn],
         )
 
@@ -254,12 +253,3 @@ def _final(job: Trained) -> float | None:
     """Return the last value of its objective among a training job's final metrics."""
     finals = {each["MetricName"]: float(each["Value"]) for each in job.record.get("FinalMetricDataList") or []}
     return finals.get(job.metric["MetricName"])
-
-
-def _in_milliseconds(value: Any) -> Any:
-    """Return a description as an event's detail: times in milliseconds since 1970."""
-    if isinstance(value, dict):
-        return {key: _in_milliseconds(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_in_milliseconds(item) for item in value]
-    return int(value.replace(tzinfo=UTC).timestamp() * 1000) if isinstance(value, datetime) else value

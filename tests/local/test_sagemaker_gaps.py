@@ -47,6 +47,19 @@ def test_processing_jobs_are_completed_at_once(moto: Any) -> None:
     assert "ProcessingResources" not in described
 
 
+def test_transform_jobs_answer_nothing_and_cannot_be_stopped(moto: Any) -> None:
+    moto.create_transform_job(
+        TransformJobName="vanilla",
+        ModelName="no-model",
+        TransformInput={"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://nowhere/in"}}},
+        TransformOutput={"S3OutputPath": "s3://nowhere/out"},
+        TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    )
+    assert moto.describe_transform_job(TransformJobName="vanilla")["TransformJobStatus"] == "Completed"
+    with pytest.raises(ClientError):
+        moto.stop_transform_job(TransformJobName="vanilla")
+
+
 def test_tuning_jobs_train_nothing_and_cannot_be_stopped(moto: Any) -> None:
     request = tn.tuning(tn.definition("no-image", "nowhere"))
     moto.create_hyper_parameter_tuning_job(**request)
