@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from typing import Any
 
 from contract import ledger, packages
@@ -18,6 +19,8 @@ from functions.shared import client, logger
 
 PAGE = "approval_page.html"
 DECISIONS = (packages.APPROVED, packages.REJECTED)
+LINE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
+"""What ApprovalDescription takes, and what is text: no half of a UTF-16 pair, which JSON can spell."""
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -59,9 +62,11 @@ def _asked(body: bytes) -> dict[str, str]:
     try:
         asked = json.loads(body)
         given = {name: asked.get(name, "") for name in ("secret", "status", "note")}
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise ApiError(400, "InvalidInput", "The body is no JSON object.") from error
-    if not all(isinstance(value, str) for value in given.values()) or given["status"] not in ("", *DECISIONS):
+    if not all(isinstance(value, str) and LINE.fullmatch(value) for value in given.values()):
+        raise ApiError(400, "InvalidInput", f"{', '.join(given)} are texts of one line each")
+    if given["status"] not in ("", *DECISIONS):
         raise ApiError(400, "InvalidInput", f"status is not allowed; expected one of {', '.join(DECISIONS)}")
     if len(given["note"]) > packages.NOTE_LIMIT:
         raise ApiError(400, "InvalidInput", f"The note is longer than {packages.NOTE_LIMIT:,} characters.", path="note")

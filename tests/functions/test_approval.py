@@ -128,6 +128,20 @@ def test_only_the_link_s_secret_opens_a_version(
     assert (status, shown["status"], shown["version"]) == (200, "PendingManualApproval", package["version"])
 
 
+@pytest.mark.parametrize(
+    "body",
+    ["", "null", "[]", "[" * 100_000, '{"secret": 1}', '{"secret": "\\ud800"}', '{"note": "two\\nlines"}'],
+    ids=["nothing", "null", "list", "deep", "number", "half a character", "lines"],
+)
+def test_a_body_that_says_nothing_is_refused(body: str) -> None:
+    parameters = {"tenant": "acme", "project": "tab", "version": "1"}
+    event = {
+        "requestContext": {"requestId": "r"}, "httpMethod": "POST", "resource": "", "pathParameters": parameters,
+        "body": body,
+    }  # fmt: skip
+    assert approval.handler(event, None)["statusCode"] == 400
+
+
 def test_a_link_decides_once(world: World, waiting: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     given = registered(world)
     monkeypatch.setattr(ask.secrets, "token_urlsafe", lambda _: "the-secret")
