@@ -159,7 +159,6 @@ class Packages:
         """Delete a version; its number is not used again."""
         del backend.model_packages[find_package(backend, request["ModelPackageName"]).arn]
 
-
     def _tell(self, package: Record) -> None:
         """Put the event "SageMaker Model Package State Change" on the bus."""
         detail = {name: value for name, value in package.describe().items() if name in TOLD}
