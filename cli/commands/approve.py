@@ -29,9 +29,13 @@ def reject(context: Context, project: Project, version: Version, note: Note = ""
     """Reject a version; a run that waits for it ends, and what is in service stays."""
     tenant, name = split_project(project)
     champion = ledger.champion(context.account, tenant, name) or {}
-    if int(champion.get("version", 0)) == version:
-        fix = f"Put another one into service first: tandem rollback {project} VERSION"
-        raise CommandError(f"Version {version} of {project} is in service, so it cannot be rejected.", fix)
+    challenger = champion.get("challenger") or {}
+    serving = {
+        int(champion.get("version", 0)): f"Put another one into service first: tandem rollback {project} VERSION",
+        int(challenger.get("version", 0)): f"End its A/B test first: tandem rollback {project}",
+    }
+    if version in serving:
+        raise CommandError(f"Version {version} of {project} is in service, so it cannot be rejected.", serving[version])
     _say(context, project, version, packages.REJECTED, note)
     context.out.show(f"Version {version} of {project} is rejected; what is in service stays.")
 

@@ -55,20 +55,17 @@ def export(
         uri=uri,
     )
     made = exports.KINDS[to.value](asked)
-    for path, content in made.files.items():
-        file = output / path
+    _write(made.files, output)
+    told = {"folder": str(output.resolve()), "files": len(made.files), "run": made.run}
+    context.out.document({"project": project, "version": version, **told})
+    context.out.show(f"Version {version} of {project} is in {output}. Run it:\n{made.run}")
+
+
+def _write(files: dict[str, bytes], folder: Path) -> None:
+    for path, content in files.items():
+        file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-    context.out.document(
-        {
-            "project": project,
-            "version": version,
-            "folder": str(output.resolve()),
-            "files": len(made.files),
-            "run": made.run,
-        }
-    )
-    context.out.show(f"Version {version} of {project} is in {output}. Run it:\n{made.run}")
 
 
 def _read(account: Account, tenant: str, project: str, version: int) -> tuple[bytes, bytes]:

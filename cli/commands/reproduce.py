@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,23 +41,24 @@ def reproduce(
     first, again = (reproduction.result(account, each["TrainingJobName"]) for each in (job, asked))
     compared = reproduction.Comparison(first=first, again=again)
     same = compared.is_identical or (tolerance > 0 and compared.difference <= tolerance)
+    jobs = [each["TrainingJobName"] for each in (job, asked)]
     context.out.document(
-        {
-            "project": project,
-            "version": version,
-            "same": same,
-            "identical": compared.is_identical,
-            "difference": compared.difference,
-            "weights_sha256": [first.weights_sha256, again.weights_sha256],
-            "metrics": {name: list(pair) for name, pair in compared.metrics.items()},
-            "training_jobs": [job["TrainingJobName"], asked["TrainingJobName"]],
-        }
+        {"project": project, "version": version, "same": same, "training_jobs": jobs, **_told(compared)}
     )
     rows = ((name, f"{before:.6g}", f"{after:.6g}") for name, (before, after) in compared.metrics.items())
     context.out.show(render.table(("last epoch", f"version {version}", "again"), rows))
     verdict = "every bit is the same" if compared.is_identical else f"metrics differ by up to {compared.difference:.2%}"
     context.out.show(f"Version {version} of {project} is {'' if same else 'not '}reproduced: {verdict}.")
     return Exit.GOOD if same else Exit.FAILED
+
+
+def _told(compared: reproduction.Comparison) -> dict[str, Any]:
+    return {
+        "identical": compared.is_identical,
+        "difference": compared.difference,
+        "weights_sha256": [compared.first.weights_sha256, compared.again.weights_sha256],
+        "metrics": {name: list(pair) for name, pair in compared.metrics.items()},
+    }
 
 
 def _confirm(context: Context, usd: float | None, yes: bool) -> None:

@@ -110,6 +110,7 @@ def test_a_challenger_keeps_its_share_until_it_is_promoted(app: App, first: str)
     champion = app.champion(PROJECT)
     assert champion["package_arn"] == first
     assert champion["challenger"]["package_arn"] == {"S": second}
+    assert tandem(app, "reject", f"acme/{PROJECT}", second.rpartition("/")[2]) == Exit.FAILED, "it is in service"
     with Load(app, ENDPOINT, HEALTHY) as load:
         load.wait_for(200)
     assert load.failed == []
