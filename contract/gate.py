@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from contract.config import Gate
@@ -58,13 +58,20 @@ def decide(
         left, right = _shown(challenger, gate.required)
         reasons.append(f"{metric} {left} {'meets' if enough else 'misses'} the required {right}")
         promote = promote and enough
-    if gate.max_group_gap is not None:
-        for column, gap in (gaps or {}).items():
-            fair = round(gap - gate.max_group_gap, DIGITS) <= 0
-            left, right = _shown(gap, gate.max_group_gap)
-            reasons.append(f"{metric} differs by {left} between groups of {column!r}; {right} is allowed")
-            promote = promote and fair
+    for is_fair, reason in _fairness(gate, metric, gaps or {}):
+        reasons.append(reason)
+        promote = promote and is_fair
     return Verdict(promote=promote, reasons=tuple(reasons))
+
+
+def _fairness(gate: Gate, metric: str, gaps: Mapping[str, float]) -> Iterator[tuple[bool, str]]:
+    """Yield for each column whether its groups are served alike enough, and the reason."""
+    if gate.max_group_gap is None:
+        return
+    for column, gap in gaps.items():
+        left, right = _shown(gap, gate.max_group_gap)
+        reason = f"{metric} differs by {left} between groups of {column!r}; {right} is allowed"
+        yield round(gap - gate.max_group_gap, DIGITS) <= 0, reason
 
 
 def _shown(first: float, second: float) -> tuple[str, str]:
