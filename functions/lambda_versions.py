@@ -90,11 +90,13 @@ def alarms(plan: dict[str, Any], version: str) -> list[dict[str, Any]]:
     """Return PutMetricAlarm's requests: of what this version answers through the alias.
 
     Errors are those that Lambda counts: crashes, time-outs, and a model that fails; not requests that do not fit it.
+    They are looked at once a step (functions/lambda_traffic.py), so a bad minute counts until the step is over.
     """
     name = plan["function"]
     dimensions = {"FunctionName": name, "Resource": f"{name}:{ALIAS}", "ExecutedVersion": version}
     common = {
-        "EvaluationPeriods": 1,
+        "EvaluationPeriods": max(1, plan["bake_seconds"] // 60),
+        "DatapointsToAlarm": 1,
         "ComparisonOperator": "GreaterThanThreshold",
         "TreatMissingData": "notBreaching",
         "Tags": plan["tags"],

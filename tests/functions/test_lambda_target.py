@@ -157,12 +157,14 @@ def test_the_public_api_calls_the_alias(world: World, program: str, status: int)
 
 
 def test_alarms_look_at_what_one_version_answers_through_the_alias(world: World) -> None:
-    errors, latency = lambda_versions.alarms(plan(world, max_latency_ms=200, max_error_percent=2.0), "7")
+    settings = {"max_latency_ms": 200, "max_error_percent": 2.0, "bake_minutes": 10}
+    errors, latency = lambda_versions.alarms(plan(world, **settings), "7")
     (failed, asked, share) = errors["Metrics"]
     where = {each["Name"]: each["Value"] for each in failed["MetricStat"]["Metric"]["Dimensions"]}
     name = names.function(world.tenant, world.project)
     assert where == {"FunctionName": name, "Resource": f"{name}:{ALIAS}", "ExecutedVersion": "7"}
     assert (share["Expression"], errors["Threshold"]) == ("100 * errors / invocations", 2.0)
     assert asked["MetricStat"]["Metric"]["MetricName"] == "Invocations"
+    assert (errors["EvaluationPeriods"], errors["DatapointsToAlarm"]) == (10, 1), "any minute counts"
     assert (latency["Metrics"][0]["MetricStat"]["Stat"], latency["Threshold"]) == ("p99", 200.0)
     assert all(names.ALARM.fullmatch(each["AlarmName"]) for each in (errors, latency)), "tandem destroy finds them"
