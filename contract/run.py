@@ -14,7 +14,7 @@ class Outcome(StrEnum):
 
     DEPLOYED = "DEPLOYED"  # the challenger is in service
     REGISTERED = "REGISTERED"  # the challenger is a new version, of a kind that only its owner can serve
-    KEPT_CHAMPION = "KEPT_CHAMPION"  # the challenger was not better
+    KEPT_CHAMPION = "KEPT_CHAMPION"  # the challenger was not better, or a person rejected it
     REJECTED = "REJECTED"  # the upload could not become a dataset
     REFUSED = "REFUSED"  # the request has a mistake, or would cost more than it may
     FAILED = "FAILED"  # something broke; redrive continues at the state that failed

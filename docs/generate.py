@@ -180,7 +180,7 @@ def names_page() -> str:
     notes = {
         Outcome.DEPLOYED: "the challenger is in service",
         Outcome.REGISTERED: "the model of a script is a new version in the registry; its owner serves it",
-        Outcome.KEPT_CHAMPION: "the challenger was not better; the champion stays",
+        Outcome.KEPT_CHAMPION: "the challenger was not better, or a person rejected it; the champion stays",
         Outcome.REJECTED: "the upload could not become a dataset; its report has the reasons, quarantine the rows",
         Outcome.REFUSED: "the request has a mistake, or its worst case costs more than it may",
         Outcome.FAILED: "something broke; redrive continues at the state that failed",
@@ -188,7 +188,12 @@ def names_page() -> str:
     }
     lines = ["# Outcomes, events, metrics, ledger", "", "| outcome | meaning |", "|---|---|"]
     lines += [f"| {outcome} | {notes[outcome]} |" for outcome in Outcome]
-    lines += ["", "## Event", "", f"When a run is settled, one event: source `{names.EVENT_SOURCE}`, detail-type `{names.EVENT_RUN_SETTLED}`."]  # fmt: skip  # noqa: E501
+    told = {
+        names.EVENT_RUN_SETTLED: "a run has ended",
+        names.EVENT_APPROVAL_WANTED: "a version waits to be [approved](../how-to/approve-and-reproduce.md)",
+    }
+    lines += ["", "## Events", "", f"Source `{names.EVENT_SOURCE}`, on the default bus.", ""]
+    lines += ["| detail-type | when |", "|---|---|", *(f"| `{kind}` | {when} |" for kind, when in told.items())]
     lines += ["", "## Metrics", "", f"Namespace `{names.METRICS_NAMESPACE}`: `{names.METRIC_RUN_SETTLED}` (count), `{names.METRIC_RUN_COST}` (US dollars), `{names.METRIC_RUN_SECONDS}` (seconds)."]  # fmt: skip  # noqa: E501
     lines += ["", f"Of the [public API](../how-to/api.md), by tenant and consumer: `{names.METRIC_API_REQUESTS}` (count), `{names.METRIC_API_ROWS}` (predictions given), `{names.METRIC_API_BYTES}` (of requests), `{names.METRIC_API_ERRORS}` (answers from 400)."]  # fmt: skip  # noqa: E501
     lines += ["", "## Tags", "", f"Everything made at run time carries `{names.TAG_APP}`, `{names.TAG_TENANT}`, `{names.TAG_PROJECT}`, `{names.TAG_RUN}`."]  # fmt: skip  # noqa: E501

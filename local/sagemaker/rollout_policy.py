@@ -12,7 +12,13 @@ from typing import Any
 
 from local.sagemaker.errors import Refused
 
-SIZES = {"CanarySize": (1, 50), "LinearStepSize": (10, 50), "MaximumBatchSize": (5, 50), "RollbackMaximumBatchSize": (1, 100)}  # fmt: skip  # noqa: E501
+SIZES = {
+    "CanarySize": (1, 50),
+    "LinearStepSize": (10, 50),
+    "MaximumBatchSize": (5, 50),
+    "RollbackMaximumBatchSize": (1, 100),
+}
+"""Percent of a variant's instances that each may be."""
 SIZE_OF = {"CANARY": "CanarySize", "LINEAR": "LinearStepSize"}
 
 
