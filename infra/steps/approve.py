@@ -66,7 +66,7 @@ def expire(*, then: str) -> State:
         },
         then=then,
         seconds=60,
-        retry=[transient(*SAGEMAKER_ERRORS)],
+        retry=[transient(*SAGEMAKER_ERRORS, "SageMaker.ConflictException")],  # somebody decides at this very moment
         assign={
             "outcome": Outcome.KEPT_CHAMPION.value,
             "reasons": [expression(f"{VERSION} & ': ' & {note}")],
