@@ -77,5 +77,5 @@ class ModelRole(SageMakerRole):
         super().__init__(
             scope, id, repository_arns=[repository.repository_arn], log_groups="/aws/sagemaker/Endpoints/*"
         )
-        grants.read(self, artifacts, "*/runs/*")
+        grants.read(self, artifacts, f"*/runs/*/{keys.MODEL}")
         grants.write(self, artifacts, keys.capture_prefix("*", "*") + "*")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from contract import names
+from contract import keys, names
 from tests.infra.conftest import Assembly, listed
 
 WITHOUT_RESOURCE = {
@@ -125,6 +125,12 @@ def test_everything_a_deployment_touches_has_a_projects_name(assembly: Assembly)
         for action, resource in ((a, r) for a in listed(statement["Action"]) for r in listed(statement["Resource"])):
             if action.startswith("sagemaker:"):
                 assert "/*--*" in json.dumps(resource)
+
+
+@pytest.mark.parametrize("role", ["ModelRole", "FunctionRole"])
+def test_what_serves_reads_models_and_no_rows(assembly: Assembly, role: str) -> None:
+    reading = [s for s in statements(assembly, role=role) if "s3:GetObject" in listed(s["Action"])]
+    assert [json.dumps(s["Resource"]).count(f"/*/runs/*/{keys.MODEL}") for s in reading] == [1]
 
 
 def test_golden_samples_are_asked_of_staging_endpoints_only(assembly: Assembly) -> None:
