@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from contract.errors import EndpointBusy
-from infra.asl import State, choice, code, expression, invoke, task, transient, wait, when
+from infra.asl import State, caught, choice, code, expression, invoke, task, transient, wait, when
 from infra.steps.deployment_parts import SAGEMAKER_ERRORS, DeploymentParts, on_failure
 
 POLL_SECONDS = "{% $deployment.poll_seconds %}"  # ten events a look: the longest rollout stays within 25,000
@@ -31,12 +31,16 @@ def create(endpoint: str, configuration: str, *, then: str, failed: str) -> Stat
 def update(*, then: str, failed: str) -> State:
     """Move traffic to the new configuration as the plan says; SageMaker keeps the old one serving meanwhile.
 
-    With a DeploymentConfig it moves in steps, and goes back by itself when an alarm goes off.
+    With a DeploymentConfig it moves in steps, and goes back by itself when an alarm goes off. Whether a request whose
+    answer was lost has arrived, the endpoint itself tells: asked again, SageMaker would refuse it as one too many.
     """
     arguments = {"EndpointName": expression(LIVE), "EndpointConfigName": expression(NEW)}
-    return _call(
+    state = _call(
         "updateEndpoint", expression(f"$merge([{code(arguments)}, $deployment.update])"), then=then, failed=failed
     )
+    service, lost = SAGEMAKER_ERRORS
+    retry = [transient(service, times=3)]
+    return state | {"Retry": retry, "Catch": [caught(lost, "States.Timeout", then=then), *state["Catch"]]}
 
 
 def put_into_shadow(*, then: str, failed: str) -> State:

@@ -105,8 +105,15 @@ def test_a_deployment_gives_its_lease_back_whatever_fails_after_taking_it(deploy
      "Put into the shadow", "Look at shadow's alarms", "Update endpoint", "Name challenger", "Switch champion"],
 )  # fmt: skip
 def test_a_deployment_tidies_up_whatever_fails_after_it_made_something(deployment_states: States, state: str) -> None:
-    (rule,) = deployment_states[state]["Catch"]
-    assert leads_to(deployment_states, rule["Next"], "Tidy up")
+    for rule in deployment_states[state]["Catch"]:
+        assert leads_to(deployment_states, rule["Next"], "Tidy up")
+
+
+def test_an_update_whose_answer_was_lost_is_looked_at_and_not_asked_for_twice(deployment_states: States) -> None:
+    update = deployment_states["Update endpoint"]
+    lost = {"States.Timeout", "SageMaker.SdkClientException"}
+    assert not lost & {error for rule in update["Retry"] for error in rule["ErrorEquals"]}
+    assert (set(update["Catch"][0]["ErrorEquals"]), update["Catch"][0]["Next"]) == (lost, "Wait for endpoint")
 
 
 def leads_to(states: States, start: str, goal: str) -> bool:

@@ -40,6 +40,6 @@ def test_a_switch_that_is_asked_for_again_is_made_once_and_another_champion_stop
 
 
 def test_an_error_without_a_cause_is_remembered_too(deployment_states: States, variables: dict[str, Any]) -> None:
-    (rule,) = deployment_states["Update endpoint"]["Catch"]
+    (rule,) = deployment_states["Name challenger"]["Catch"]
     variables["states"]["errorOutput"] = {"Error": "States.Timeout"}
     assert evaluate(rule["Assign"], variables)["failure"] == {"error": "States.Timeout", "cause": ""}
