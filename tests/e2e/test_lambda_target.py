@@ -58,9 +58,35 @@ class Asking:
                 self.runs.add(json.loads(answer.body)["model"]["run"])
 
 
+def by_command_line(project: str, folder: Path) -> Any:
+    """Return the predictions that the command line gets, which tells a refusal in words."""
+    (folder / "rows.json").write_text('{"instances": []}')
+    with pytest.raises(CommandError, match="The model refused instances"):
+        predict.ask(Account(), "acme", project, folder / "rows.json")
+    (folder / "rows.json").write_text(json.dumps(ROWS))
+    return predict.ask(Account(), "acme", project, folder / "rows.json")["predictions"]
+
+
+def an_altered_archive_gets_no_traffic(app: App, project: str, altered: str, package_arn: str, serving: str) -> None:
+    """Deploy a version whose archive is another one by now: the run ``serving`` goes on answering."""
+    function, functions = names.function("acme", project), app.cloud.client("lambda")
+    model = keys.run_prefix("acme", project, altered) + keys.MODEL
+    app.s3.put_object(Bucket=app.artifacts, Key=model, Body=b"another archive")
+    broken = app.deploy(project, package_arn)
+    assert broken["status"] == "FAILED"
+    assert "was altered" in broken["cause"]
+    assert app.champion(project)["run"] == serving
+    assert functions.get_alias(FunctionName=function, Name=ALIAS)["FunctionVersion"] == "2"
+    assert json.loads(ask(app, f"{function}:{ALIAS}", ROWS).body)["model"]["run"] == serving
+    versions = functions.list_versions_by_function(FunctionName=function)["Versions"]
+    assert [each["Version"] for each in versions] == ["$LATEST", "2"]
+
+
 def test_a_function_serves_and_a_canary_moves_its_traffic_to_the_next_version(
     app: App, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
     project = app.project()
     function = names.function("acme", project)
     app.configure(
@@ -81,14 +107,7 @@ def test_a_function_serves_and_a_canary_moves_its_traffic_to_the_next_version(
     refused = ask(app, f"{function}:{ALIAS}", {"instances": [{"income": "much"}]})
     assert (refused.status, json.loads(refused.body)["error"]["type"]) == (400, "InvalidInput")
 
-    for name, value in cloud.environment.items():
-        monkeypatch.setenv(name, value)
-    (tmp_path / "rows.json").write_text(json.dumps(ROWS))
-    told = predict.ask(Account(), "acme", project, tmp_path / "rows.json")
-    assert told["predictions"] == json.loads(answer.body)["predictions"]
-    (tmp_path / "rows.json").write_text('{"instances": []}')
-    with pytest.raises(CommandError, match="The model refused instances"):
-        predict.ask(Account(), "acme", project, tmp_path / "rows.json")
+    assert by_command_line(project, tmp_path) == json.loads(answer.body)["predictions"]
 
     canary = 'rollout = "canary"\nstep_percent = 20\nbake_minutes = 1\n'
     app.configure(project, table_toml() + f'[deploy]\ntarget = "lambda"\n{canary}')
@@ -108,14 +127,4 @@ def test_a_function_serves_and_a_canary_moves_its_traffic_to_the_next_version(
     assert json.loads(ask(app, f"{function}:{ALIAS}", ROWS).body)["model"]["run"] == second["run"]
     alarms = app.cloud.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{function}--")["MetricAlarms"]
     assert alarms == []
-
-    model = keys.run_prefix("acme", project, first["run"]) + keys.MODEL
-    app.s3.put_object(Bucket=app.artifacts, Key=model, Body=b"another archive")
-    broken = app.deploy(project, champion["package_arn"])
-    assert broken["status"] == "FAILED"
-    assert "was altered" in broken["cause"]
-    assert app.champion(project)["run"] == second["run"]
-    assert functions.get_alias(FunctionName=function, Name=ALIAS)["FunctionVersion"] == "2"
-    assert json.loads(ask(app, f"{function}:{ALIAS}", ROWS).body)["model"]["run"] == second["run"]
-    versions = functions.list_versions_by_function(FunctionName=function)["Versions"]
-    assert [each["Version"] for each in versions] == ["$LATEST", "2"]
+    an_altered_archive_gets_no_traffic(app, project, first["run"], champion["package_arn"], second["run"])
