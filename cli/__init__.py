@@ -14,6 +14,9 @@ the buckets, the ledger and the state machines in the outputs of the stacks ther
     watch       fetches what follow needs while a run goes on;  progress_view  draws it
     ending      how a run ended: its document, its exit code
     api_keys    API keys of the public API
+    release     starts a deployment of one version, and follows it
+    reproduction  trains a version again, and compares
+    exports     a version's files for places outside of AWS
     removal     finds and removes everything of an installation
     render      how things look in a terminal, and as JSON
     template    a commented project.toml;  reference  the commands' own page

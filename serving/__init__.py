@@ -1,4 +1,4 @@
-"""The inference server: one program on SageMaker endpoints and on the laptop.
+"""The inference server: one program wherever a model is served.
 
     python -m serving serve
 
@@ -14,9 +14,12 @@ reads the model that SageMaker unpacked into ``/opt/ml/model`` and answers
     batching, calls             who is answered together, and where
     inputs        which formats this model reads
     json_body, csv_body, npy_body     bytes to plain values
-    image_inputs, table_inputs        plain values to the model's arrays
+    {image,series,table,text}_inputs  plain values to the model's arrays
     responses     probabilities to JSON or CSV
     describe      GET /: what may be sent
+    v2            KServe's protocol
+    metrics       Prometheus' text, CloudWatch's embedded metrics
+    capture       a sample of requests and answers, kept
     errors, logs
 
 As a Lambda function the same image runs ``lambda_handler`` (``fetch`` gets the model, ``lambda_call`` answers).
