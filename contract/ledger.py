@@ -8,7 +8,7 @@ only rows of runs carry both.
 |---|---|---|---|
 | run | run#<run> | run | project, started, ended, status, outcome, reasons, recipe, upload, usd, ... |
 | upload | upload#<bucket>/<key>@<version> | upload | run, execution_arn, received |
-| champion | project#<tenant>/<project> | champion | package_arn, version, model_uri, endpoint, target, run, since, ... |
+| champion | project#<tenant>/<project> | champion | package_arn, version, model_uri, endpoint, target, run, since |
 | lease | project#<tenant>/<project> | lease | holder, expires (seconds since 1970) |
 | approval | project#<tenant>/<project> | approval#<version> | token, run, package_arn, link (sha256 of its secret) |
 | tuning | project#<tenant>/<project> | tuning | job, run, recipe, metric, jobs, hyperparameters, ranges, ... |
