@@ -104,7 +104,7 @@ class Runtime:
         """Return the container's answer, and the seconds it took; raises ModelError when it does not answer."""
         began = time.monotonic()
         try:
-            answer = taken.server.invoke(body, headers)
+            answer = taken.server.invoke(body, headers, INVOCATION_SECONDS)
         except TimeoutError as error:
             said = f"Your invocation timed out: no response from container primary within {INVOCATION_SECONDS:.0f} s"
             raise _model_error(endpoint, 0, said) from error

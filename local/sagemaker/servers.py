@@ -86,7 +86,7 @@ class Server:
             time.sleep(LOOK_SECONDS)
         raise Unhealthy(f"no health within {seconds:.0f} s: {said}")
 
-    def invoke(self, body: bytes, headers: dict[str, str], seconds: float = INVOCATION_SECONDS) -> Answer:
+    def invoke(self, body: bytes, headers: dict[str, str], seconds: float) -> Answer:
         """POST /invocations; raises OSError or HTTPException when there is no answer in time."""
         return self._request("POST", "/invocations", body, headers, seconds)
 

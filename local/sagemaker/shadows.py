@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from local.sagemaker.fleets import Fleet, Variant
 from local.sagemaker.meters import Invocation, Meters
-from local.sagemaker.servers import Server
+from local.sagemaker.servers import INVOCATION_SECONDS, Server
 
 if TYPE_CHECKING:
     from local.cloud import Cloud
@@ -47,7 +47,7 @@ class Shadows:
         began = time.monotonic()
         status, seconds = 500, None
         try:
-            status = server.invoke(body, headers).status
+            status = server.invoke(body, headers, INVOCATION_SECONDS).status
             seconds = time.monotonic() - began
         except (OSError, http.client.HTTPException):
             pass  # the shadow did not answer: that is counted as a 5xx, and concerns nobody else

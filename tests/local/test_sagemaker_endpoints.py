@@ -72,7 +72,7 @@ class TestInvocations:
         self, cloud: Cloud, config: Make, endpoint: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         name = endpoint(config("one"))["EndpointName"]
-        monkeypatch.setattr("local.sagemaker.servers.INVOCATION_SECONDS", 0.2)
+        monkeypatch.setattr("local.sagemaker.runtime.INVOCATION_SECONDS", 0.2)
         runtime = cloud.client("sagemaker-runtime")
         error = refused(runtime.invoke_endpoint, EndpointName=name, Body=b"sleep 5")
         assert error["Error"]["Code"] == "ModelError"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -152,6 +153,7 @@ class TestByLoad:
         low = alarms[1]["AlarmName"]
 
         def calm() -> bool:  # fifteen minutes of little traffic, cut short
+            time.sleep(0.6)
             cloud.client("cloudwatch").set_alarm_state(AlarmName=low, StateValue="ALARM", StateReason="a test")
             return asked_until(1)
 
