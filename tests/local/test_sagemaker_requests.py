@@ -148,10 +148,6 @@ def patterns(shape: Shape | None, seen: set[str]) -> set[str]:
 @pytest.mark.parametrize(
     ("operation", "request_"),
     [
-        ("create_transform_job", {"TransformJobName": "t", "ModelName": "m",
-            "TransformInput": {"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://b/x"}}},
-            "TransformOutput": {"S3OutputPath": "s3://b/y"},
-            "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1}}),
         ("create_notebook_instance", {"NotebookInstanceName": "n", "InstanceType": "ml.t2.medium", "RoleArn": sm.ROLE}),
         ("list_hubs", {}),
     ],
