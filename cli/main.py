@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from cli.commands.approve import approve, reject
+from cli.commands.batch import batch
 from cli.commands.demo import demo
 from cli.commands.deploy import deploy
 from cli.commands.destroy import destroy
@@ -30,7 +31,7 @@ from cli.options import remember, with_options
 COMMANDS = {
     "Start": (demo, doctor, up, deploy),
     "Work": (new, submit, runs, watch, logs, report),
-    "Serve": (models, approve, reject, reproduce, predict, key, promote, rollback),
+    "Serve": (models, approve, reject, reproduce, predict, batch, key, promote, rollback),
     "Elsewhere": (export, edge),
     "End": (destroy,),
 }

@@ -37,7 +37,7 @@ _LISTINGS = (
 
 def find_running(account: Account) -> Iterator[Item]:
     """Yield the executions that go on, stopping one stops its jobs; then the searches, which go on without them."""
-    outputs = (names.OUTPUT_PIPELINE_ARN, names.OUTPUT_DEPLOYMENT_ARN)
+    outputs = (names.OUTPUT_PIPELINE_ARN, names.OUTPUT_DEPLOYMENT_ARN, names.OUTPUT_BATCH_ARN)
     for machine in (account.outputs[name] for name in outputs if name in account.outputs):
         for item in account.pages(
             "stepfunctions", "list_executions", "executions", stateMachineArn=machine, statusFilter="RUNNING"

@@ -14,6 +14,7 @@ the command line all import this package, so it may depend on none of them.
     forms     the forms in which a model can be served
     manifest  ModelManifest: what is inside model.tar.gz
     archives  model.tar.gz, unpacked without trusting it
+    batch     files that the version in service answers as a whole
     bundle    a model with its server, for places outside of AWS
     packages  what a registered version says of itself
     values    how text becomes a value

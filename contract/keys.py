@@ -6,6 +6,8 @@ import re
 
 from contract.errors import InvalidUpload
 
+BATCH = "batch"  # name of the folder in both buckets
+
 # --- data bucket ---
 
 
@@ -22,6 +24,11 @@ def salt(tenant: str) -> str:
 def inbox(tenant: str, project: str) -> str:
     """Return the prefix whose new objects start runs."""
     return f"{tenant}/{project}/inbox/"
+
+
+def batch_file(tenant: str, project: str, file: str) -> str:
+    """Return the key of a file that the champion answers when it arrives."""
+    return f"{tenant}/{project}/{BATCH}/{file}"
 
 
 _INBOX = re.compile(r"(?P<tenant>[^/]+)/(?P<project>[^/]+)/inbox/(?P<rest>.+)", re.DOTALL)
@@ -68,6 +75,9 @@ def capture_prefix(tenant: str, project: str) -> str:
     """Return the prefix of the requests and answers that a project's endpoint captures."""
     return f"{tenant}/{project}/capture/"
 
+
+BATCH_INPUT = "input/"  # below <tenant>/<project>/batch/<file>/<id>/: the copy that is answered
+BATCH_ANSWERS = "answers/"  # <file>.out
 
 REQUEST = "request.json"
 UPLOAD = "upload/"  # the upload's object versions, copied so that nothing changes under the run

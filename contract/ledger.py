@@ -11,6 +11,7 @@ only rows of runs carry both.
 | champion | project#<tenant>/<project> | champion | package_arn, version, model_uri, endpoint, target, run, since |
 | lease | project#<tenant>/<project> | lease | holder, expires (seconds since 1970) |
 | approval | project#<tenant>/<project> | approval#<version> | token, run, package_arn, link (sha256 of its secret) |
+| batch | project#<tenant>/<project> | batch#<id> | file, status, reason, answers, version, ... |
 | tuning | project#<tenant>/<project> | tuning | job, run, recipe, metric, jobs, hyperparameters, ranges, ... |
 | throughput | project#<tenant>/<project> | throughput#<recipe>#<instance>#<hosts> | samples_per_second, run, measured |
 | API key | apikey#<id> | apikey | tenant, consumer, created |
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 BY_PROJECT = "by-project"
 
-API_KEY, CHAMPION, LEASE, RUN, TUNING, UPLOAD = "apikey", "champion", "lease", "run", "tuning", "upload"
+API_KEY, BATCH, CHAMPION, LEASE, RUN, TUNING, UPLOAD = "apikey", "batch", "champion", "lease", "run", "tuning", "upload"
 
 
 def run_key(run: str) -> dict[str, str]:
@@ -54,6 +55,11 @@ def lease_key(tenant: str, project: str) -> dict[str, str]:
 def approval_key(tenant: str, project: str, version: int) -> dict[str, str]:
     """Return the key of the row of a version whose run waits for a person."""
     return {"pk": project_pk(tenant, project), "sk": f"approval#{version}"}
+
+
+def batch_key(tenant: str, project: str, batch: str) -> dict[str, str]:
+    """Return the key of the row of one file that the champion answers."""
+    return {"pk": project_pk(tenant, project), "sk": f"{BATCH}#{batch}"}
 
 
 def tuning_key(tenant: str, project: str) -> dict[str, str]:

@@ -63,6 +63,7 @@ OUTPUT_ARTIFACTS_BUCKET = "ArtifactsBucket"
 OUTPUT_LEDGER_TABLE = "LedgerTable"
 OUTPUT_PIPELINE_ARN = "PipelineArn"
 OUTPUT_DEPLOYMENT_ARN = "DeploymentArn"
+OUTPUT_BATCH_ARN = "BatchArn"
 OUTPUT_TOPIC_ARN = "NotificationsTopic"
 OUTPUT_API_ID = "ApiId"
 OUTPUT_API_URL = "ApiUrl"  # ends with a slash
@@ -73,6 +74,7 @@ API_STAGE = "v1"
 # State machines.
 MACHINE_PIPELINE = "tandem-pipeline"
 MACHINE_DEPLOYMENT = "tandem-deployment"
+MACHINE_BATCH = "tandem-batch"
 
 DESTROYED = "Destroyed"  # error of an execution that `tandem destroy` stopped
 
@@ -80,10 +82,12 @@ DESTROYED = "Destroyed"  # error of an execution that `tandem destroy` stopped
 EVENT_SOURCE = "tandem"
 EVENT_RUN_SETTLED = "Run Settled"
 EVENT_APPROVAL_WANTED = "Approval Wanted"
+EVENT_BATCH_ENDED = "Batch Ended"
 
 # CloudWatch. SageMaker names the log groups of its jobs.
 TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
 PROCESSING_LOGS = "/aws/sagemaker/ProcessingJobs"
+TRANSFORM_LOGS = "/aws/sagemaker/TransformJobs"
 METRICS_NAMESPACE = "Tandem"
 METRIC_REQUESTS = "Requests"  # of an inference server, by tenant and project
 METRIC_CLIENT_ERRORS, METRIC_SERVER_ERRORS = "ClientErrors", "ServerErrors"  # those answered by 4xx and 5xx

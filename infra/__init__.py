@@ -2,6 +2,7 @@
 
     pipeline.py    the story of a run, one line a state      steps/    what each state does
     deployment.py  the story of a deployment                 stacks/   the stacks, which only compose
+    batch.py       the story of a file that is answered
     app.py         builds the stacks                         apply.py  deploys them through the CloudFormation API
 
 Everything else is one construct a file. Synthesis calls no AWS API and reads no

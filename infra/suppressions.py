@@ -40,6 +40,8 @@ PATTERNS = {
     f"sagemaker:{HERE}:model-package-group/*--*": NAMES_AT_RUN_TIME.format(what="project"),
     f"sagemaker:{HERE}:model-package/*--*/*": NAMES_AT_RUN_TIME.format(what="version of a project's model"),
     f"sagemaker:{HERE}:model/*--*": NAMES_AT_RUN_TIME.format(what="deployment"),
+    f"sagemaker:{HERE}:model/*--*--batch-*": NAMES_AT_RUN_TIME.format(what="file that the champion answers"),
+    f"sagemaker:{HERE}:transform-job/*--*": NAMES_AT_RUN_TIME.format(what="file that the champion answers"),
     f"sagemaker:{HERE}:endpoint-config/*--*": NAMES_AT_RUN_TIME.format(what="deployment"),
     f"sagemaker:{HERE}:endpoint/*--*": NAMES_AT_RUN_TIME.format(what="project"),
     f"sagemaker:{HERE}:endpoint/*--*--staging": NAMES_AT_RUN_TIME.format(what="deployment"),
@@ -52,6 +54,7 @@ PATTERNS = {
     f"lambda:{HERE}:function:*--*--lambda:live": NAMES_AT_RUN_TIME.format(what="project"),
     f"logs:{HERE}:log-group:/aws/sagemaker/*": "SageMaker names the log groups of its jobs and endpoints.",
     f"logs:{HERE}:log-group:/aws/sagemaker/*:*": "SageMaker names the log streams of its jobs and endpoints.",
+    f"logs:{HERE}:log-group:{names.TRANSFORM_LOGS}:*": "SageMaker names the log streams of transform jobs.",
     f"logs:{HERE}:log-group:/aws/sagemaker/Endpoints/*": "SageMaker names the log groups of endpoints.",
     f"logs:{HERE}:log-group:/aws/sagemaker/Endpoints/*:*": "SageMaker names the log streams of endpoints.",
 }
@@ -67,11 +70,13 @@ OBJECTS = {
         f"/*/runs/*/{keys.TENSORBOARD}*": "Track writes an event file below the run.",
         f"/*/runs/*/{keys.MODEL}": "Describe reads the manifest of any version that may be in service.",
         keys.capture_prefix("/*", "*") + "*": "SageMaker names the captured requests of any project's endpoint.",
+        f"/*/{keys.BATCH}/*": "Files that champions answer, and the answers: projects and files are made at run time.",
         f"/*/runs/*/{keys.GOLDEN}": "The golden samples of any version that may be deployed.",
     },
     "data": {
         "/*": "Accept request reads uploads, manifests and project.toml of every tenant; it may write none of them.",
         keys.salt("/*"): "One object a tenant.",
+        f"/*/{keys.BATCH}/*": "Files that people want answered, of any project.",
     },
 }
 BUILD = {

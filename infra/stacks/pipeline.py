@@ -6,6 +6,7 @@ from aws_cdk import CfnOutput, Stack
 from constructs import Construct
 
 from contract import names
+from infra.batch import BatchRule
 from infra.handlers import Handlers, Places
 from infra.rules import ApprovalRule, DeadLetters, SettleRule, StoppedDeploymentRule, UploadRule
 from infra.runner import Runner
@@ -59,6 +60,7 @@ class Pipeline(Stack):
             settle=handlers.settle,
             dead_letters=self.dead_letters,
         )
+        BatchRule(self, "Batch", bucket=storage.data, machine=serving.batch.machine, dead_letters=self.dead_letters)
         ApprovalRule(self, "Approval", decide=handlers.decide, dead_letters=self.dead_letters)
         StoppedDeploymentRule(
             self, "StoppedDeployment", machine=serving.deployer.machine, dead_letters=self.dead_letters

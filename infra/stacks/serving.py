@@ -7,6 +7,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from contract import names
+from infra.batch import Batch
 from infra.deployer import Deployer
 from infra.image import ImageBuild, Repository
 from infra.roles import FunctionRole, ModelRole
@@ -36,4 +37,14 @@ class Serving(Stack):
             images=self.images,
             settings=settings,
         )
+        self.batch = Batch(
+            self,
+            "Batch",
+            data=storage.data,
+            artifacts=storage.artifacts,
+            ledger=storage.ledger,
+            images=self.images,
+            settings=settings,
+        )
+        CfnOutput(self, names.OUTPUT_BATCH_ARN, value=self.batch.machine.state_machine_arn)
         CfnOutput(self, names.OUTPUT_DEPLOYMENT_ARN, value=self.deployer.machine.state_machine_arn)

@@ -18,7 +18,8 @@ Tandem = Callable[..., Answer]
 
 def test_every_promised_command_is_there() -> None:
     promised = {"up", "deploy", "new", "submit", "runs", "watch", "logs", "report", "predict", "models", "promote",
-                "rollback", "approve", "reject", "reproduce", "key", "export", "edge", "doctor", "destroy", "demo"}  # fmt: skip
+                "rollback", "approve", "reject", "reproduce", "key", "export", "edge",
+                "batch", "doctor", "destroy", "demo"}  # fmt: skip
     assert set(NAMES) == promised
 
 

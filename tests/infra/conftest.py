@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from contract import names
-from infra import deployment, pipeline
+from infra import batch, deployment, pipeline
+from infra.steps.batch import BatchParts
 from infra.steps.deployment_parts import DeploymentParts
 from infra.steps.parts import Parts
 
@@ -112,3 +113,15 @@ def deployment_states() -> dict[str, dict[str, Any]]:
         _named(DeploymentParts), model_role="arn:aws:iam::123456789012:role/model", ledger="ledger-table"
     )
     return deployment.story(parts)["States"]
+
+
+@pytest.fixture(scope="session")
+def batch_states() -> dict[str, dict[str, Any]]:
+    """The batch's states."""
+    parts = BatchParts(
+        artifacts_bucket="artifacts-bucket",
+        ledger="ledger-table",
+        model_role="arn:aws:iam::123456789012:role/transform",
+        key="arn:aws:kms:us-east-1:123456789012:key/1",
+    )
+    return batch.story(parts)["States"]

@@ -58,7 +58,7 @@ def test_cdk_nag_has_nothing_to_say_that_is_not_explained(assembly: Assembly) ->
 
 def test_a_role_is_handed_over_only_to_its_service(assembly: Assembly) -> None:
     passing = [s for s in statements(assembly) if "iam:PassRole" in listed(s["Action"])]
-    roles = {"JobRole": "sagemaker", "ModelRole": "sagemaker", "FunctionRole": "lambda"}
+    roles = {"JobRole": "sagemaker", "ModelRole": "sagemaker", "TransformRole": "sagemaker", "FunctionRole": "lambda"}
     assert len(passing) == len(roles)
     for statement in passing:
         (service,) = [service for role, service in roles.items() if role in json.dumps(statement["Resource"])]
@@ -131,6 +131,16 @@ def test_everything_a_deployment_touches_has_a_projects_name(assembly: Assembly)
 def test_what_serves_reads_models_and_no_rows(assembly: Assembly, role: str) -> None:
     reading = [s for s in statements(assembly, role=role) if "s3:GetObject" in listed(s["Action"])]
     assert [json.dumps(s["Resource"]).count(f"/*/runs/*/{keys.MODEL}") for s in reading] == [1]
+
+
+def test_a_batch_touches_batch_folders_jobs_of_projects_and_models_of_its_own(assembly: Assembly) -> None:
+    wanted = {
+        "s3:GetObject": "/*/batch/*", "s3:PutObject": "/*/batch/*", "sagemaker:CreateModel": "model/*--*--batch-*",
+        "sagemaker:DeleteModel": "model/*--*--batch-*", "sagemaker:CreateTransformJob": "transform-job/*--*",
+    }  # fmt: skip
+    for statement in statements(assembly, role="BatchRole"):
+        for action in set(listed(statement["Action"])) & set(wanted):
+            assert all(wanted[action] in json.dumps(each) for each in listed(statement["Resource"])), statement
 
 
 def test_golden_samples_are_asked_of_staging_endpoints_only(assembly: Assembly) -> None:

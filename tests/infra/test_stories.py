@@ -1,4 +1,4 @@
-"""The two state machines as texts: names, order, time-outs, retries, catches."""
+"""The state machines as texts: names, order, time-outs, retries, catches."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ DEPLOYMENT = [
 ]  # fmt: skip
 
 
-@pytest.fixture(params=["run", "deployment"])
+@pytest.fixture(params=["run", "deployment", "batch"])
 def states(request: pytest.FixtureRequest) -> States:
     return request.getfixturevalue(f"{request.param}_states")
 
@@ -152,6 +152,7 @@ def test_every_variable_is_assigned_before_any_state_can_read_it(states: States)
 
 
 FUNCTIONS = {
+    "hash", "lookup", "lowercase", "not", "substring", "encodeUrlComponent",
     "append", "ceil", "contains", "count", "each", "exists", "filter", "floor", "join", "map", "max", "merge", "millis",
     "min", "now", "number", "parse", "replace", "split", "string", "substringAfter", "type",
 }  # fmt: skip

@@ -95,13 +95,19 @@ def test_data_outlives_its_stack(assembly: Assembly) -> None:
 
 
 def test_an_object_in_any_inbox_reaches_intake_and_else_the_dead_letters(assembly: Assembly) -> None:
-    rule = rule_of(assembly, "aws.s3")
+    rule = rule_of(assembly, "aws.s3", to="Intake")
     assert rule["EventPattern"]["detail"]["object"] == {"key": [{"wildcard": "*/inbox/*"}]}
     assert rule["EventPattern"]["detail-type"] == ["Object Created"]
     (target,) = rule["Targets"]
     assert "Intake" in text(target["Arn"])
     assert "DeadLetters" in text(target["DeadLetterConfig"])
     assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185}
+
+
+def test_a_file_in_any_batch_folder_reaches_the_batch_machine_and_else_the_dead_letters(assembly: Assembly) -> None:
+    rule = rule_of(assembly, "aws.s3", to="Batch")
+    assert rule["EventPattern"]["detail"]["object"] == {"key": [{"wildcard": "*/batch/*"}]}
+    assert "DeadLetters" in text(rule["Targets"][0]["DeadLetterConfig"])
 
 
 def test_every_bad_end_of_a_run_reaches_settle(assembly: Assembly) -> None:
@@ -189,7 +195,8 @@ def test_each_function_is_given_the_settings_it_reads(assembly: Assembly, handle
 
 def test_the_machines_are_standard_logged_and_traced(assembly: Assembly) -> None:
     machines = list(assembly.resources("AWS::StepFunctions::StateMachine"))
-    assert {machine["StateMachineName"] for machine in machines} == {names.MACHINE_PIPELINE, names.MACHINE_DEPLOYMENT}
+    expected = {names.MACHINE_PIPELINE, names.MACHINE_DEPLOYMENT, names.MACHINE_BATCH}
+    assert {machine["StateMachineName"] for machine in machines} == expected
     for machine in machines:
         assert machine["TracingConfiguration"] == {"Enabled": True}
         logging = machine["LoggingConfiguration"]

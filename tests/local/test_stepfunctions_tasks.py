@@ -115,6 +115,13 @@ def test_json_becomes_the_body_of_an_object(cloud: Cloud, bucket: str) -> None:
     assert cloud.client("s3").get_object(Bucket=bucket, Key="put")["Body"].read() == b'{"n":2}'
 
 
+def test_the_source_of_a_copy_is_encoded_as_the_java_sdk_wants_it(cloud: Cloud, bucket: str) -> None:
+    source = "{% $encodeUrlComponent($states.input.bucket & '/a key+é') %}"
+    run(cloud, task("aws-sdk:s3:copyObject", {"Bucket": bucket, "Key": "copy", "CopySource": source}),
+        {"bucket": bucket})  # fmt: skip
+    assert cloud.client("s3").get_object(Bucket=bucket, Key="copy")["Body"].read() == '{"a": "é"}'.encode()
+
+
 @pytest.mark.parametrize(
     ("resource", "arguments", "error"),
     [

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Any
+from urllib.parse import unquote
 
 import botocore.session
 
 from local.stepfunctions.tasks import shapes
-from local.stepfunctions.tasks.integration import Integration
+from local.stepfunctions.tasks.integration import Integration, Task
 
 # Services that boto3 and the SDK for Java name differently.
 _BOTO_NAMES = {
@@ -41,7 +43,13 @@ def integration(service: str, action: str) -> Integration | None:
             code, modelled = _HEAD_ERRORS[service, action], True
         return f"{name}.{_exception(code) if modelled else name + 'Exception'}"
 
-    return Integration(service=boto, error=error, millis=False)
+    return Integration(service=boto, error=error, millis=False, prepare=_decode_source)
+
+
+def _decode_source(arguments: dict[str, Any], task: Task) -> dict[str, Any]:
+    """Leave the encoding of CopySource to boto3: the SDK for Java wants it encoded, and boto3 encodes it again."""
+    source = arguments.get("CopySource")
+    return {**arguments, "CopySource": unquote(source)} if isinstance(source, str) else arguments
 
 
 def service_name(service_id: str) -> str:

@@ -1,0 +1,317 @@
+"""The steps of a batch: a file, the champion, a transform job, the answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from contract import batch, keys, ledger, names
+from infra.asl import State, caught, choice, expression, task, transient, when
+from infra.steps.champion import LEDGER_ERRORS, key
+from infra.steps.deployment_parts import FAILURE, SAGEMAKER_ERRORS
+
+CREATE_ERRORS = ("SageMaker.AmazonSageMakerException", "SageMaker.SdkClientException")
+EVENT_ERRORS = ("EventBridge.AmazonEventBridgeException", "EventBridge.SdkClientException")
+S3_ERRORS = ("S3.S3Exception", "S3.SdkClientException")
+TAKEN = "DynamoDB.ConditionalCheckFailedException"
+JOB_SECONDS = 21_600
+START_UP = 1_800  # machines, image, model
+INPUT = "$states.input.detail"
+MODEL_NAME = expression("$tenant & '--' & $project & '--batch-' & $id")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchParts:
+    """Everything outside the state machine that its states name: buckets, a table's name, ARNs of a role and a key."""
+
+    artifacts_bucket: str
+    ledger: str
+    model_role: str
+    key: str
+
+    def artifact(self, path: str) -> str:
+        """Return the expression of the S3 address of ``path`` below the batch's prefix."""
+        return expression(f"'s3://{self.artifacts_bucket}/' & $prefix & '{path}'")
+
+
+def is_file(*, yes: str, no: str) -> State:
+    """Decide whether the object is a file directly in a project's batch folder; the rule's pattern knows less."""
+    parts = f"$split({INPUT}.object.key, '/')"
+    version = f"{INPUT}.object.`version-id`"
+    digest = f"$hash({INPUT}.bucket.name & '/' & {INPUT}.object.key & '@' & {version}, 'SHA-256')"
+    batch_id = f"$substring({digest}, 0, {batch.ID_LENGTH})"
+    found = {
+        "tenant": f"{parts}[0]",
+        "project": f"{parts}[1]",
+        "file": f"{parts}[3]",
+        "id": batch_id,
+        "prefix": f"{parts}[0] & '/' & {parts}[1] & '/{keys.BATCH}/' & {parts}[3] & '/' & {batch_id} & '/'",
+        "size": f"{INPUT}.object.size",
+        "source": f"$encodeUrlComponent({INPUT}.bucket.name & '/' & {INPUT}.object.key) & '?versionId=' & {version}",
+        "instance": f"$exists($states.input.instance) ? $states.input.instance : '{batch.INSTANCE}'",
+        "ending": f"'.' & $lowercase($split({parts}[3], '.')[-1])",
+        "champion": "null",
+        "failure": "null",
+    }
+    condition = f"$count({parts}) = 4 and {parts}[2] = '{keys.BATCH}' and {parts}[3] != ''"
+    return choice(when(condition, yes, {name: expression(code) for name, code in found.items()}), otherwise=no)
+
+
+def claim(parts: BatchParts, *, then: str, taken: str) -> State:
+    """Write the batch's row, unless another execution answers the file, or has: events may come twice."""
+    values = {
+        ":me": "$states.context.Execution.Id",
+        ":file": "$file",
+        ":now": "$now()",
+        ":answers": f"'s3://{parts.artifacts_bucket}/' & $prefix & '{keys.BATCH_ANSWERS}' & $file & '.out'",
+        ":running": f"'{batch.RUNNING}'",
+        ":failed": f"'{batch.FAILED}'",
+    }
+    return task(
+        "dynamodb:updateItem",
+        {
+            "TableName": parts.ledger,
+            "Key": _row(),
+            "ConditionExpression": "attribute_not_exists(pk) OR execution_arn = :me OR #status = :failed",
+            "UpdateExpression": "SET execution_arn = :me, #file = :file, started = :now, answers = :answers, "
+            "#status = :running",
+            "ExpressionAttributeNames": {"#status": "status", "#file": "file"},
+            "ExpressionAttributeValues": {name: {"S": expression(code)} for name, code in values.items()},
+        },
+        then=then,
+        seconds=60,
+        retry=[transient(*LEDGER_ERRORS)],
+        output={},
+        catch=[caught(TAKEN, then=taken)],
+    )
+
+
+def find_champion(parts: BatchParts, *, then: str, failed: str) -> State:
+    """Read the champion's row, strongly consistent."""
+    item = "$states.result.Item"
+    found = expression(f"$exists({item}) ? {{'package_arn': {item}.package_arn.S, 'version': {item}.version.N}} : null")
+    return task(
+        "dynamodb:getItem",
+        {"TableName": parts.ledger, "Key": key(ledger.CHAMPION, "$tenant", "$project"), "ConsistentRead": True},
+        then=then,
+        seconds=60,
+        retry=[transient(*LEDGER_ERRORS)],
+        assign={"champion": found},
+        output={},
+        catch=_on_failure(failed),
+    )
+
+
+def can_be_answered(*, yes: str, no: str) -> State:
+    """Refuse what the champion cannot answer in one request: the whole file has one header."""
+    types = ", ".join(f"'{ending}': '{content}'" for ending, content in batch.CONTENT_TYPES.items())
+    known = f"{{{types}}}"
+    endings = ", ".join(batch.CONTENT_TYPES)
+    limit = batch.MAX_PAYLOAD_MB * 2**20
+    refusals = [
+        ("$champion = null", "NoChampion", "'No version of ' & $tenant & '/' & $project & ' is in service.'"),
+        (f"$size > {limit}", "FileTooLarge",
+         f"$file & ' has ' & $string($size) & ' bytes; a file may have {limit} at most. Send it in parts, each with "
+         "its header.'"),
+        (f"$not($exists($lookup({known}, $ending)))", "UnknownFile",
+         f"$file & ' is not understood; expected a name that ends in {endings}.'"),
+    ]  # fmt: skip
+    rules = [
+        when(condition, no, {"failure": {"error": error, "cause": expression(cause)}})
+        for condition, error, cause in refusals
+    ]
+    content = expression(f"$lookup({known}, $ending)")
+    return choice(*rules, otherwise=yes, assign={"content_type": content})
+
+
+def copy_file(parts: BatchParts, *, then: str, failed: str) -> State:
+    """Copy the version of the file that arrived: nothing changes under the job, and it reads no other file."""
+    return task(
+        "aws-sdk:s3:copyObject",
+        {
+            "Bucket": parts.artifacts_bucket,
+            "Key": expression(f"$prefix & '{keys.BATCH_INPUT}' & $file"),
+            "CopySource": "{% $source %}",
+            "TaggingDirective": "REPLACE",
+        },
+        then=then,
+        seconds=300,
+        retry=[transient(*S3_ERRORS, times=3)],
+        output={},
+        catch=_on_failure(failed),
+    )
+
+
+def describe_version(*, then: str, failed: str) -> State:
+    """Look up the image and the archive of the champion's version."""
+    container = "$states.result.InferenceSpecification.Containers[0]"
+    return task(
+        "aws-sdk:sagemaker:describeModelPackage",
+        {"ModelPackageName": "{% $champion.package_arn %}"},
+        then=then,
+        seconds=60,
+        retry=[transient(*SAGEMAKER_ERRORS, times=3)],
+        assign={
+            "container": {
+                "Image": expression(f"{container}.Image"),
+                "ModelDataUrl": expression(f"{container}.ModelDataUrl"),
+            },
+            "tags": names.tags(
+                "{% $tenant %}", "{% $project %}", "{% $states.result.CustomerMetadataProperties.run %}"
+            ),
+        },
+        output={},
+        catch=_on_failure(failed),
+    )
+
+
+def create_model(parts: BatchParts, *, then: str, failed: str) -> State:
+    """Join the image and the archive; the container reaches no network."""
+    return task(
+        "aws-sdk:sagemaker:createModel",
+        {
+            "ModelName": MODEL_NAME,
+            "PrimaryContainer": "{% $container %}",
+            "ExecutionRoleArn": parts.model_role,
+            "EnableNetworkIsolation": True,
+            "Tags": "{% $tags %}",
+        },
+        then=then,
+        seconds=60,
+        retry=[transient(*SAGEMAKER_ERRORS, times=3)],
+        output={},
+        catch=_on_failure(failed),
+    )
+
+
+def transform(parts: BatchParts, *, then: str, failed: str) -> State:
+    """Have the model answer the file, in one request: a CSV's header is needed in each."""
+    context = "$states.context"  # a name is never taken twice
+    execution = f"$substring($hash({context}.Execution.Id, 'SHA-256'), 0, {batch.ID_LENGTH})"
+    attempt = f"{execution} & '-' & {context}.Execution.RedriveCount & '-' & {context}.State.RetryCount"
+    source = {"S3DataType": "S3Prefix", "S3Uri": parts.artifact(keys.BATCH_INPUT)}
+    return task(
+        "sagemaker:createTransformJob.sync",
+        {
+            "TransformJobName": expression(f"$tenant & '--' & $project & '--' & {attempt}"),
+            "ModelName": MODEL_NAME,
+            "MaxConcurrentTransforms": 1,
+            "MaxPayloadInMB": batch.MAX_PAYLOAD_MB,
+            "ModelClientConfig": {"InvocationsTimeoutInSeconds": 3600, "InvocationsMaxRetries": 1},
+            "TransformInput": {
+                "DataSource": {"S3DataSource": source},
+                "ContentType": "{% $content_type %}",
+                "SplitType": "None",
+            },
+            "TransformOutput": {
+                "S3OutputPath": parts.artifact(keys.BATCH_ANSWERS),
+                "Accept": expression(f"$content_type = '{batch.CSV}' ? '{batch.CSV}' : '{batch.JSON}'"),
+                "AssembleWith": "None",
+                "KmsKeyId": parts.key,
+            },
+            "TransformResources": {"InstanceType": "{% $instance %}", "InstanceCount": 1},
+            "Tags": "{% $tags %}",
+        },
+        then=then,
+        seconds=JOB_SECONDS + START_UP,
+        retry=[transient(*CREATE_ERRORS, first=10, times=3)],
+        assign={"failure": _stopped()},
+        output={"job": "{% $states.result.TransformJobName %}"},
+        catch=[caught("States.ALL", then=failed, assign={"failure": _job_failure()})],
+    )
+
+
+def delete_model(*, then: str) -> State:
+    """Forget the model; one that is not there was never made."""
+    return task(
+        "aws-sdk:sagemaker:deleteModel",
+        {"ModelName": MODEL_NAME},
+        then=then,
+        seconds=60,
+        retry=[transient(*SAGEMAKER_ERRORS, times=2)],
+        output={},
+        catch=[caught("States.ALL", then=then)],
+    )
+
+
+def settle(parts: BatchParts, *, then: str) -> State:
+    """Write how it ended into the batch's row."""
+    values = {
+        ":status": f"$failure = null ? '{batch.ANSWERED}' : '{batch.FAILED}'",
+        ":reason": "$failure = null ? '' : $failure.cause",
+        ":version": "$champion = null ? '' : $champion.version",
+        ":now": "$now()",
+    }
+    return task(
+        "dynamodb:updateItem",
+        {
+            "TableName": parts.ledger,
+            "Key": _row(),
+            "UpdateExpression": "SET #status = :status, reason = :reason, version = :version, ended = :now",
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ExpressionAttributeValues": {name: {"S": expression(code)} for name, code in values.items()},
+        },
+        then=then,
+        seconds=60,
+        retry=[transient(*LEDGER_ERRORS)],
+        output={},
+    )
+
+
+def tell(parts: BatchParts, *, then: str) -> State:
+    """Put the event on the bus that programs can wait for."""
+    detail = {
+        "tenant": "$tenant",
+        "project": "$project",
+        "file": "$file",
+        "id": "$id",
+        "status": f"$failure = null ? '{batch.ANSWERED}' : '{batch.FAILED}'",
+        "reason": "$failure = null ? '' : $failure.cause",
+        "answers": f"'s3://{parts.artifacts_bucket}/' & $prefix & '{keys.BATCH_ANSWERS}' & $file & '.out'",
+    }
+    entry = {
+        "Source": names.EVENT_SOURCE,
+        "DetailType": names.EVENT_BATCH_ENDED,
+        "Detail": {name: expression(code) for name, code in detail.items()},
+    }
+    return task(
+        "events:putEvents",
+        {"Entries": [entry]},
+        then=then,
+        seconds=60,
+        retry=[transient(*EVENT_ERRORS, "EventBridge.FailedEntry")],
+        output={},
+    )
+
+
+def how_did_it_end(*, well: str, badly: str) -> State:
+    """Decide how the execution ends, now that everything is tidy."""
+    return choice(when("$failure = null", well), otherwise=badly)
+
+
+def failed() -> State:
+    """End with the error that stopped the batch."""
+    return {"Type": "Fail", "Error": "{% $failure.error %}", "Cause": "{% $failure.cause %}"}
+
+
+def _row() -> dict[str, Any]:
+    return {**key("", "$tenant", "$project"), "sk": {"S": expression(f"'{ledger.BATCH}#' & $id")}}
+
+
+def _on_failure(then: str) -> list[dict[str, Any]]:
+    return [caught("States.ALL", then=then, assign={"failure": FAILURE})]
+
+
+def _job_failure() -> dict[str, str]:
+    """What SageMaker says of the job, where the cause is its description, and where more is told."""
+    cause = "('' & $states.errorOutput.Cause)"  # an error may have none
+    job = f"$parse({cause})"
+    said = f"{job}.FailureReason & ' (log group {names.TRANSFORM_LOGS}, streams ' & {job}.TransformJobName & '/...)'"
+    code = f"$substring({cause}, 0, 1) = '{{' ? ($exists({job}.FailureReason) ? {said} : {cause}) : {cause}"
+    return {**FAILURE, "cause": expression(code)}
+
+
+def _stopped() -> str:
+    """A job that a person stopped is no error of its state."""
+    stopped = "{'error': 'Stopped', 'cause': 'The transform job was stopped.'}"
+    return expression(f"$states.result.TransformJobStatus = 'Completed' ? null : {stopped}")
