@@ -22,8 +22,9 @@ from contract.parsing import describe
 from contract.prices import load_prices
 from contract.recipes import TYPES, Recipe, load_recipes
 from contract.run import Outcome
-from infra import deployment, pipeline
+from infra import batch, deployment, pipeline
 from infra.asl import targets
+from infra.steps.batch import BatchParts
 from infra.steps.deployment_parts import DeploymentParts
 from infra.steps.parts import Parts
 
@@ -213,11 +214,12 @@ def prices() -> str:
 
 
 def states() -> str:
-    """The two state machines, as diagrams and tables."""
+    """The state machines, as diagrams and tables."""
     lines = ["# States", "", "Names as the Step Functions console shows them."]
     for title, definition in (
         ("The pipeline", pipeline.story(_named(Parts))),
         ("The deployment", deployment.story(_named(DeploymentParts))),
+        ("A batch", batch.story(_named(BatchParts))),
     ):
         lines += ["", f"## {title}", "", definition["Comment"], "", "```mermaid", "stateDiagram-v2"]
         ids = {name: f"s{number}" for number, name in enumerate(definition["States"])}
