@@ -38,7 +38,7 @@ class Child:
         *arguments: str,
         environment: Mapping[str, str] | None = None,
         log: Path | None = None,
-        folder: Path = STARTS_FROM,
+        folder: Path | None = None,
         leash: bool = False,
     ) -> None:
         self.module, self.log = module, log
@@ -46,7 +46,7 @@ class Child:
         try:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
-                cwd=folder,
+                cwd=folder or STARTS_FROM,
                 env={**os.environ, "PATH": _path(), "PYTHONUNBUFFERED": "1", **(environment or {})},
                 stdin=subprocess.PIPE if leash else subprocess.DEVNULL,
                 stdout=output or sys.stderr,
