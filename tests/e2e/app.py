@@ -108,9 +108,12 @@ class App:
             for job in self.cloud.client("sagemaker").list_training_jobs(NameContains=run)["TrainingJobSummaries"]:
                 name = job["TrainingJobName"]
                 with contextlib.suppress(logs.exceptions.ResourceNotFoundException):
-                    found = logs.filter_log_events(logGroupName=names.TRAINING_LOGS, logStreamNamePrefix=f"{name}/")
-                    if any(event["message"].startswith("epoch=") for event in found["events"]):
-                        return name
+                    group = {"logGroupName": names.TRAINING_LOGS}
+                    streams = logs.describe_log_streams(**group, logStreamNamePrefix=f"{name}/")["logStreams"]
+                    for stream in streams:
+                        lines = logs.get_log_events(**group, logStreamName=stream["logStreamName"], startFromHead=True)
+                        if any(event["message"].startswith("epoch=") for event in lines["events"]):
+                            return name
             time.sleep(0.2)
         raise TimeoutError(f"run {run} does not train: {self.row(run)}")
 
