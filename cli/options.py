@@ -18,6 +18,11 @@ from cli.render import Output
 if TYPE_CHECKING:
     from cli.aws import Account
 
+Project = Annotated[str, typer.Argument(metavar="TENANT/PROJECT", help="The project.")]
+"""The argument of commands that are about one project."""
+Version = Annotated[int, typer.Argument(help="The version; `tandem models` lists them.")]
+"""The argument of commands that are about one of its versions."""
+
 PANEL = "Everywhere"
 Profile = Annotated[str | None, typer.Option(help="Profile of the AWS configuration.", rich_help_panel=PANEL)]
 Region = Annotated[str | None, typer.Option(help="AWS region.", rich_help_panel=PANEL)]

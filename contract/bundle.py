@@ -24,6 +24,8 @@ from contract.errors import InvalidModel
 SOURCES = ("serving", "contract")
 GOLDEN, MODEL = "golden.json", "model"
 PORT = 8080
+ROUTES = "v2,metrics"
+"""What a bundle's server answers besides SageMaker's routes (contract.names.SERVING_ROUTES)."""
 STILL = (1980, 1, 1, 0, 0, 0)
 """The time of every file in a zip, so that the same files are the same bytes."""
 
@@ -80,7 +82,7 @@ def dockerfile(text: str) -> str:
     """
     if text.count(BEFORE) != 1:
         raise ValueError(f"serving/Dockerfile has no line {BEFORE!r}")
-    more = f"COPY {MODEL} {names.DEFAULT_BASE_DIR}/{MODEL}\nENV {names.SERVING_ROUTES}=v2,metrics\n"
+    more = f"COPY {MODEL} {names.DEFAULT_BASE_DIR}/{MODEL}\nENV {names.SERVING_ROUTES}={ROUTES}\n"
     return text.replace(BEFORE, more + BEFORE)
 
 
@@ -113,7 +115,7 @@ def component(tenant: str, project: str, version: int, bundle: bytes, uri: str) 
     install = f"python3 -m venv {{work:path}}/venv && {python} -m pip install -r {folder}/serving/requirements.txt"
     run = (
         f"cd {folder} && {names.BASE_DIR}={folder} {names.SERVING_HOST}={{configuration:/host}} "
-        f"PORT={{configuration:/port}} {names.SERVING_ROUTES}=v2,metrics exec {python} -m serving serve"
+        f"PORT={{configuration:/port}} {names.SERVING_ROUTES}={ROUTES} exec {python} -m serving serve"
     )
     return {
         "RecipeFormatVersion": "2020-01-25",

@@ -6,14 +6,13 @@ The token is kept before anybody is told, so that no answer can come too early.
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 from typing import Any
 
 from contract import ledger, names
 from contract.request import RunRequest
-from functions import approvals, table
-from functions.shared import client, logger, setting
+from functions import approvals, bus, table
+from functions.shared import logger, setting
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -60,11 +59,4 @@ def announce(request: RunRequest, event: dict[str, Any], version: int, *, link: 
         "summary": "; ".join(event["reasons"]),
         "how": f"tandem approve {name} {version}" + (f"\nor open {link}" if link else ""),
     }
-    entry = {
-        "Source": names.EVENT_SOURCE,
-        "DetailType": names.EVENT_APPROVAL_WANTED,
-        "Detail": json.dumps(detail, ensure_ascii=False),
-    }
-    answer = client("events").put_events(Entries=[entry])
-    if answer.get("FailedEntryCount"):
-        raise RuntimeError(f"the event of version {version} of {name} was not taken: {answer['Entries']}")
+    bus.put(names.EVENT_APPROVAL_WANTED, detail)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
@@ -11,8 +10,7 @@ from boto3.dynamodb.conditions import Attr, ConditionBase
 
 from contract import ledger, names
 from contract.run import RUNNING, Outcome
-from functions import table
-from functions.shared import client
+from functions import bus, table
 
 UNFINISHED = (RUNNING, Outcome.FAILED.value, Outcome.STOPPED.value)
 """Statuses that may change: a redrive can still make a good end of a run that failed or was stopped."""
@@ -85,12 +83,5 @@ def announce(row: Mapping[str, Any]) -> None:
     tenant, _, project = str(row.get("project", "")).partition("/")
     told = {name: row.get(name) for name in TOLD}
     told["summary"] = "; ".join(row.get("reasons") or ())  # EventBridge puts texts into a message, but no lists
-    entry = {
-        "Source": names.EVENT_SOURCE,
-        "DetailType": names.EVENT_RUN_SETTLED,
-        "Detail": json.dumps({**told, "tenant": tenant, "project": project}, ensure_ascii=False),
-    }
-    answer = client("events").put_events(Entries=[entry])
-    if answer.get("FailedEntryCount"):
-        raise RuntimeError(f"the event of run {row['run']} was not taken: {answer['Entries']}")
+    bus.put(names.EVENT_RUN_SETTLED, {**told, "tenant": tenant, "project": project})
     note(row["run"], {"announced": True})

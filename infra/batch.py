@@ -24,6 +24,7 @@ from infra import grants
 from infra.asl import machine
 from infra.machine import Machine, MachineRole
 from infra.roles import SageMakerRole
+from infra.rules import object_arrives
 from infra.settings import Settings
 from infra.steps import batch as steps
 from infra.steps.batch import BatchParts
@@ -125,10 +126,6 @@ class BatchRule(events.Rule):
             scope,
             id,
             description="A file to answer arrives",
-            event_pattern=events.EventPattern(
-                source=["aws.s3"],
-                detail_type=["Object Created"],
-                detail={"bucket": {"name": [bucket.bucket_name]}, "object": {"key": [{"wildcard": OBJECTS}]}},
-            ),
+            event_pattern=object_arrives(bucket, OBJECTS),
             targets=[targets.SfnStateMachine(machine, dead_letter_queue=dead_letters)],
         )

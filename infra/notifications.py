@@ -35,49 +35,74 @@ class Notifications(sns.Topic):
         )
 
 
-class FailureRule(events.Rule):
-    """A run that FAILED or was STOPPED -> a message that a person can read."""
+def _field(name: str) -> str:
+    """Return what a message has in place of a field of its event's detail."""
+    return events.EventField.from_path(f"$.detail.{name}")
 
-    def __init__(self, scope: Construct, id: str, *, topic: sns.ITopic) -> None:
-        def field(name: str) -> str:
-            return events.EventField.from_path(f"$.detail.{name}")
 
-        message = (
-            f"Tandem run {field('run')} of {field('tenant')}/{field('project')} ended as {field('outcome')}.\n"
-            f"Reasons: {field('summary')}\nExecution: {field('execution_arn')}\n"
-            f"More: tandem report {field('run')}"
-        )
+class MessageRule(events.Rule):
+    """An event of ours -> a message that a person can read.
+
+    Args:
+        detail_type: of contract.names.
+        detail: what else the event must match; None for every one of its type.
+        message: the text; :func:`_field` puts parts of the event into it.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        topic: sns.ITopic,
+        description: str,
+        detail_type: str,
+        message: str,
+        detail: dict[str, list[str]] | None = None,
+    ) -> None:
         super().__init__(
             scope,
             id,
+            description=description,
+            event_pattern=events.EventPattern(source=[names.EVENT_SOURCE], detail_type=[detail_type], detail=detail),
+            targets=[targets.SnsTopic(topic, message=events.RuleTargetInput.from_text(message))],
+        )
+
+
+class FailureRule(MessageRule):
+    """A run that FAILED or was STOPPED."""
+
+    def __init__(self, scope: Construct, id: str, *, topic: sns.ITopic) -> None:
+        super().__init__(
+            scope,
+            id,
+            topic=topic,
             description="A run failed or was stopped",
-            event_pattern=events.EventPattern(
-                source=[names.EVENT_SOURCE],
-                detail_type=[names.EVENT_RUN_SETTLED],
-                detail={"outcome": [Outcome.FAILED.value, Outcome.STOPPED.value]},
+            detail_type=names.EVENT_RUN_SETTLED,
+            detail={"outcome": [Outcome.FAILED.value, Outcome.STOPPED.value]},
+            message=(
+                f"Tandem run {_field('run')} of {_field('tenant')}/{_field('project')} ended as {_field('outcome')}.\n"
+                f"Reasons: {_field('summary')}\nExecution: {_field('execution_arn')}\n"
+                f"More: tandem report {_field('run')}"
             ),
-            targets=[targets.SnsTopic(topic, message=events.RuleTargetInput.from_text(message))],
         )
 
 
-class ApprovalWantedRule(events.Rule):
-    """A version waits for a person -> a message that says which, why and how."""
+class ApprovalWantedRule(MessageRule):
+    """A version that waits for a person: which, why and how."""
 
     def __init__(self, scope: Construct, id: str, *, topic: sns.ITopic) -> None:
-        def field(name: str) -> str:
-            return events.EventField.from_path(f"$.detail.{name}")
-
-        message = (
-            f"Tandem: version {field('version')} of {field('tenant')}/{field('project')} waits for your approval, "
-            f"for {field('hours')} hours.\nWhy it is better: {field('summary')}\n"
-            f"Look at it: tandem report {field('run')}\nApprove it: {field('how')}"
-        )
         super().__init__(
             scope,
             id,
+            topic=topic,
             description="A version waits to be approved",
-            event_pattern=events.EventPattern(source=[names.EVENT_SOURCE], detail_type=[names.EVENT_APPROVAL_WANTED]),
-            targets=[targets.SnsTopic(topic, message=events.RuleTargetInput.from_text(message))],
+            detail_type=names.EVENT_APPROVAL_WANTED,
+            message=(
+                f"Tandem: version {_field('version')} of {_field('tenant')}/{_field('project')} waits for your "
+                f"approval, for {_field('hours')} hours.\nWhy it is better: {_field('summary')}\n"
+                f"Look at it: tandem report {_field('run')}\nApprove it: {_field('how')}"
+            ),
         )
 
 

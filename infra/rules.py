@@ -41,11 +41,7 @@ class UploadRule(events.Rule):
             scope,
             id,
             description="An object arrives in an inbox",
-            event_pattern=events.EventPattern(
-                source=["aws.s3"],
-                detail_type=["Object Created"],
-                detail={"bucket": {"name": [bucket.bucket_name]}, "object": {"key": [{"wildcard": "*/inbox/*"}]}},
-            ),
+            event_pattern=object_arrives(bucket, "*/inbox/*"),
             targets=[reliably(intake, dead_letters)],
         )
 
@@ -60,11 +56,7 @@ class SettleRule(events.Rule):
             scope,
             id,
             description="A run ended without passing Settle run",
-            event_pattern=events.EventPattern(
-                source=["aws.states"],
-                detail_type=["Step Functions Execution Status Change"],
-                detail={"stateMachineArn": [machine_arn], "status": UNSUCCESSFUL},
-            ),
+            event_pattern=execution_ends(machine_arn, UNSUCCESSFUL),
             targets=[reliably(settle, dead_letters)],
         )
 
@@ -100,13 +92,27 @@ class StoppedDeploymentRule(events.Rule):
             scope,
             id,
             description="A deployment was stopped",
-            event_pattern=events.EventPattern(
-                source=["aws.states"],
-                detail_type=["Step Functions Execution Status Change"],
-                detail={"stateMachineArn": [machine.state_machine_arn], "status": ["ABORTED", "TIMED_OUT"]},
-            ),
+            event_pattern=execution_ends(machine.state_machine_arn, ["ABORTED", "TIMED_OUT"]),
             targets=[targets.SfnStateMachine(machine, dead_letter_queue=dead_letters)],
         )
+
+
+def object_arrives(bucket: s3.IBucket, pattern: str) -> events.EventPattern:
+    """Match each new object, or version of one, whose key is like ``pattern``."""
+    return events.EventPattern(
+        source=["aws.s3"],
+        detail_type=["Object Created"],
+        detail={"bucket": {"name": [bucket.bucket_name]}, "object": {"key": [{"wildcard": pattern}]}},
+    )
+
+
+def execution_ends(machine_arn: str, statuses: list[str]) -> events.EventPattern:
+    """Match the executions of a machine that end with one of ``statuses``."""
+    return events.EventPattern(
+        source=["aws.states"],
+        detail_type=["Step Functions Execution Status Change"],
+        detail={"stateMachineArn": [machine_arn], "status": statuses},
+    )
 
 
 def reliably(function: lambda_.IFunction, dead_letters: sqs.IQueue) -> targets.LambdaFunction:

@@ -7,15 +7,14 @@ mean of its pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from contract.manifest import Schema
 from contract.metrics import METRICS
+from training.data import Arrays
 
-Arrays = Mapping[str, NDArray]
 Score = Callable[[Arrays], float | None]
 
 SEED = 0

@@ -7,7 +7,6 @@ many; the same rows and the same draws each time.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,9 +15,8 @@ from numpy.typing import NDArray
 
 from contract.reports import Disturbed, Group
 from training import attributions, fairness, optimise, originals, robustness
+from training.data import Arrays
 from training.evaluation import Inputs
-
-Arrays = Mapping[str, NDArray]
 
 
 @dataclass(frozen=True, kw_only=True)

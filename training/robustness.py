@@ -6,16 +6,15 @@ and rooms dark, words are missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contract.manifest import Schema
 from contract.reports import Disturbed
-
-Arrays = Mapping[str, NDArray]
-Score = Callable[[Arrays], float | None]
+from training.attributions import Score
+from training.data import Arrays
 
 SEED = 0
 SHARE = 0.1

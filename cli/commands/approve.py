@@ -9,11 +9,9 @@ import typer
 from cli import ledger
 from cli.aws import split_project
 from cli.errors import BadArgument, CommandError
-from cli.options import Context
+from cli.options import Context, Project, Version
 from contract import packages
 
-Project = Annotated[str, typer.Argument(metavar="TENANT/PROJECT", help="The project.")]
-Version = Annotated[int, typer.Argument(help="The version; `tandem models` lists them.")]
 Note = Annotated[str, typer.Option("--note", help="Why, for those who look at the registry later.")]
 
 

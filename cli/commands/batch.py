@@ -11,7 +11,7 @@ import typer
 from cli import ledger, render
 from cli.aws import Account, split_project
 from cli.errors import BadArgument, CommandError, NotFound
-from cli.options import Context
+from cli.options import Context, Project
 from contract import batch as batches
 from contract import keys
 from contract.ledger import batch_key
@@ -22,7 +22,7 @@ STARTS_WITHIN = 120.0  # seconds; S3's events come within a few
 
 def batch(
     context: Context,
-    project: Annotated[str, typer.Argument(metavar="TENANT/PROJECT", help="The project.")],
+    project: Project,
     file: Annotated[Path, typer.Argument(help="CSV with a header, JSON or npy; at most 100 MiB.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where to write the answers; by default FILE.out.")

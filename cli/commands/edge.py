@@ -57,7 +57,7 @@ def _serve(context: Context, folder: Path, golden: Golden, host: str, port: int)
     environment = {
         names.BASE_DIR: str(folder),
         names.SERVING_HOST: host,
-        names.SERVING_ROUTES: "v2,metrics",
+        names.SERVING_ROUTES: bundle.ROUTES,
         "PORT": str(port),
     }
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"

@@ -11,7 +11,7 @@ import typer
 from cli import exports, ledger
 from cli.aws import Account, split_project
 from cli.errors import BadArgument
-from cli.options import Context
+from cli.options import Context, Project, Version
 from contract import keys
 
 
@@ -26,8 +26,8 @@ class Kind(StrEnum):
 
 def export(
     context: Context,
-    project: Annotated[str, typer.Argument(metavar="TENANT/PROJECT", help="The project.")],
-    version: Annotated[int, typer.Argument(help="The version; `tandem models` lists them.")],
+    project: Project,
+    version: Version,
     to: Annotated[
         Kind,
         typer.Option(

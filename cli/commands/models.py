@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.text import Text
 
 from cli import ledger, render
 from cli.aws import split_project
 from cli.errors import NotFound
-from cli.options import Context
+from cli.options import Context, Project
 from contract import packages
 
 APPROVAL = {packages.PENDING: "pending", packages.APPROVED: "approved", packages.REJECTED: "rejected"}
@@ -19,7 +18,7 @@ APPROVAL = {packages.PENDING: "pending", packages.APPROVED: "approved", packages
 
 def models(
     context: Context,
-    project: Annotated[str, typer.Argument(metavar="TENANT/PROJECT", help="The project.")],
+    project: Project,
 ) -> None:
     """List a project's model versions, newest first; the champion, and its challenger in an A/B test, are marked."""
     tenant, name = split_project(project)

@@ -14,7 +14,7 @@ from rich.table import Table
 from cli import ledger, render
 from cli.aws import Account, error_code, split_project
 from cli.errors import BadArgument, CommandError, Exit, NotFound
-from cli.options import Context
+from cli.options import Context, Project
 from contract.lambda_calls import Answered, Asked
 
 CONTENT_TYPES = {
@@ -39,7 +39,7 @@ LARGE = 1e6  # from here on values are shown whole, not as powers of ten
 
 def predict(
     context: Context,
-    project: Annotated[str, typer.Argument(metavar="TENANT/PROJECT", help="The project.")],
+    project: Project,
     file: Annotated[Path, typer.Argument(help="Image, CSV, JSON or npy.")],
 ) -> None:
     """Ask the model in service about the rows of a file."""

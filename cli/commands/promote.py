@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from cli import ledger
 from cli.aws import split_project
 from cli.errors import NotFound
-from cli.options import Context
+from cli.options import Context, Project
 from cli.release import release
 
 
 def promote(
     context: Context,
-    project: Annotated[str, typer.Argument(metavar="TENANT/PROJECT", help="The project.")],
+    project: Project,
 ) -> int:
     """Give the challenger of an A/B test all traffic; `tandem rollback` without a version ends the test instead."""
     champion = ledger.champion(context.account, *split_project(project)) or {}

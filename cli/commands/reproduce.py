@@ -9,14 +9,14 @@ import typer
 from cli import ledger, render, reproduction
 from cli.aws import split_project
 from cli.errors import BadArgument, Exit
-from cli.options import Context
+from cli.options import Context, Project, Version
 from contract import names
 
 
 def reproduce(
     context: Context,
-    project: Annotated[str, typer.Argument(metavar="TENANT/PROJECT", help="The project.")],
-    version: Annotated[int, typer.Argument(help="The version; `tandem models` lists them.")],
+    project: Project,
+    version: Version,
     tolerance: Annotated[
         float,
         typer.Option(

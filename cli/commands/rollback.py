@@ -9,7 +9,7 @@ import typer
 from cli import ledger
 from cli.aws import split_project
 from cli.errors import Exit, NotFound
-from cli.options import Context
+from cli.options import Context, Project
 from cli.release import release
 from contract import packages
 from contract.run import DeploymentStatus
@@ -17,7 +17,7 @@ from contract.run import DeploymentStatus
 
 def rollback(
     context: Context,
-    project: Annotated[str, typer.Argument(metavar="TENANT/PROJECT", help="The project.")],
+    project: Project,
     version: Annotated[
         int | None,
         typer.Argument(help="The version to serve; `tandem models` lists them. Without one, an A/B test ends."),
