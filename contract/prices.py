@@ -14,7 +14,11 @@ from contract.errors import InvalidConfig, nearest
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
-    """On-demand prices in US dollars an hour (serverless and Lambda: a GB of memory for a second), and their date."""
+    """On-demand prices in US dollars an hour (serverless and Lambda: a GB of memory for a second), and their date.
+
+    ``fees`` are dollars for one request to Lambda, API Gateway or S3, and for a GB that goes into or comes out of an
+    endpoint (``hosting_gb``).
+    """
 
     date: str
     region: str
@@ -22,8 +26,11 @@ class Prices:
     training: Mapping[str, float]
     processing: Mapping[str, float]
     hosting: Mapping[str, float]
+    transform: Mapping[str, float]
     serverless_gb_second: float
     lambda_gb_second: float
+    fees: Mapping[str, float]
+    fees_source: str
 
     def hourly(self, use: str, instance: str, path: str) -> float:
         """Return dollars an hour of one instance.

@@ -206,10 +206,12 @@ def prices() -> str:
     """The price snapshot."""
     table = load_prices()
     lines = ["# Prices", "", f"US dollars an hour, {table.region}, {table.date}. Source: {table.source}."]
-    for use in ("training", "processing", "hosting"):
+    for use in ("training", "processing", "hosting", "transform"):
         lines += ["", f"## {use}", "", "| instance | USD/hour |", "|---|---|"]
         lines += [f"| {instance} | {price:g} |" for instance, price in getattr(table, use).items()]
     lines += ["", "## serverless, lambda", "", f"A second of a GB of memory costs {table.serverless_gb_second:.6f} USD, of a Lambda function {table.lambda_gb_second:.10f}."]  # fmt: skip  # noqa: E501
+    lines += ["", "## fees", "", f"Source: {table.fees_source}.", "", "| of one | USD |", "|---|---|"]
+    lines += [f"| `{name}` | {price:.7f} |" for name, price in table.fees.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -149,7 +149,7 @@ def test_rounding_again_after_float32_changes_nothing(multiple: float) -> None:
 def test_prices_are_positive_and_dated() -> None:
     prices = load_prices()
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", prices.date)
-    for table in (prices.training, prices.processing, prices.hosting):
+    for table in (prices.training, prices.processing, prices.hosting, prices.transform, prices.fees):
         assert table
         assert all(value > 0 for value in table.values())
 
