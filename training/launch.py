@@ -78,6 +78,11 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def _stop_at_once(number: int, frame: FrameType | None) -> None:
+    """Stop before there is a program that could write a checkpoint."""
+    sys.exit(STOPPED)
+
+
 class Child:
     """The program's process: its output is passed on, its end remembered.
 
@@ -254,4 +259,5 @@ def ending(text: str, limit: int) -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _stop_at_once)  # a container's first process is deaf to signals it does not handle
     sys.exit(main(sys.argv[1:]))

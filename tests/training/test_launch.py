@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import time
 import uuid
 import zipfile
 from pathlib import Path
@@ -87,6 +88,23 @@ def test_sigterm_reaches_the_ranks_which_write_a_checkpoint(table: Path, tmp_pat
     assert process.returncode == STOPPED, output
     assert list((base / "checkpoints").glob("*.safetensors"))
     assert not (base / "output/failure").exists()
+
+
+def test_sigterm_stops_a_job_that_still_waits_for_its_hosts(table: Path, tmp_path: Path) -> None:
+    base = training_job(tmp_path / "a", table, hosts=("algo-1.invalid", "algo-2.invalid"), host="algo-2.invalid")
+    process = start(base, "-m", "training.launch", "train")
+    while not catches(process.pid, signal.SIGTERM):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    output = process.communicate(timeout=30)[0]
+    assert process.returncode == STOPPED, output
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Say whether a process handles a signal, without which the first process of a container would not hear it."""
+    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return bool(int(status["SigCgt"], 16) & 1 << number - 1)
 
 
 def test_a_processing_job_leaves_its_failure_in_message(tmp_path: Path) -> None:
