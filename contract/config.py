@@ -304,8 +304,9 @@ class Deploy:
     """Where the model is served, and how a new version gets its traffic."""
 
     target: str = setting(
-        "'serverless' and 'lambda' cost nothing when idle; 'realtime' keeps instances.",
-        default="serverless", choices=("serverless", "realtime", "lambda"),
+        "'serverless' and 'lambda' cost nothing when idle; 'realtime' keeps instances; 'async' keeps instances and a "
+        "queue of requests, whose answers are fetched later.",
+        default="serverless", choices=("serverless", "realtime", "async", "lambda"),
     )  # fmt: skip
     memory_mb: int = setting(
         "Memory in MB: of a serverless endpoint in steps of 1024 up to 6144, of a Lambda function any.",
@@ -314,14 +315,17 @@ class Deploy:
         maximum=10240,
     )
     max_concurrency: int = setting(
-        "Requests served at once (serverless). While a deployment checks its golden samples, staging takes one more of "
-        "the account's quota.",
+        "Requests served at once (serverless; async: by each instance). While a deployment of a serverless endpoint "
+        "checks its golden samples, staging takes one more of the account's quota.",
         default=5, minimum=1, maximum=200,
     )  # fmt: skip
     instance: str = setting(
-        "Instance type (realtime).", default="ml.c5.large", pattern=INSTANCE, examples=tuple(load_prices().hosting)
+        "Instance type (realtime, async).",
+        default="ml.c5.large",
+        pattern=INSTANCE,
+        examples=tuple(load_prices().hosting),
     )
-    instances: int = setting("Number of instances (realtime).", default=1, minimum=1, maximum=100)
+    instances: int = setting("Number of instances (realtime, async).", default=1, minimum=1, maximum=100)
     golden_samples: int = setting(
         "Held-out rows that must predict as evaluated before any traffic.", default=8, minimum=1, maximum=100
     )

@@ -1,7 +1,8 @@
 """Settings of [deploy] that SageMaker cannot have together, or that contradict each other.
 
-Sources: "Exclusions" of deployment guardrails and of shadow tests, ``TrafficRoutingConfig``, ``CreateEndpointConfig``
-and "Serverless endpoints" (Amazon SageMaker AI Developer Guide and API Reference).
+Sources: "Exclusions" of deployment guardrails and of shadow tests, ``TrafficRoutingConfig``, ``CreateEndpointConfig``,
+"Data capture" and "Serverless endpoints" (Amazon SageMaker AI Developer Guide and API Reference). An asynchronous
+endpoint has one variant ("Endpoint configuration", AWS CDK RFC 431).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from contract.errors import InvalidConfig
 
 DEFAULTS = {field.name: field.default for field in fields(Deploy)}
 OF_TARGETS = {
-    "rollout": ("realtime", "lambda"),
+    "rollout": ("realtime", "async", "lambda"),
     "shadow_percent": ("realtime",),
     "ab_percent": ("realtime",),
     "capture_percent": ("realtime",),

@@ -76,6 +76,14 @@ def capture_prefix(tenant: str, project: str) -> str:
     return f"{tenant}/{project}/capture/"
 
 
+ASYNC_REQUESTS, ASYNC_ANSWERS, ASYNC_FAILURES = "requests/", "answers/", "failures/"  # below async_prefix
+
+
+def async_prefix(tenant: str, project: str) -> str:
+    """Return the prefix of what an asynchronous endpoint is asked and answers."""
+    return f"{tenant}/{project}/async/"
+
+
 BATCH_INPUT = "input/"  # below <tenant>/<project>/batch/<file>/<id>/: the copy that is answered
 BATCH_ANSWERS = "answers/"  # <file>.out
 

@@ -11,6 +11,7 @@ from contract.errors import InvalidConfig
 DATA_BUCKET = "TANDEM_DATA_BUCKET"
 ARTIFACTS_BUCKET = "TANDEM_ARTIFACTS_BUCKET"
 LEDGER_TABLE = "TANDEM_LEDGER_TABLE"
+KEY = "TANDEM_KEY"  # ARN of the key that encrypts the buckets
 PIPELINE_ARN = "TANDEM_PIPELINE_ARN"
 API_URL = "TANDEM_API_URL"  # where the public API is, with its stage; absent: there is none
 SERVING_IMAGE_REPOSITORY = "TANDEM_SERVING_IMAGE_REPOSITORY"  # ECR repository URI, without tag
@@ -164,8 +165,11 @@ def endpoint(tenant: str, project: str, target: str) -> str:
     return f"{tenant}--{project}--{target}"
 
 
-ENDPOINT_TARGETS = ("serverless", "realtime")
+ENDPOINT_TARGETS = ("serverless", "realtime", "async")
 """The kinds of target that are endpoints of SageMaker."""
+
+INSTANCE_TARGETS = ("realtime", "async")
+"""Those of them that keep instances."""
 
 
 def function(tenant: str, project: str) -> str:

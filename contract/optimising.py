@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from contract import names
 from contract.config import Deploy, Optimise
 from contract.errors import InvalidConfig
 from contract.forms import FLOAT16
@@ -25,7 +26,7 @@ def check(optimise: Optimise, deploy: Deploy, recipes: Iterable[tuple[Recipe, Ma
     Raises:
         InvalidConfig: for the first thing.
     """
-    if FLOAT16 in optimise.forms and not (deploy.target == "realtime" and GPU.match(deploy.instance)):
+    if FLOAT16 in optimise.forms and not (deploy.target in names.INSTANCE_TARGETS and GPU.match(deploy.instance)):
         fix = "On a CPU it is slower than onnx-float32; where GPUs serve, deploy.target and deploy.instance say so."
         raise InvalidConfig("optimise.forms", FLOAT16, "other forms where no GPU serves", fix)
     for recipe, options in recipes:

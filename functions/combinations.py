@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from contract import names
 from contract.errors import InvalidConfig
 from contract.prices import load_prices
 from contract.reports import DatasetReport
@@ -61,7 +62,7 @@ def _prices(request: RunRequest, prepared_in_job: bool) -> Iterator[InvalidConfi
     wanted.append(("processing", request.evaluate.instance, "evaluate.instance"))
     if prepared_in_job:
         wanted.append(("processing", request.prepare.instance, "prepare.instance"))
-    if request.deploy.target == "realtime":
+    if request.deploy.target in names.INSTANCE_TARGETS:
         wanted.append(("hosting", request.deploy.instance, "deploy.instance"))
     for use, instance, path in wanted:
         try:

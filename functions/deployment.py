@@ -131,7 +131,9 @@ def endpoint_plan(tenant: str, project: str, version: int, deploy: Deploy, run: 
     unique = f"{tenant}--{project}--v{version}-{secrets.token_hex(4)}"
     tests = bool(live and deploy.ab_percent)
     variants = rollout.ab_variants(unique, deploy, live) if live and tests else [rollout.variant(unique, deploy)]
-    extras = rollout.capture(deploy, environment(names.ARTIFACTS_BUCKET), keys.capture_prefix(tenant, project))
+    bucket = environment(names.ARTIFACTS_BUCKET)
+    extras = rollout.capture(deploy, bucket, keys.capture_prefix(tenant, project))
+    extras |= rollout.asynchronous(deploy, bucket, keys.async_prefix(tenant, project), environment(names.KEY))
     return {
         "model_name": unique,
         "endpoint": endpoint,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contract import deploying, names
+from contract import deploying, keys, names
 from contract.config import Deploy
 from contract.lambda_calls import ALIAS
 
@@ -87,6 +87,30 @@ def capture(deploy: Deploy, bucket: str, prefix: str) -> dict[str, Any]:
     }
 
 
+def asynchronous(deploy: Deploy, bucket: str, prefix: str, key: str) -> dict[str, Any]:
+    """Return the AsyncInferenceConfig of an endpoint configuration; nothing for other targets.
+
+    Args:
+        deploy: settings.
+        bucket: the artifacts bucket.
+        prefix: of the project's asynchronous requests (:func:`contract.keys.async_prefix`).
+        key: ARN of the key that encrypts the answers.
+    """
+    if deploy.target != "async":
+        return {}
+    folder = f"s3://{bucket}/{prefix}"
+    return {
+        "AsyncInferenceConfig": {
+            "ClientConfig": {"MaxConcurrentInvocationsPerInstance": deploy.max_concurrency},
+            "OutputConfig": {
+                "KmsKeyId": key,
+                "S3OutputPath": folder + keys.ASYNC_ANSWERS,
+                "S3FailurePath": folder + keys.ASYNC_FAILURES,
+            },
+        }
+    }
+
+
 def deployment_config(deploy: Deploy, alarms: Iterable[str]) -> dict[str, Any]:
     """Return how UpdateEndpoint moves traffic, and the alarms that take it back."""
     seconds = deploy.bake_minutes * 60
@@ -112,7 +136,7 @@ def alarms(endpoint: str, name: str, deploy: Deploy, tags: list[dict[str, str]])
     SageMaker counts 1 for each request that was answered 5xx and 0 for any other, so the average is their share; its
     latencies are in microseconds ("Amazon SageMaker AI metrics in Amazon CloudWatch").
     """
-    if deploy.target != "realtime":
+    if deploy.target not in names.INSTANCE_TARGETS:
         return []
     common = {
         "Namespace": "AWS/SageMaker",

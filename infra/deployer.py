@@ -73,7 +73,12 @@ class Deployer(Construct):
     def _plan(
         self, code: lambda_.Code, artifacts: s3.IBucket, ledger: dynamodb.ITable, settings: Settings
     ) -> lambda_.Function:
-        environment = {names.LEDGER_TABLE: ledger.table_name, names.ARTIFACTS_BUCKET: artifacts.bucket_name}
+        assert artifacts.encryption_key
+        environment = {
+            names.LEDGER_TABLE: ledger.table_name,
+            names.ARTIFACTS_BUCKET: artifacts.bucket_name,
+            names.KEY: artifacts.encryption_key.key_arn,
+        }
         plan = Handler(
             self, "Plan", entry="functions.deployment.handler", code=code, environment=environment, settings=settings
         )

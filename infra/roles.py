@@ -71,7 +71,8 @@ class FunctionRole(iam.Role):
 
 
 class ModelRole(SageMakerRole):
-    """What the endpoints' containers may do: fetch their image and their model, and leave what SageMaker captures."""
+    """What the endpoints' containers may do: fetch their image and their model, leave what is captured, and read and
+    answer what waits in a queue."""
 
     def __init__(self, scope: Construct, id: str, *, repository: ecr.IRepository, artifacts: s3.IBucket) -> None:
         super().__init__(
@@ -79,3 +80,7 @@ class ModelRole(SageMakerRole):
         )
         grants.read(self, artifacts, f"*/runs/*/{keys.MODEL}")
         grants.write(self, artifacts, keys.capture_prefix("*", "*") + "*")
+        asynchronous = keys.async_prefix("*", "*")
+        grants.read(self, artifacts, f"{asynchronous}{keys.ASYNC_REQUESTS}*")
+        for folder in (keys.ASYNC_ANSWERS, keys.ASYNC_FAILURES):
+            grants.write(self, artifacts, f"{asynchronous}{folder}*")

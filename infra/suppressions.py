@@ -58,6 +58,7 @@ PATTERNS = {
     f"logs:{HERE}:log-group:/aws/sagemaker/Endpoints/*": "SageMaker names the log groups of endpoints.",
     f"logs:{HERE}:log-group:/aws/sagemaker/Endpoints/*:*": "SageMaker names the log streams of endpoints.",
 }
+ASYNC = "Requests of any project's asynchronous endpoint and its answers, which SageMaker names."
 OBJECTS = {
     "artifacts": {
         "/*/runs/*": "A run's objects: tenant, project and run are made at run time.",
@@ -70,6 +71,9 @@ OBJECTS = {
         f"/*/runs/*/{keys.TENSORBOARD}*": "Track writes an event file below the run.",
         f"/*/runs/*/{keys.MODEL}": "Describe reads the manifest of any version that may be in service.",
         keys.capture_prefix("/*", "*") + "*": "SageMaker names the captured requests of any project's endpoint.",
+        keys.async_prefix("/*", "*") + f"{keys.ASYNC_REQUESTS}*": ASYNC,
+        keys.async_prefix("/*", "*") + f"{keys.ASYNC_ANSWERS}*": ASYNC,
+        keys.async_prefix("/*", "*") + f"{keys.ASYNC_FAILURES}*": ASYNC,
         f"/*/{keys.BATCH}/*": "Files that champions answer, and the answers: projects and files are made at run time.",
         f"/*/runs/*/{keys.GOLDEN}": "The golden samples of any version that may be deployed.",
     },

@@ -21,6 +21,7 @@ FLEET: dict[str, Any] = {"target": "realtime", "instances": 2}
         {},
         {**FLEET, "rollout": "canary"},
         {**FLEET, "rollout": "linear", "step_percent": 25, "max_latency_ms": 200},
+        {**FLEET, "target": "async", "rollout": "canary"},
         {"target": "realtime", "shadow_percent": 50},
         {"target": "realtime", "ab_percent": 10},
         {"target": "realtime", "capture_percent": 20},
@@ -34,9 +35,12 @@ def test_what_sagemaker_can_do_is_accepted(settings: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("settings", "path", "fix"),
     [
-        ({"rollout": "canary"}, "deploy.rollout", "It needs deploy.target 'realtime' or 'lambda'"),
+        ({"rollout": "canary"}, "deploy.rollout", "It needs deploy.target 'realtime' or 'async' or 'lambda'"),
         ({"shadow_percent": 10}, "deploy.shadow_percent", "real-time endpoints only"),
         ({"capture_percent": 10}, "deploy.capture_percent", "captures nothing"),
+        ({"target": "async", "ab_percent": 10}, "deploy.ab_percent", "no second version"),
+        ({"target": "async", "shadow_percent": 10}, "deploy.shadow_percent", "real-time endpoints only"),
+        ({"target": "async", "capture_percent": 10}, "deploy.capture_percent", "captures nothing"),
         ({"memory_mb": 2000}, "deploy.memory_mb", "a multiple of 1024"),
         ({"target": "realtime", "rollout": "canary"}, "deploy.instances", "at most half of the instances"),
         ({**FLEET, "rollout": "linear", "step_percent": 5}, "deploy.step_percent", "10 to 50"),

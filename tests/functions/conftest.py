@@ -124,6 +124,7 @@ def world(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         names.DATA_BUCKET: made.data,
         names.ARTIFACTS_BUCKET: made.artifacts,
         names.LEDGER_TABLE: made.table,
+        names.KEY: "arn:aws:kms:us-east-1:123456789012:key/0123abcd",
         names.PIPELINE_ARN: made.machine,
         names.SERVING_IMAGE_REPOSITORY: "123456789012.dkr.ecr.us-east-1.amazonaws.com/tandem-serving",
         names.SERVING_IMAGE_TAG: "0123abcd",

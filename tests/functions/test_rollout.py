@@ -87,13 +87,14 @@ def test_a_shadow_gets_its_percent_of_the_champions_requests() -> None:
     ("deploy", "live", "at_once", "guarded", "watched"),
     [
         (FLEET, LIVE, False, True, ["AllTraffic"]),
+        (Deploy(target="async", instances=2), LIVE, False, True, ["AllTraffic"]),
         (FLEET, LIVE, True, False, ["AllTraffic"]),
         (FLEET, None, False, False, ["AllTraffic"]),
         (FLEET, AB, False, False, ["AllTraffic"]),
         (Deploy(target="realtime", shadow_percent=5), LIVE, False, True, ["AllTraffic", "Shadow"]),
         (Deploy(), LIVE, False, False, []),
     ],
-    ids=["update", "rollback", "first", "after-ab-test", "shadow", "serverless"],
+    ids=["update", "async", "rollback", "first", "after-ab-test", "shadow", "serverless"],
 )  # fmt: skip
 def test_sagemaker_guards_an_update_between_configurations_of_the_same_variants(
     deploy: Deploy, live: Live | None, at_once: bool, guarded: bool, watched: list[str]
@@ -110,6 +111,22 @@ def test_what_is_captured_lies_below_the_project() -> None:
     check("sagemaker", "CreateEndpointConfig", {"EndpointConfigName": "c", "ProductionVariants": variants, **found})
     assert found["DataCaptureConfig"]["DestinationS3Uri"] == "s3://bucket/acme/digits/capture/"
     assert found["DataCaptureConfig"]["InitialSamplingPercentage"] == 5
+
+
+def test_an_asynchronous_endpoint_leaves_its_answers_below_the_project_encrypted_with_our_key() -> None:
+    assert rollout.asynchronous(FLEET, "bucket", "acme/digits/async/", "key") == {}
+    deploy = Deploy(target="async", max_concurrency=3)
+    found = rollout.asynchronous(deploy, "bucket", "acme/digits/async/", "key")
+    variants = [rollout.variant("m", deploy)]
+    check("sagemaker", "CreateEndpointConfig", {"EndpointConfigName": "c", "ProductionVariants": variants, **found})
+    assert found["AsyncInferenceConfig"] == {
+        "ClientConfig": {"MaxConcurrentInvocationsPerInstance": 3},
+        "OutputConfig": {
+            "KmsKeyId": "key",
+            "S3OutputPath": "s3://bucket/acme/digits/async/answers/",
+            "S3FailurePath": "s3://bucket/acme/digits/async/failures/",
+        },
+    }
 
 
 def test_a_long_rollout_is_looked_at_seldom() -> None:

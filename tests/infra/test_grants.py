@@ -127,10 +127,21 @@ def test_everything_a_deployment_touches_has_a_projects_name(assembly: Assembly)
                 assert "/*--*" in json.dumps(resource)
 
 
-@pytest.mark.parametrize("role", ["ModelRole", "FunctionRole"])
-def test_what_serves_reads_models_and_no_rows(assembly: Assembly, role: str) -> None:
+@pytest.mark.parametrize(
+    ("role", "patterns"),
+    [
+        ("ModelRole", [f"/*/runs/*/{keys.MODEL}", f"/{keys.async_prefix('*', '*')}{keys.ASYNC_REQUESTS}*"]),
+        ("FunctionRole", [f"/*/runs/*/{keys.MODEL}"]),
+    ],
+    ids=["endpoint", "function"],
+)
+def test_what_serves_reads_models_and_what_waits_for_them_and_no_rows(
+    assembly: Assembly, role: str, patterns: list[str]
+) -> None:
     reading = [s for s in statements(assembly, role=role) if "s3:GetObject" in listed(s["Action"])]
-    assert [json.dumps(s["Resource"]).count(f"/*/runs/*/{keys.MODEL}") for s in reading] == [1]
+    found = [json.dumps(each) for s in reading for each in listed(s["Resource"])]
+    assert len(found) == len(patterns)
+    assert all(any(f'{pattern}"' in each for each in found) for pattern in patterns)
 
 
 def test_a_batch_touches_batch_folders_jobs_of_projects_and_models_of_its_own(assembly: Assembly) -> None:
