@@ -12,7 +12,7 @@ from typing import Any
 
 from infra.asl import machine
 from infra.steps import alarms, endpoints, lambda_target, lease, serving, switch
-from infra.steps.deployment_parts import DeploymentParts
+from infra.steps.deployment_parts import DeploymentParts, was_made_before
 from infra.steps.endpoints import LIVE, NEW, SHADOWED, STAGED, STAGING
 
 LONGEST_SECONDS = 32_400  # 6 hours of waiting at most (contract/deploying.py), and all else
@@ -20,7 +20,7 @@ LONGEST_SECONDS = 32_400  # 6 hours of waiting at most (contract/deploying.py), 
 
 def story(parts: DeploymentParts) -> dict[str, Any]:
     """Return the deployment's definition."""
-    back = "Is there a version to restore?"
+    back, made = "Is there a version to restore?", "Was it made before?"
     return machine(
         comment="A model version goes into service after its golden samples, or the champion stays.",
         timeout_seconds=LONGEST_SECONDS,
@@ -48,15 +48,15 @@ def story(parts: DeploymentParts) -> dict[str, Any]:
             "Make function champion": switch.champion(parts, then="Tidy up", failed="Take traffic back"),
             "Take traffic back": lambda_target.take_back(parts, then="Tidy up"),
             # What an endpoint is made of.
-            "Create model": serving.create_model(parts, then="Create endpoint configuration", failed="Tidy up"),
+            "Create model": serving.create_model(parts, then="Create endpoint configuration", failed=made),
             "Create endpoint configuration": serving.create_configuration(
-                then="Create staging configuration", failed="Tidy up"
+                then="Create staging configuration", failed=made
             ),
             # The version must answer as it was evaluated, before any traffic.
             "Create staging configuration": serving.create_staging_configuration(
-                then="Create staging endpoint", failed="Tidy up"
+                then="Create staging endpoint", failed=made
             ),
-            "Create staging endpoint": endpoints.create(STAGING, STAGED, then="Wait for staging", failed="Tidy up"),
+            "Create staging endpoint": endpoints.create(STAGING, STAGED, then="Wait for staging", failed=made),
             "Wait for staging": endpoints.pause(then="Describe staging"),
             "Describe staging": endpoints.describe(STAGING, then="Is staging in service?", failed="Tidy up"),
             "Is staging in service?": endpoints.is_in_service(
@@ -65,16 +65,14 @@ def story(parts: DeploymentParts) -> dict[str, Any]:
             "Check golden samples": endpoints.check_golden_samples(
                 parts, then="Delete staging endpoint", failed="Tidy up"
             ),
-            "Delete staging endpoint": endpoints.delete_staging(then="Create alarms"),
+            "Delete staging endpoint": endpoints.delete(STAGING, then="Create alarms"),
             "Create alarms": alarms.put(then="Is there an endpoint?", failed="Tidy up"),
             # The first version has nothing to take traffic from.
             "Is there an endpoint?": endpoints.is_there_one(yes="Begin in the shadow?", no="Create endpoint"),
-            "Create endpoint": endpoints.create(LIVE, NEW, then="Wait for endpoint", failed="Tidy up"),
+            "Create endpoint": endpoints.create(LIVE, NEW, then="Wait for endpoint", failed=made),
             # A copy of the champion's requests, and nobody sees the answers.
             "Begin in the shadow?": endpoints.begins_in_shadow(yes="Create shadow configuration", no="Update endpoint"),
-            "Create shadow configuration": serving.create_shadow_configuration(
-                then="Put into the shadow", failed="Tidy up"
-            ),
+            "Create shadow configuration": serving.create_shadow_configuration(then="Put into the shadow", failed=made),
             "Put into the shadow": endpoints.put_into_shadow(then="Wait for shadow", failed="Tidy up"),
             "Wait for shadow": endpoints.pause(then="Describe shadow"),
             "Describe shadow": endpoints.describe(LIVE, then="Is shadow in service?", failed=back),
@@ -99,9 +97,25 @@ def story(parts: DeploymentParts) -> dict[str, Any]:
             ),
             "Name challenger": switch.challenger(parts, then="Tidy up", failed=back),
             "Switch champion": switch.champion(parts, then="Tidy up", failed=back),
+            # A creation that failed: an attempt whose answer was lost may have made it.
+            made: was_made_before(
+                {
+                    "Create model": "Create endpoint configuration",
+                    "Create endpoint configuration": "Create staging configuration",
+                    "Create staging configuration": "Create staging endpoint",
+                    "Create staging endpoint": "Wait for staging",
+                    "Create endpoint": "Wait for endpoint",
+                    "Create shadow configuration": "Put into the shadow",
+                },
+                no="Tidy up",
+            ),
             # The champion gets back, where the new version got as far as the live endpoint.
-            "Is there a version to restore?": endpoints.what_to_restore(restore="Restore endpoint", nothing="Tidy up"),
+            "Is there a version to restore?": endpoints.what_to_restore(
+                restore="Restore endpoint", replace="Delete failed endpoint", nothing="Tidy up"
+            ),
             "Restore endpoint": endpoints.restore(then="Tidy up"),
+            "Delete failed endpoint": endpoints.delete(LIVE, then="Put endpoint back"),
+            "Put endpoint back": endpoints.put_back(then="Tidy up"),
             # Every way ends tidy.
             "Tidy up": endpoints.tidy(parts, then="Release lease"),
             "Release lease": lease.release(parts, then="How did it end?"),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra.asl import caught
+from infra.asl import State, caught, choice, when
 
 FAILURE = {"error": "{% $states.errorOutput.Error %}", "cause": "{% '' & $states.errorOutput.Cause %}"}
 """Not every error has a cause, and an expression of nothing would end the execution here, its lease still held."""
+
+NONE = "{% null %}"  # CDK drops a literal null
 
 SAGEMAKER_ERRORS = ("SageMaker.SageMakerException", "SageMaker.SdkClientException")
 """Throttling has no name of its own: it arrives under the first, as validation does."""
@@ -28,6 +31,26 @@ class DeploymentParts:
     shift_traffic: str
     model_role: str
     ledger: str
+
+
+def on_refusal(then: str) -> list[dict[str, Any]]:
+    """Return the Catch of a creation: which one failed is ``$refused``, because it may be there all the same."""
+    refused = {"failure": FAILURE, "refused": "{% $states.context.State.Name %}"}
+    return [caught("States.ALL", then=then, assign=refused)]
+
+
+def was_made_before(following: Mapping[str, str], *, no: str) -> State:
+    """Decide whether what could not be created is there already, and go on after it.
+
+    Nobody else creates these names: an earlier attempt did, whose answer was lost.
+
+    Args:
+        following: the state after each creation.
+        no: where any other failure leads.
+    """
+    there = "$contains($failure.cause, 'already existing')"
+    rules = [when(f"{there} and $refused = '{state}'", then, {"failure": NONE}) for state, then in following.items()]
+    return choice(*rules, otherwise=no)
 
 
 def on_failure(then: str) -> list[dict[str, Any]]:

@@ -6,26 +6,28 @@ from typing import Any
 
 from contract.errors import EndpointBusy
 from infra.asl import State, caught, choice, code, expression, invoke, task, transient, wait, when
-from infra.steps.deployment_parts import SAGEMAKER_ERRORS, DeploymentParts, on_failure
+from infra.steps.deployment_parts import SAGEMAKER_ERRORS, DeploymentParts, on_failure, on_refusal
 
 POLL_SECONDS = "{% $deployment.poll_seconds %}"  # ten events a look: the longest rollout stays within 25,000
 STAGING, LIVE = "$deployment.staging", "$deployment.endpoint"
+PREVIOUS = "$deployment.previous_config"
 NEW, STAGED, SHADOWED = "$deployment.config_name", "$deployment.staging_config", "$deployment.shadow.config_name"
 CHANGING = "['Creating', 'Updating', 'SystemUpdating', 'RollingBack']"
 
 
 def create(endpoint: str, configuration: str, *, then: str, failed: str) -> State:
     """Create an endpoint with a configuration; both are JSONata code of names."""
-    return _call(
-        "createEndpoint",
-        {
-            "EndpointName": expression(endpoint),
-            "EndpointConfigName": expression(configuration),
-            "Tags": "{% $deployment.tags %}",
-        },
-        then=then,
-        failed=failed,
-    )
+    return _call("createEndpoint", _wanted(endpoint, configuration), then=then, failed=failed) | {
+        "Catch": on_refusal(failed)
+    }
+
+
+def _wanted(endpoint: str, configuration: str) -> dict[str, Any]:
+    return {
+        "EndpointName": expression(endpoint),
+        "EndpointConfigName": expression(configuration),
+        "Tags": "{% $deployment.tags %}",
+    }
 
 
 def update(*, then: str, failed: str) -> State:
@@ -127,22 +129,36 @@ def is_ab_test(*, yes: str, no: str) -> State:
     return choice(when("$deployment.ab_percent > 0", yes, assign={"minutes": 0}), otherwise=no)
 
 
-def what_to_restore(*, restore: str, nothing: str) -> State:
-    """Decide how the champion gets back: SageMaker may have kept it, and the first version has none before it."""
+def what_to_restore(*, restore: str, replace: str, nothing: str) -> State:
+    """Decide how the champion gets back: SageMaker may have kept it, and the first version has none before it.
+
+    An endpoint that is ``Failed`` can only be deleted ("DescribeEndpoint", SageMaker's API Reference).
+    """
     kept = "$endpoint.status = 'InService' and $endpoint.configuration = $deployment.previous_config"
     untouched = f"$endpoint.name != {LIVE}"
-    return choice(when(f"$deployment.previous_config = null or {untouched} or ({kept})", nothing), otherwise=restore)
+    return choice(
+        when(f"$deployment.previous_config = null or {untouched} or ({kept})", nothing),
+        when("$endpoint.status = 'Failed'", replace),
+        otherwise=restore,
+    )
 
 
 def restore(*, then: str) -> State:
     """Put the previous configuration back."""
-    arguments = {"EndpointName": expression(LIVE), "EndpointConfigName": "{% $deployment.previous_config %}"}
+    arguments = {"EndpointName": expression(LIVE), "EndpointConfigName": expression(PREVIOUS)}
     return _tidy("updateEndpoint", arguments, then=then)
 
 
-def delete_staging(*, then: str) -> State:
-    """Delete the staging endpoint as soon as it has answered: it costs as long as it is there."""
-    return _tidy("deleteEndpoint", {"EndpointName": expression(STAGING)}, then=then)
+def delete(endpoint: str, *, then: str) -> State:
+    """Delete an endpoint, JSONata code of its name: staging costs as long as it is there."""
+    return _tidy("deleteEndpoint", {"EndpointName": expression(endpoint)}, then=then)
+
+
+def put_back(*, then: str) -> State:
+    """Create the endpoint again, with the previous configuration, as soon as the failed one is gone."""
+    service, lost = SAGEMAKER_ERRORS
+    retry = [transient(service, lost, first=10, longest=30, times=12)]
+    return _tidy("createEndpoint", _wanted(LIVE, PREVIOUS), then=then) | {"Retry": retry}
 
 
 def tidy(parts: DeploymentParts, *, then: str) -> State:
@@ -167,7 +183,7 @@ def _call(action: str, arguments: dict[str, Any] | str, *, then: str, failed: st
         arguments,
         then=then,
         seconds=60,
-        retry=[transient(*SAGEMAKER_ERRORS, times=3)],
+        retry=[transient(*SAGEMAKER_ERRORS, "States.Timeout", times=3)],
         output={},
         catch=on_failure(failed),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from infra.asl import State, code, expression, task, transient
-from infra.steps.deployment_parts import SAGEMAKER_ERRORS, DeploymentParts, on_failure
+from infra.steps.deployment_parts import SAGEMAKER_ERRORS, DeploymentParts, on_refusal
 
 
 def create_model(parts: DeploymentParts, *, then: str, failed: str) -> State:
@@ -27,9 +27,9 @@ def create_model(parts: DeploymentParts, *, then: str, failed: str) -> State:
         },
         then=then,
         seconds=60,
-        retry=[transient(*SAGEMAKER_ERRORS, times=3)],
+        retry=[transient(*SAGEMAKER_ERRORS, "States.Timeout", times=3)],
         output={"model": "{% $deployment.model_name %}"},
-        catch=on_failure(failed),
+        catch=on_refusal(failed),
     )
 
 
@@ -63,7 +63,7 @@ def _configuration(name: str, variants: Any, *, then: str, failed: str) -> State
         arguments,
         then=then,
         seconds=60,
-        retry=[transient(*SAGEMAKER_ERRORS, times=3)],
+        retry=[transient(*SAGEMAKER_ERRORS, "States.Timeout", times=3)],
         output={"configuration": expression(name)},
-        catch=on_failure(failed),
+        catch=on_refusal(failed),
     )

@@ -150,6 +150,15 @@ KEPT = {**LIVE, "configuration": NOTHING["previous_config"], "reason": "unhealth
 BROKEN = {**SERVING, "status": "Failed", "reason": "unhealthy"}
 UPDATING = {**KEPT, "status": "Updating"}
 FAILURE = {"error": "E", "cause": "c"}
+MADE = {"error": "E", "cause": 'Cannot create already existing model "arn:none"'}
+MADE_BEFORE = [
+    ("Create model", "Create endpoint configuration"),
+    ("Create endpoint configuration", "Create staging configuration"),
+    ("Create staging configuration", "Create staging endpoint"),
+    ("Create staging endpoint", "Wait for staging"),
+    ("Create endpoint", "Wait for endpoint"),
+    ("Create shadow configuration", "Put into the shadow"),
+]
 DEPLOYMENT_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("Is champion as evaluated?", {"deployment": NOTHING}, {}, "Which target?"),
     ("Is champion as evaluated?", {"deployment": {**NOTHING, "verdict": "champion_changed"}}, {}, "Release lease"),
@@ -185,6 +194,9 @@ DEPLOYMENT_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("Is there a version to restore?", {"deployment": NOTHING, "endpoint": KEPT}, {}, "Tidy up"),
     ("Is there a version to restore?", {"deployment": NOTHING, "endpoint": STAGED}, {}, "Tidy up"),
     ("Is there a version to restore?", {"deployment": NOTHING, "endpoint": SERVING}, {}, "Restore endpoint"),
+    ("Is there a version to restore?", {"deployment": NOTHING, "endpoint": BROKEN}, {}, "Delete failed endpoint"),
+    *[("Was it made before?", {"failure": MADE, "refused": state}, {}, following) for state, following in MADE_BEFORE],
+    ("Was it made before?", {"failure": FAILURE, "refused": "Create model"}, {}, "Tidy up"),
     ("How did it end?", {"failure": None, "status": "DEPLOYED"}, {}, "Deployed"),
     ("How did it end?", {"failure": None, "status": "CHAMPION_CHANGED"}, {}, "Champion changed"),
     ("How did it end?", {"failure": FAILURE, "status": "DEPLOYED"}, {}, "Deployment failed"),
@@ -216,6 +228,20 @@ def _ways(machine: Machine) -> Iterator[tuple[str, str]]:
     for name, state in machine.states.items():
         if state["Type"] == "Choice":
             yield from ((name, target) for target in targets(state))
+
+
+def test_a_creation_whose_answer_was_lost_goes_on(app: App, deployment: Machine) -> None:
+    """The names are of this deployment alone, so what is there already is its own."""
+    sagemaker = app.cloud.client("sagemaker")
+    image, role = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:none", deployment.role
+    plan = {**NOTHING, "model_name": "acme--none--v2", "config_name": "acme--none--v2"}
+    plan["configuration"] = {"ProductionVariants": [{**VARIANT, "ModelName": "acme--none--v2"}]}
+    sagemaker.create_model(ModelName="acme--none--v2", PrimaryContainer={"Image": image}, ExecutionRoleArn=role)
+    sagemaker.create_endpoint_config(EndpointConfigName="acme--none--v2", **plan["configuration"])
+    for state in ("Create model", "Create endpoint configuration"):
+        assert deployment.after(state, {"deployment": plan, "failure": None}) == "Was it made before?"
+    sagemaker.delete_endpoint_config(EndpointConfigName="acme--none--v2")
+    sagemaker.delete_model(ModelName="acme--none--v2")
 
 
 def test_every_call_of_a_deployment_that_fails_is_caught(app: App, deployment: Machine) -> None:
