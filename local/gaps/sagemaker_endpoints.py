@@ -5,7 +5,7 @@ InService at once, overwrites an endpoint of the same name, has no
 UpdateEndpoint (internal error), and knows only instance types of 2021. Closed by
 ``local/sagemaker/{models,fleets,endpoints,rollouts}.py``: real servers.
 
-Not emulated: asynchronous inference, inference components and pipelines.
+Not emulated: inference components and pipelines.
 Serverless endpoints stay warm, so there is no cold start.
 A container that exits before it was healthy fails the endpoint at once, where
 AWS tries again for minutes.

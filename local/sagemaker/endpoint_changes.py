@@ -50,6 +50,12 @@ def _retain_variant(variant: dict[str, Any], fleet: Fleet, excluded: set[str]) -
     return variant | {names[kind]: value for kind, value in retained.items() if kind not in excluded}
 
 
+def check_kind(fleet: Fleet, wanted: dict[str, Any]) -> None:
+    """Refuse an update that would give an endpoint a queue, or take it away."""
+    if bool(fleet.asynchronous) != ("AsyncInferenceConfig" in wanted):
+        raise NotEmulated("UpdateEndpoint between real-time and asynchronous inference")
+
+
 def apply_weights(fleet: Fleet, desired: list[dict[str, Any]]) -> dict[str, int]:
     """Give variants the weights of UpdateEndpointWeightsAndCapacities; return how many instances they are to have.
 

@@ -18,6 +18,7 @@ def of_fleet(fleet: Fleet | None) -> dict[str, Any]:
         "ProductionVariants": [_variant(each) for each in fleet.variants],
         **shadows,
         **capture.summary(fleet.capture),
+        **({"AsyncInferenceConfig": fleet.asynchronous} if fleet.asynchronous else {}),
     }
 
 

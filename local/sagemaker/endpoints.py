@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from local import scaling
 from local.sagemaker import endpoint_changes, endpoint_view, models
+from local.sagemaker.async_queue import Backlog, Queue
 from local.sagemaker.errors import Refused
 from local.sagemaker.faults import LAB
 from local.sagemaker.fleets import NEVER_HEALTHY, Fleet, NoFleet
@@ -37,7 +38,7 @@ class Endpoint:
     """
 
     def __init__(self, record: Record, logs: LogStreams) -> None:
-        self.record, self.logs, self.traffic = record, logs, Traffic()
+        self.record, self.logs, self.traffic, self.queue = record, logs, Traffic(), Queue()
         self.fleet: Fleet | None = None
         self.pending: Fleet | None = None
         self.rollout: Rollout | None = None
@@ -93,6 +94,7 @@ class Endpoints:
             assert endpoint.fleet is not None  # it is in service
             deployment = endpoint_changes.deployment_config(record, request)
             wanted = endpoint_changes.retain(config.request, endpoint.fleet, request)
+            endpoint_changes.check_kind(endpoint.fleet, wanted)
             old = [variant.config for variant in endpoint.fleet.variants]
             endpoint_changes.check_scaled(scaling.scaled_variants(self.cloud, record.name), old, wanted)
             policy = self._policy(deployment, old, wanted["ProductionVariants"])
@@ -159,14 +161,24 @@ class Endpoints:
         return [
             Load(name, fleet.config, variant.name, variant.in_flight / max(1, len(variant.servers)))
             for name, fleet in fleets
-            if fleet is not None
+            if fleet is not None and not fleet.asynchronous
             for variant in fleet.all_variants
+        ]
+
+    def backlogs(self) -> list[Backlog]:
+        """Return how the queues of asynchronous endpoints are."""
+        fleets = [(endpoint, endpoint.fleet) for endpoint in list(self.live.values())]
+        return [
+            endpoint.queue.backlog(endpoint.record.name, sum(len(variant.servers) for variant in fleet.variants))
+            for endpoint, fleet in fleets
+            if fleet is not None and fleet.asynchronous
         ]
 
     def close(self) -> None:
         """Kill every server, because the cloud stops."""
         self._stopping.set()
         for endpoint in list(self.live.values()):
+            endpoint.queue.close()
             for fleet in (endpoint.pending, endpoint.fleet):
                 if fleet:
                     fleet.close()
@@ -187,7 +199,7 @@ class Endpoints:
             variants=wanted["ProductionVariants"],
             shadows=wanted.get("ShadowProductionVariants", []),
             capture=wanted.get("DataCaptureConfig", {}),
-            asynchronous="AsyncInferenceConfig" in wanted,
+            asynchronous=wanted.get("AsyncInferenceConfig", {}),
             model=functools.partial(models.definition, backend),
             on_line=endpoint.logs.write,
         )
@@ -231,6 +243,7 @@ class Endpoints:
     def _take_down(self, backend: Any, endpoint: Endpoint) -> None:
         fleets = [fleet for fleet in (endpoint.fleet, endpoint.pending) if fleet]
         endpoint.traffic.send_to()
+        endpoint.queue.close()
         endpoint.fleet = endpoint.pending = None
         for fleet in fleets:
             fleet.drain()

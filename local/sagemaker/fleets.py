@@ -23,6 +23,8 @@ NEVER_HEALTHY = (
     "Please check CloudWatch logs for this endpoint."
 )
 STARTUP_SECONDS = 480.0  # a container has 8 minutes to become healthy
+ASYNC_SECONDS = 3600.0  # the longest InvocationTimeoutSeconds
+ASYNC_AT_ONCE = 4  # requests sent to an instance where nothing is said: SageMaker chooses
 SHORTEST_STARTUP = 30.0  # real seconds, however fast the clock: starting is work, not waiting
 
 
@@ -38,11 +40,13 @@ class Variant:
         config: its entry in the endpoint configuration.
         weight: its share of the traffic.
         desired: how many servers it is to have.
+        at_once: how many requests a server is sent at once; None without a limit.
     """
 
     config: dict[str, Any]
     weight: float
     desired: int = 1
+    at_once: int | None = None
     servers: list[Server] = field(default_factory=list)
     image: str = ""
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
@@ -56,6 +60,8 @@ class Variant:
     @property
     def concurrency(self) -> int | None:
         """How many requests it takes at once; None without a limit."""
+        if self.at_once is not None:
+            return self.at_once * len(self.servers)
         return self.config.get("ServerlessConfig", {}).get("MaxConcurrency")
 
     @property
@@ -74,7 +80,7 @@ class Fleet:
         variants: entries of ProductionVariants.
         shadows: entries of ShadowProductionVariants.
         capture: DataCaptureConfig; {} without one.
-        asynchronous: whether requests wait in a queue, so that there may be no server for a while.
+        asynchronous: AsyncInferenceConfig; {} where requests do not wait in a queue.
         model: returns a model's container definition by name, with its isolation.
         on_line: called with ``<variant>/<instance>`` and each line printed.
     """
@@ -88,14 +94,17 @@ class Fleet:
         variants: list[dict[str, Any]],
         shadows: list[dict[str, Any]],
         capture: dict[str, Any],
-        asynchronous: bool,
+        asynchronous: dict[str, Any],
         model: Callable[[str], dict[str, Any]],
         on_line: Callable[[str, str], None],
     ) -> None:
         self.cloud, self.config, self.folder = cloud, config, folder
         self._images = ModelImages(cloud=cloud, folder=folder, model=model, on_line=on_line)
-        self.variants, self.shadows = _variants(variants), _variants(shadows)
+        client = asynchronous.get("ClientConfig", {})
+        at_once = client.get("MaxConcurrentInvocationsPerInstance", ASYNC_AT_ONCE) if asynchronous else None
+        self.variants, self.shadows = _variants(variants, at_once), _variants(shadows)
         self.capture, self.asynchronous = capture, asynchronous
+        self._patience = ASYNC_SECONDS if asynchronous else INVOCATION_SECONDS
         self._lock = threading.Lock()
         self._starting: list[Server] = []  # of a variant that is scaled out: they take no request yet
         self._closed = False
@@ -126,7 +135,7 @@ class Fleet:
         with self._lock:
             leaving, variant.servers[count:] = variant.servers[count:], []
         for server in leaving:
-            server.drain(INVOCATION_SECONDS)
+            server.drain(self._patience)
             server.close()
 
     def take(self, wanted: str | None) -> tuple[Variant, Server] | None:
@@ -149,7 +158,7 @@ class Fleet:
         """Let requests in flight end, then stop every server."""
         for variant in self.all_variants:
             for server in variant.servers:
-                server.drain(INVOCATION_SECONDS)
+                server.drain(self._patience)
         self.close()
 
     def close(self) -> None:
@@ -214,9 +223,14 @@ class Fleet:
             raise NoFleet(f"{NEVER_HEALTHY.format(variant.name)} ({error})") from error
 
 
-def _variants(entries: list[dict[str, Any]]) -> list[Variant]:
+def _variants(entries: list[dict[str, Any]], at_once: int | None = None) -> list[Variant]:
     return [
-        Variant(config=each, weight=each.get("InitialVariantWeight", 1.0), desired=each.get("InitialInstanceCount", 1))
+        Variant(
+            config=each,
+            weight=each.get("InitialVariantWeight", 1.0),
+            desired=each.get("InitialInstanceCount", 1),
+            at_once=at_once,
+        )
         for each in entries
     ]
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from moto.cloudwatch.models import cloudwatch_backends
 
+from local.sagemaker.async_queue import Backlog
 from local.sagemaker.records import now
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class Load(NamedTuple):
     requests: float
 
 
-Key = tuple[str, str, str, str]  # endpoint, config ("" for the variant's own metric), variant, metric
+Key = tuple[str, str, str, str]  # endpoint, config ("" for the variant's own metric), variant ("" for the endpoint's)
+TIMES = {"TimeInBacklog": "Microseconds", "TotalProcessingTime": "Milliseconds"}
 
 
 class Meters:
@@ -63,10 +65,11 @@ class Meters:
     Args:
         cloud: whose CloudWatch.
         loads: returns what the variants in service are answering.
+        backlogs: returns how the queues of asynchronous endpoints are.
     """
 
-    def __init__(self, cloud: Cloud, loads: Callable[[], list[Load]]) -> None:
-        self.cloud, self._loads = cloud, loads
+    def __init__(self, cloud: Cloud, loads: Callable[[], list[Load]], backlogs: Callable[[], list[Backlog]]) -> None:
+        self.cloud, self._loads, self._backlogs = cloud, loads, backlogs
         self._lock = threading.Lock()
         self._pending: dict[Key, list[float]] = defaultdict(list)
         self._stop = threading.Event()
@@ -86,10 +89,14 @@ class Meters:
         if invocation.model_seconds is not None:
             values["ModelLatency"] = invocation.model_seconds * 1e6
             values["OverheadLatency"] = max(0.0, invocation.seconds - invocation.model_seconds) * 1e6
+        self.note(invocation.endpoint, invocation.config, invocation.variant, values)
+
+    def note(self, endpoint: str, config: str, variant: str, values: dict[str, float]) -> None:
+        """Note values of a variant's metrics; returns at once."""
         with self._lock:
             for metric, value in values.items():
-                for config in ("", invocation.config):
-                    self._pending[invocation.endpoint, config, invocation.variant, metric].append(value)
+                for each in ("", config):
+                    self._pending[endpoint, each, variant, metric].append(value)
 
     def close(self) -> None:
         """Send the rest and end."""
@@ -104,33 +111,46 @@ class Meters:
             self._send()
 
     def _send(self) -> None:
-        loads = self._loads()
+        loads, backlogs = self._loads(), self._backlogs()
         with self._lock:
             pending, self._pending = self._pending, defaultdict(list)
         for load in loads:  # a variant that nobody asks sends nothing, as on AWS
             if load.requests or (load.endpoint, "", load.variant, "Invocations") in pending:
                 for config in ("", load.config):
                     pending[load.endpoint, config, load.variant, "ConcurrentRequestsPerModel"] = [load.requests]
+        for backlog in backlogs:
+            for metric, value in _backlog(backlog).items():
+                pending[backlog.endpoint, "", "", metric] = [value]
         moment = now()
         data = [_datum(key, values, moment) for key, values in pending.items()]
         # Past the wire: ten thousand latencies as a request's parameters would slow the requests they are of.
         cloudwatch_backends[self.cloud.account][self.cloud.region].put_metric_data(NAMESPACE, data)
 
 
+def _backlog(backlog: Backlog) -> dict[str, float]:
+    """Return the metrics of an asynchronous endpoint ("Monitor asynchronous endpoints")."""
+    return {
+        "ApproximateBacklogSize": float(backlog.size),
+        "ApproximateBacklogSizePerInstance": backlog.size / max(1, backlog.instances),
+        "ApproximateAgeOfOldestRequest": backlog.age,
+        "HasBacklogWithoutCapacity": float(backlog.size > 0 and backlog.instances == 0),
+    }
+
+
 def _datum(key: Key, values: list[float], moment: datetime) -> dict[str, Any]:
     endpoint, config, variant, metric = key
     dimensions = {
         "EndpointName": endpoint,
-        "VariantName": variant,
+        **({"VariantName": variant} if variant else {}),
         **({"EndpointConfigName": config} if config else {}),
     }
     datum = {
         "MetricName": metric,
         "Timestamp": moment,
         "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
-        "Unit": "Microseconds" if metric.endswith("Latency") else "None",
+        "Unit": TIMES.get(metric, "Microseconds" if metric.endswith("Latency") else "None"),
     }
-    if metric.endswith("Latency"):  # percentiles need each value
+    if metric.endswith("Latency") or metric in TIMES:  # percentiles need each value
         return {**datum, "Values": values}
     statistics = {"SampleCount": len(values), "Sum": sum(values), "Minimum": min(values), "Maximum": max(values)}
     return {**datum, "StatisticValues": statistics}

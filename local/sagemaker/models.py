@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from local.sagemaker import containers
+from local.sagemaker import async_requests, containers
 from local.sagemaker.errors import NotEmulated, Refused
 from local.sagemaker.listing import page
 from local.sagemaker.objects import Location, MissingInput, Objects
@@ -140,9 +140,8 @@ class EndpointConfigs:
 
     def create(self, backend: Any, request: dict[str, Any]) -> dict[str, Any]:
         """Check the variants and record the configuration."""
-        for member in ("AsyncInferenceConfig", "ExplainerConfig"):
-            if member in request:
-                raise NotEmulated(f"CreateEndpointConfig's {member}")
+        if "ExplainerConfig" in request:
+            raise NotEmulated("CreateEndpointConfig's ExplainerConfig")
         variants = [*request["ProductionVariants"], *request.get("ShadowProductionVariants", [])]
         for variant in variants:
             _check_variant(backend, variant)
@@ -151,6 +150,7 @@ class EndpointConfigs:
             raise Refused(f"Variant names must be unique: {', '.join(names)}")
         if len({"ServerlessConfig" in variant for variant in variants}) > 1:
             raise Refused("Serverless and instance-based variants cannot be mixed in one endpoint configuration")
+        async_requests.check_config(request)
         _check_shadows_and_capture(request)
         name = request["EndpointConfigName"]
         record = add(backend.endpoint_configs, backend, "endpoint-config", name, request)

@@ -1,4 +1,4 @@
-"""InvokeEndpoint: a request to a server of an endpoint, and its answer back."""
+"""InvokeEndpoint: a request to a server of an endpoint, and its answer back; InvokeEndpointAsync: into its queue."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 from moto.core.exceptions import ServiceException
 from moto.sagemaker.models import sagemaker_backends
 
+from local.sagemaker.async_inference import AsyncInference
+from local.sagemaker.async_queue import AsyncRequest
 from local.sagemaker.capture import Capture, Part
 from local.sagemaker.endpoints import Endpoint, Endpoints
+from local.sagemaker.errors import Refused
 from local.sagemaker.fleets import NoServer
 from local.sagemaker.meters import Invocation, Meters
 from local.sagemaker.servers import INVOCATION_SECONDS, Answer
@@ -65,8 +68,9 @@ class Runtime:
 
     def __init__(self, cloud: Cloud, endpoints: Endpoints) -> None:
         self.cloud, self.endpoints = cloud, endpoints
-        self.meters, self.capture = Meters(cloud, endpoints.loads), Capture(cloud)
-        self.shadows = Shadows(cloud, self.meters)
+        self.meters = Meters(cloud, endpoints.loads, endpoints.backlogs)
+        self.capture, self.shadows = Capture(cloud), Shadows(cloud, self.meters)
+        self.asynchronous = AsyncInference(cloud, self.meters)
 
     def invoke(self, account: str, region: str, name: str, headers: dict[str, str], body: bytes) -> tuple[Answer, str]:
         """Return the container's answer and the variant that gave it; ``headers`` have names in lower case.
@@ -74,7 +78,7 @@ class Runtime:
         Raises InvocationRefused, Throttled or ModelError.
         """
         began = time.monotonic()
-        endpoint = self._endpoint(account, region, name)
+        endpoint = self._endpoint(account, region, name, asynchronous=False)
         taken = self._take(endpoint, headers, body)
         passed = {each: headers[each.lower()] for each in PASSED_ON if each.lower() in headers}
         self.shadows.copy(name, taken.fleet, body, passed)
@@ -88,6 +92,17 @@ class Runtime:
             raise _model_error(endpoint, answer.status, answer.body.decode(errors="replace"))
         self._keep(name, taken, passed, body, answer)
         return answer, taken.variant.name
+
+    def invoke_async(self, account: str, region: str, name: str, headers: dict[str, str], body: bytes) -> AsyncRequest:
+        """Put a request into the endpoint's queue, and return it; ``headers`` have names in lower case.
+
+        Raises InvocationRefused.
+        """
+        endpoint = self._endpoint(account, region, name, asynchronous=True)
+        try:
+            return self.asynchronous.invoke(endpoint, headers, body)
+        except Refused as error:
+            raise InvocationRefused(str(error.message)) from error
 
     def _keep(self, name: str, taken: Taken, headers: dict[str, str], body: bytes, answer: Answer) -> None:
         """Have a request and its answer captured, as the endpoint configuration says."""
@@ -114,11 +129,14 @@ class Runtime:
             taken.server.leave()
         return answer, time.monotonic() - began
 
-    def _endpoint(self, account: str, region: str, name: str) -> Endpoint:
+    def _endpoint(self, account: str, region: str, name: str, *, asynchronous: bool) -> Endpoint:
         record = sagemaker_backends[account][region].endpoints.get(name)
         endpoint = self.endpoints.live.get(record.arn) if record else None
         if endpoint is None or endpoint.fleet is None:
             raise InvocationRefused(f"Endpoint {name} of account {account} not found.")
+        if bool(endpoint.fleet.asynchronous) != asynchronous:
+            other = "InvokeEndpoint" if asynchronous else "InvokeEndpointAsync"
+            raise InvocationRefused(f"Endpoint {name} of account {account} takes {other} only.")
         return endpoint
 
     def _take(self, endpoint: Endpoint, headers: dict[str, str], body: bytes) -> Taken:

@@ -89,7 +89,7 @@ class TestShadows:
             variants=[{"VariantName": "AllTraffic", "InitialVariantWeight": 100.0}],
             shadows=[{"VariantName": "Shadow", "InitialVariantWeight": weight}],
             capture={},
-            asynchronous=False,
+            asynchronous={},
             model=lambda _: {},
             on_line=print,
         )

@@ -301,7 +301,7 @@ class TestRetaining:
             variants=variants(4, InitialVariantWeight=3.0),
             shadows=[],
             capture={"InitialSamplingPercentage": 50},
-            asynchronous=False,
+            asynchronous={},
             model=lambda _: {},
             on_line=print,
         )
