@@ -15,13 +15,14 @@ from typing import Any
 import aws_cdk as cdk
 
 from contract import names
+from infra import nist, suppressions
+from infra.key import EncryptedLogs
 from infra.settings import Settings
 from infra.stacks.api import PublicApi
 from infra.stacks.operations import Operations
 from infra.stacks.pipeline import Pipeline
 from infra.stacks.serving import Serving
 from infra.stacks.storage import Storage
-from infra.suppressions import explain
 
 NO_WHEELS: Mapping[str, Any] = {"aws:cdk:bundling-stacks": []}
 """CDK's own context for: bundle nothing."""
@@ -50,7 +51,9 @@ def build(*, outdir: str | None = None, context: Mapping[str, Any] | None = None
     pipeline = Pipeline(app, names.STACK_PIPELINE, storage=storage, serving=serving, api=api, settings=settings)
     operations = Operations(app, names.STACK_OPERATIONS, storage=storage, pipeline=pipeline)
     cdk.Tags.of(app).add(names.TAG_APP, names.APP)
-    explain(storage=storage, serving=serving, pipeline=pipeline, operations=operations, api=api)
+    cdk.Aspects.of(app).add(EncryptedLogs(storage.key))
+    suppressions.explain(storage=storage, serving=serving, pipeline=pipeline, operations=operations, api=api)
+    nist.explain(app, storage=storage, api=api)
     return app
 
 

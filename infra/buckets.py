@@ -18,10 +18,17 @@ class LogBucket(s3.Bucket):
         super().__init__(
             scope,
             id,
+            versioned=True,
             encryption=s3.BucketEncryption.S3_MANAGED,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             enforce_ssl=True,
-            lifecycle_rules=[s3.LifecycleRule(id="Expire", expiration=Duration.days(90))],
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="Expire",
+                    expiration=Duration.days(90),
+                    noncurrent_version_expiration=Duration.days(1),
+                )
+            ],
             removal_policy=settings.removal_policy,
         )
         self.add_to_resource_policy(

@@ -22,10 +22,12 @@ TAG_LENGTH = 16
 class Repository(ecr.Repository):
     """Images by the hash of their source: a tag never changes its meaning, and old versions can be rolled back to."""
 
-    def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
+    def __init__(self, scope: Construct, id: str, *, key: kms.IKey, settings: Settings) -> None:
         super().__init__(
             scope,
             id,
+            encryption=ecr.RepositoryEncryption.KMS,
+            encryption_key=key,
             image_scan_on_push=True,
             image_tag_mutability=ecr.TagMutability.IMMUTABLE,
             lifecycle_rules=[

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import Aws
+import jsii
+from aws_cdk import Aws, IAspect
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from constructs import Construct
+from aws_cdk import aws_logs as logs
+from constructs import Construct, IConstruct
 
 from infra.settings import Settings
 
 
 class Key(kms.Key):
-    """A rotating customer key, which EventBridge and CloudWatch may use for encrypted topics and queues.
+    """A rotating customer key, which EventBridge and CloudWatch may use for encrypted topics, queues and logs.
 
     Without that grant their messages would vanish silently, and so would EventBridge's with a condition on the
     source: SNS supports none in a key's policy for EventBridge ("Key management", Amazon SNS Developer Guide). The
@@ -24,12 +26,13 @@ class Key(kms.Key):
         super().__init__(
             scope,
             id,
-            description="Tandem: buckets, ledger, notifications",
+            description="Tandem: buckets, ledger, notifications, images, logs",
             enable_key_rotation=True,
             removal_policy=settings.removal_policy,
         )
         self._let_publish("events.amazonaws.com")
         self._let_publish("cloudwatch.amazonaws.com", StringEquals={"aws:SourceAccount": Aws.ACCOUNT_ID})
+        self._let_log()
 
     def _let_publish(self, service: str, **conditions: Any) -> None:
         self.add_to_resource_policy(
@@ -40,3 +43,28 @@ class Key(kms.Key):
                 conditions=conditions,
             )
         )
+
+    def _let_log(self) -> None:
+        """Let CloudWatch Logs encrypt this account's log groups ("Encrypt log data using KMS", its User Guide)."""
+        groups = f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:*"
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal(f"logs.{Aws.REGION}.amazonaws.com")],
+                actions=["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"],
+                resources=["*"],  # in a key's policy: this key
+                conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": groups}},
+            )
+        )
+
+
+@jsii.implements(IAspect)
+class EncryptedLogs:
+    """Every log group of a scope, whoever made it, is encrypted with a key."""
+
+    def __init__(self, key: kms.IKey) -> None:
+        self._key = key
+
+    def visit(self, node: IConstruct) -> None:
+        """Encrypt, if it is a log group."""
+        if isinstance(node, logs.CfnLogGroup):
+            node.kms_key_id = self._key.key_arn

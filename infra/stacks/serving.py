@@ -20,7 +20,7 @@ class Serving(Stack):
 
     def __init__(self, scope: Construct, id: str, *, storage: Storage, settings: Settings) -> None:
         super().__init__(scope, id, description="Tandem: serving image, deployments")
-        self.images = Repository(self, "Images", settings=settings)
+        self.images = Repository(self, "Images", key=storage.key, settings=settings)
         self.build = ImageBuild(self, "Build", repository=self.images, key=storage.key, settings=settings)
         role = ModelRole(self, "ModelRole", repository=self.images, artifacts=storage.artifacts)
         function_logs = logs.LogGroup(

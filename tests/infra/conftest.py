@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from contract import names
-from infra import batch, deployment, pipeline
+from infra import batch, deployment, nist, pipeline
 from infra.steps.batch import BatchParts
 from infra.steps.deployment_parts import DeploymentParts
 from infra.steps.parts import Parts
+
+PACKS = {"AwsSolutions", nist.PACK}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Assembly:
     def findings(self) -> list[tuple[str, str]]:
         """Return cdk-nag's findings: rule and construct."""
         report = json.loads((self.folder / "validation-report.json").read_text())
-        assert [plugin["pluginName"] for plugin in report["pluginReports"]] == ["AwsSolutions"]
+        assert {plugin["pluginName"] for plugin in report["pluginReports"]} == PACKS
         return [
             (violation["ruleName"], construct["constructPath"])
             for plugin in report["pluginReports"]
@@ -52,12 +54,12 @@ class Assembly:
 def synthesise(folder: Path, **context: Any) -> Assembly:
     """Return the app, synthesised without wheels and looked at by cdk-nag."""
     from aws_cdk import Validations
-    from cdk_nag import AwsSolutionsChecks
+    from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 
     from infra.app import NO_WHEELS, build
 
     app = build(outdir=str(folder), context={**NO_WHEELS, **context})
-    Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app), NIST80053R5Checks(app))
     try:
         app.synth()
     except RuntimeError as error:  # findings fail the synthesis; the test of findings shows them

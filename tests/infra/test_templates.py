@@ -30,7 +30,8 @@ def test_buckets_are_private_encrypted_and_versioned(assembly: Assembly) -> None
     assert len(buckets) == 3
     for bucket in buckets:
         assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
-    ours = [bucket for bucket in buckets if "VersioningConfiguration" in bucket]
+        assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    ours = [bucket for bucket in buckets if "LoggingConfiguration" in bucket]
     assert len(ours) == 2
     for bucket in ours:
         (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
@@ -40,7 +41,8 @@ def test_buckets_are_private_encrypted_and_versioned(assembly: Assembly) -> None
 
 
 def test_both_buckets_events_reach_eventbridge_without_a_custom_resource(assembly: Assembly) -> None:
-    buckets = [bucket for bucket in assembly.resources("AWS::S3::Bucket") if "VersioningConfiguration" in bucket]
+    buckets = [bucket for bucket in assembly.resources("AWS::S3::Bucket") if "LoggingConfiguration" in bucket]
+    assert len(buckets) == 2
     for bucket in buckets:
         configuration = bucket["NotificationConfiguration"]["EventBridgeConfiguration"]
         assert configuration == {"EventBridgeEnabled": True}
@@ -74,16 +76,28 @@ def test_the_ledger_has_its_index_recovery_and_expiring_leases(assembly: Assembl
     assert table["BillingMode"] == "PAY_PER_REQUEST"
 
 
-def test_the_key_rotates_and_lets_eventbridge_and_alarms_publish(assembly: Assembly) -> None:
+def test_the_key_rotates_and_lets_eventbridge_alarms_and_logs_use_it(assembly: Assembly) -> None:
     key = assembly.one("AWS::KMS::Key")
     assert key["EnableKeyRotation"] is True
-    publishers = {
-        service
+    users = [
+        json.dumps(service)
         for statement in key["KeyPolicy"]["Statement"]
         for service in listed(statement["Principal"].get("Service", []))
         if "kms:GenerateDataKey*" in statement["Action"]
-    }
-    assert publishers == {"events.amazonaws.com", "cloudwatch.amazonaws.com"}
+    ]
+    logs = {"Fn::Join": ["", ["logs.", {"Ref": "AWS::Region"}, ".amazonaws.com"]]}
+    assert users == ['"events.amazonaws.com"', '"cloudwatch.amazonaws.com"', json.dumps(logs)]
+
+
+def test_every_log_group_and_the_images_are_encrypted_with_the_key(assembly: Assembly) -> None:
+    groups = list(assembly.resources("AWS::Logs::LogGroup"))
+    assert groups
+    for group in groups:
+        assert "Key" in json.dumps(group["KmsKeyId"])
+        assert group["RetentionInDays"]
+    encryption = assembly.one("AWS::ECR::Repository")["EncryptionConfiguration"]
+    assert encryption["EncryptionType"] == "KMS"
+    assert "Key" in json.dumps(encryption["KmsKey"])
 
 
 def test_data_outlives_its_stack(assembly: Assembly) -> None:
