@@ -12,7 +12,8 @@ MAX_PAYLOAD_MB = 100
 """The largest request of a transform job (MaxPayloadInMB, CreateTransformJob)."""
 
 INSTANCE = "ml.m5.large"
-RUNNING, ANSWERED, FAILED = "RUNNING", "ANSWERED", "FAILED"
+RUNNING, ANSWERED, FAILED, STOPPED = "RUNNING", "ANSWERED", "FAILED", "STOPPED"
+"""The status of a batch's row."""
 ID_LENGTH = 12
 
 

@@ -1,7 +1,8 @@
 """The story of a batch: a file arrives, the champion answers it, the answers lie in S3.
 
 Started by an object at ``<tenant>/<project>/batch/<file>`` in the data bucket;
-its input is the event. Given by hand, ``instance`` beside ``detail`` chooses
+its input is the event. The end of a batch that was stopped starts it, too, to tell
+so and to leave no model. Given by hand, ``instance`` beside ``detail`` chooses
 another machine.
 """
 
@@ -40,8 +41,9 @@ def story(parts: BatchParts) -> dict[str, Any]:
         comment="The champion answers a file.",
         timeout_seconds=LONGEST_SECONDS,
         states={
-            "Is it a file?": steps.is_file(yes="Claim file", no="Nothing to answer"),
+            "Is it a file?": steps.is_file(yes="Claim file", stopped="Take over file", no="Nothing to answer"),
             "Claim file": steps.claim(parts, then="Find champion", taken="Nothing to answer"),
+            "Take over file": steps.take_over(parts, then="Delete model", taken="Nothing to answer"),
             "Find champion": steps.find_champion(parts, then="Can it be answered?", failed=settle),
             "Can it be answered?": steps.can_be_answered(yes="Copy file", no=settle),
             "Copy file": steps.copy_file(parts, then="Describe version", failed=settle),

@@ -1,4 +1,4 @@
-"""Who is told what: runs that failed or were stopped, versions to approve, and events that reached nobody."""
+"""Who is told what: runs and batches that failed or were stopped, versions to approve, undelivered events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from contract import names
+from contract import batch, names
 from contract.run import Outcome
 
 
@@ -84,6 +84,24 @@ class FailureRule(MessageRule):
                 f"Tandem run {_field('run')} of {_field('tenant')}/{_field('project')} ended as {_field('outcome')}.\n"
                 f"Reasons: {_field('summary')}\nExecution: {_field('execution_arn')}\n"
                 f"More: tandem report {_field('run')}"
+            ),
+        )
+
+
+class FailedBatchRule(MessageRule):
+    """A batch that FAILED or was STOPPED."""
+
+    def __init__(self, scope: Construct, id: str, *, topic: sns.ITopic) -> None:
+        super().__init__(
+            scope,
+            id,
+            topic=topic,
+            description="A batch failed or was stopped",
+            detail_type=names.EVENT_BATCH_ENDED,
+            detail={"status": [batch.FAILED, batch.STOPPED]},
+            message=(
+                f"Tandem batch {_field('id')} of {_field('tenant')}/{_field('project')}, file {_field('file')}, ended "
+                f"as {_field('status')}.\nReason: {_field('reason')}"
             ),
         )
 

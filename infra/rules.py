@@ -81,17 +81,19 @@ class ApprovalRule(events.Rule):
         )
 
 
-class StoppedDeploymentRule(events.Rule):
-    """A deployment that was stopped or ran out of time -> the machine again, because no Catch sees those.
+class StoppedRule(events.Rule):
+    """An execution that was stopped or ran out of time -> its machine again, because no Catch sees those.
 
-    It gets the event itself, takes over the lease, and puts the champion back where that is needed.
+    It gets the event itself, takes over what the dead one held, and puts right what that left half-done.
     """
 
-    def __init__(self, scope: Construct, id: str, *, machine: sfn.IStateMachine, dead_letters: sqs.IQueue) -> None:
+    def __init__(
+        self, scope: Construct, id: str, *, what: str, machine: sfn.IStateMachine, dead_letters: sqs.IQueue
+    ) -> None:
         super().__init__(
             scope,
             id,
-            description="A deployment was stopped",
+            description=f"A {what} was stopped",
             event_pattern=execution_ends(machine.state_machine_arn, ["ABORTED", "TIMED_OUT"]),
             targets=[targets.SfnStateMachine(machine, dead_letter_queue=dead_letters)],
         )

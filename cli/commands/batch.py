@@ -67,19 +67,11 @@ def follow(account: Account, tenant: str, project: str, number: str) -> dict[str
         status = row.get("status", "")
         if status == batches.ANSWERED:
             return row
-        if status == batches.FAILED:
-            raise CommandError(f"The batch failed: {row['reason']}")
+        if status in (batches.FAILED, batches.STOPPED):
+            raise CommandError(f"The batch ended as {status}: {row['reason']}")
         if not row and time.monotonic() - began > STARTS_WITHIN:
             raise CommandError("The batch did not begin.", "Look at the state machine tandem-batch.")
-        if row and _ended_badly(account, row["execution_arn"]):
-            raise CommandError(f"The batch was stopped: {row['execution_arn']}.")
         time.sleep(LOOK_SECONDS)
-
-
-def _ended_badly(account: Account, execution: str) -> bool:
-    """Say whether an execution ended in a way that its last states do not see."""
-    status = account.client("stepfunctions").describe_execution(executionArn=execution)["status"]
-    return status in ("ABORTED", "TIMED_OUT")
 
 
 def _check(file: Path, target: Path) -> None:

@@ -8,7 +8,7 @@ from constructs import Construct
 from contract import names
 from infra.batch import BatchRule
 from infra.handlers import Handlers, Places
-from infra.rules import ApprovalRule, DeadLetters, SettleRule, StoppedDeploymentRule, UploadRule
+from infra.rules import ApprovalRule, DeadLetters, SettleRule, StoppedRule, UploadRule
 from infra.runner import Runner
 from infra.settings import Settings
 from infra.stacks.api import PublicApi
@@ -62,9 +62,9 @@ class Pipeline(Stack):
         )
         BatchRule(self, "Batch", bucket=storage.data, machine=serving.batch.machine, dead_letters=self.dead_letters)
         ApprovalRule(self, "Approval", decide=handlers.decide, dead_letters=self.dead_letters)
-        StoppedDeploymentRule(
-            self, "StoppedDeployment", machine=serving.deployer.machine, dead_letters=self.dead_letters
-        )
+        machines = {"deployment": serving.deployer.machine, "batch": serving.batch.machine}
+        for what, machine in machines.items():
+            StoppedRule(self, f"Stopped{what.title()}", what=what, machine=machine, dead_letters=self.dead_letters)
         if settings.mlflow or settings.tensorboard:
             Tracking(self, "Tracking", artifacts=storage.artifacts, dead_letters=self.dead_letters, settings=settings)
         CfnOutput(self, names.OUTPUT_PIPELINE_ARN, value=runner.machine.state_machine_arn)

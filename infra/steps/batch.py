@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,11 @@ S3_ERRORS = ("S3.S3Exception", "S3.SdkClientException")
 TAKEN = "DynamoDB.ConditionalCheckFailedException"
 JOB_SECONDS = 21_600
 START_UP = 1_800  # machines, image, model
-INPUT = "$states.input.detail"
+ENDED = "$exists($states.input.detail.executionArn)"
+"""Whether the input is the event of the end of a batch that was stopped."""
+INPUT = f"({ENDED} ? $parse($states.input.detail.input) : $states.input).detail"
+STOPPED = "Stopped"  # error of a batch that a person or its time limit ended
+STATUS = f"$failure = null ? '{batch.ANSWERED}' : $failure.error = '{STOPPED}' ? '{batch.STOPPED}' : '{batch.FAILED}'"
 MODEL_NAME = expression("$tenant & '--' & $project & '--batch-' & $id")
 
 
@@ -34,8 +39,11 @@ class BatchParts:
         return expression(f"'s3://{self.artifacts_bucket}/' & $prefix & '{path}'")
 
 
-def is_file(*, yes: str, no: str) -> State:
-    """Decide whether the object is a file directly in a project's batch folder; the rule's pattern knows less."""
+def is_file(*, yes: str, stopped: str, no: str) -> State:
+    """Decide whether the object is a file directly in a project's batch folder; the rule's pattern knows less.
+
+    Of a batch that was stopped, which no Catch sees, the event of its end leads to ``stopped``.
+    """
     parts = f"$split({INPUT}.object.key, '/')"
     version = f"{INPUT}.object.`version-id`"
     digest = f"$hash({INPUT}.bucket.name & '/' & {INPUT}.object.key & '@' & {version}, 'SHA-256')"
@@ -54,7 +62,13 @@ def is_file(*, yes: str, no: str) -> State:
         "failure": "null",
     }
     condition = f"$count({parts}) = 4 and {parts}[2] = '{keys.BATCH}' and {parts}[3] != ''"
-    return choice(when(condition, yes, {name: expression(code) for name, code in found.items()}), otherwise=no)
+    cause = "$states.input.detail.status = 'TIMED_OUT' ? 'The batch ran out of time.' : 'The batch was stopped.'"
+    ended = {"stopped": "$states.input.detail.executionArn", "failure": f"{{'error': '{STOPPED}', 'cause': {cause}}}"}
+    return choice(
+        when(f"{ENDED} and {condition}", stopped, _expressions(found | ended)),
+        when(condition, yes, _expressions(found)),
+        otherwise=no,
+    )
 
 
 def claim(parts: BatchParts, *, then: str, taken: str) -> State:
@@ -66,24 +80,22 @@ def claim(parts: BatchParts, *, then: str, taken: str) -> State:
         ":answers": f"'s3://{parts.artifacts_bucket}/' & $prefix & '{keys.BATCH_ANSWERS}' & $file & '.out'",
         ":running": f"'{batch.RUNNING}'",
         ":failed": f"'{batch.FAILED}'",
+        ":stopped": f"'{batch.STOPPED}'",
     }
-    return task(
-        "dynamodb:updateItem",
-        {
-            "TableName": parts.ledger,
-            "Key": _row(),
-            "ConditionExpression": "attribute_not_exists(pk) OR execution_arn = :me OR #status = :failed",
-            "UpdateExpression": "SET execution_arn = :me, #file = :file, started = :now, answers = :answers, "
-            "#status = :running",
-            "ExpressionAttributeNames": {"#status": "status", "#file": "file"},
-            "ExpressionAttributeValues": {name: {"S": expression(code)} for name, code in values.items()},
-        },
-        then=then,
-        seconds=60,
-        retry=[transient(*LEDGER_ERRORS)],
-        output={},
-        catch=[caught(TAKEN, then=taken)],
-    )
+    told = "SET execution_arn = :me, #file = :file, started = :now, answers = :answers, #status = :running"
+    free = "attribute_not_exists(pk) OR execution_arn = :me OR #status IN (:failed, :stopped)"
+    return _write(parts, told, values, then=then, names={"#file": "file"}, condition=free) | {
+        "Catch": [caught(TAKEN, then=taken)]
+    }
+
+
+def take_over(parts: BatchParts, *, then: str, taken: str) -> State:
+    """Make the row of a batch that was stopped this execution's, unless it had ended, or is another's by now."""
+    values = {":me": "$states.context.Execution.Id", ":stopped": "$stopped", ":running": f"'{batch.RUNNING}'"}
+    theirs = "execution_arn IN (:me, :stopped) AND #status = :running"
+    return _write(parts, "SET execution_arn = :me", values, then=then, condition=theirs) | {
+        "Catch": [caught(TAKEN, then=taken)]
+    }
 
 
 def find_champion(parts: BatchParts, *, then: str, failed: str) -> State:
@@ -237,25 +249,13 @@ def delete_model(*, then: str) -> State:
 def settle(parts: BatchParts, *, then: str) -> State:
     """Write how it ended into the batch's row."""
     values = {
-        ":status": f"$failure = null ? '{batch.ANSWERED}' : '{batch.FAILED}'",
+        ":status": STATUS,
         ":reason": "$failure = null ? '' : $failure.cause",
         ":version": "$champion = null ? '' : $champion.version",
         ":now": "$now()",
     }
-    return task(
-        "dynamodb:updateItem",
-        {
-            "TableName": parts.ledger,
-            "Key": _row(),
-            "UpdateExpression": "SET #status = :status, reason = :reason, version = :version, ended = :now",
-            "ExpressionAttributeNames": {"#status": "status"},
-            "ExpressionAttributeValues": {name: {"S": expression(code)} for name, code in values.items()},
-        },
-        then=then,
-        seconds=60,
-        retry=[transient(*LEDGER_ERRORS)],
-        output={},
-    )
+    told = "SET #status = :status, reason = :reason, version = :version, ended = :now"
+    return _write(parts, told, values, then=then)
 
 
 def tell(parts: BatchParts, *, then: str) -> State:
@@ -265,14 +265,14 @@ def tell(parts: BatchParts, *, then: str) -> State:
         "project": "$project",
         "file": "$file",
         "id": "$id",
-        "status": f"$failure = null ? '{batch.ANSWERED}' : '{batch.FAILED}'",
+        "status": STATUS,
         "reason": "$failure = null ? '' : $failure.cause",
         "answers": f"'s3://{parts.artifacts_bucket}/' & $prefix & '{keys.BATCH_ANSWERS}' & $file & '.out'",
     }
     entry = {
         "Source": names.EVENT_SOURCE,
         "DetailType": names.EVENT_BATCH_ENDED,
-        "Detail": {name: expression(code) for name, code in detail.items()},
+        "Detail": _expressions(detail),
     }
     return task(
         "events:putEvents",
@@ -294,6 +294,32 @@ def failed() -> State:
     return {"Type": "Fail", "Error": "{% $failure.error %}", "Cause": "{% $failure.cause %}"}
 
 
+def _expressions(codes: Mapping[str, str]) -> dict[str, str]:
+    return {name: expression(code) for name, code in codes.items()}
+
+
+def _write(
+    parts: BatchParts,
+    told: str,
+    values: Mapping[str, str],
+    *,
+    then: str,
+    names: Mapping[str, str] | None = None,
+    condition: str = "",
+) -> State:
+    """Change the batch's row; ``values`` are JSONata code."""
+    arguments: dict[str, Any] = {
+        "TableName": parts.ledger,
+        "Key": _row(),
+        "UpdateExpression": told,
+        "ExpressionAttributeNames": {"#status": "status", **(names or {})},
+        "ExpressionAttributeValues": {name: {"S": expression(code)} for name, code in values.items()},
+    }
+    arguments |= {"ConditionExpression": condition} if condition else {}
+    retry = [transient(*LEDGER_ERRORS)]
+    return task("dynamodb:updateItem", arguments, then=then, seconds=60, retry=retry, output={})
+
+
 def _row() -> dict[str, Any]:
     return {**key("", "$tenant", "$project"), "sk": {"S": expression(f"'{ledger.BATCH}#' & $id")}}
 
@@ -313,5 +339,5 @@ def _job_failure() -> dict[str, str]:
 
 def _stopped() -> str:
     """A job that a person stopped is no error of its state."""
-    stopped = "{'error': 'Stopped', 'cause': 'The transform job was stopped.'}"
+    stopped = f"{{'error': '{STOPPED}', 'cause': 'The transform job was stopped.'}}"
     return expression(f"$states.result.TransformJobStatus = 'Completed' ? null : {stopped}")

@@ -186,5 +186,23 @@ class App:
         return json.loads(answer["Body"].read())
 
 
+def subscriber(app: App, queue: str, said: str) -> Callable[[], str]:
+    """Subscribe a new queue to the notifications; return what waits for the message that has ``said`` in it."""
+    sqs, topic = app.cloud.client("sqs"), app.outputs[names.OUTPUT_TOPIC_ARN]
+    url = sqs.create_queue(QueueName=queue)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    app.cloud.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+
+    def message() -> str:
+        for _ in range(60):
+            for received in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", []):
+                text = str(json.loads(received["Body"])["Message"])
+                if said in text:
+                    return text
+        raise TimeoutError(f"nobody was told: {said}")
+
+    return message
+
+
 def _typed(key: dict[str, str]) -> dict[str, dict[str, str]]:
     return {name: {"S": value} for name, value in key.items()}

@@ -7,14 +7,12 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from contract import names
 from contract.run import Outcome
-from tests.e2e.app import App
+from tests.e2e.app import App, subscriber
 from tests.e2e.data import table, table_toml
 from tests.e2e.test_state_by_state import Machine
 
@@ -35,24 +33,6 @@ def waiting(app: App, run: str, seconds: float = 90) -> str:
 
 def _is_asking(event: dict[str, Any]) -> bool:
     return "asked" in event["taskSubmittedEventDetails"].get("output", "")
-
-
-def subscriber(app: App, project: str) -> Callable[[], str]:
-    """Subscribe a queue to the notifications; return what waits for the message that asks about the project."""
-    sqs, topic = app.cloud.client("sqs"), app.outputs[names.OUTPUT_TOPIC_ARN]
-    queue = sqs.create_queue(QueueName=project)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    app.cloud.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-
-    def message() -> str:
-        for _ in range(60):
-            for received in sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages", []):
-                text = str(json.loads(received["Body"])["Message"])
-                if f"/{project} waits for your approval" in text:
-                    return text
-        raise TimeoutError("nobody was asked")
-
-    return message
 
 
 def _approve_by_link(message: str) -> None:
@@ -86,7 +66,7 @@ def say(app: App, package: str, status: str, note: str = "") -> None:
 def test_an_approved_version_is_deployed_and_a_rejected_one_is_not(app: App) -> None:
     project = app.project()
     app.configure(project, table_toml(more=MANUAL))
-    messages = subscriber(app, project)
+    messages = subscriber(app, project, f"/{project} waits for your approval")
     run = app.upload(project, "rows.csv", table(seed=1, age_counts=False))
     package = waiting(app, run)
     assert app.champion(project) == {}

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from cli.main import app as cli
 from contract import batch, keys, ledger, names
-from tests.e2e.app import App
+from tests.e2e.app import App, subscriber
 from tests.e2e.data import table, table_toml
 
 ROWS = b"income,age,region\n100,20,north\n50000,60,south\n,40,\n"
@@ -114,6 +114,27 @@ def test_a_batch_that_failed_can_be_started_again_on_another_machine(app: App, p
     described = sagemaker.describe_transform_job(TransformJobName=job["TransformJobName"])
     assert described["TransformResources"]["InstanceType"] == "ml.c5.xlarge"
     assert job["TransformJobName"] in again["cause"]
+
+
+def test_a_batch_that_somebody_stops_says_so_and_leaves_nothing(app: App, project: str) -> None:
+    message = subscriber(app, f"{project}-batch", f"acme/{project}, file stopped.csv")
+    _, _, number = send(app, project, "stopped.csv", ROWS)
+    app.eventually(lambda: row(app, project, number))
+    first = row(app, project, number)["execution_arn"]
+    app.reaches(first, "Transform")
+    app.states.stop_execution(executionArn=first)
+    told = settled(app, project, number)
+    assert (told["status"], told["reason"]) == (batch.STOPPED, "The batch was stopped.")
+    assert app.ended(told["execution_arn"])["error"] == "Stopped"
+    said = message()
+    assert "ended as STOPPED." in said
+    assert "Reason: The batch was stopped." in said
+    sagemaker = app.cloud.client("sagemaker")
+    assert sagemaker.list_models(NameContains=f"acme--{project}--batch")["Models"] == []
+    (job, *_) = sagemaker.list_transform_jobs(NameContains=f"acme--{project}", SortBy="CreationTime")[
+        "TransformJobSummaries"
+    ]
+    assert job["TransformJobStatus"] in ("Stopping", "Stopped")
 
 
 def test_a_file_that_is_gone_is_no_answer(app: App, project: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from contract import ledger
+from contract import ledger, names
 from infra.asl import targets
 from tests.e2e.app import App
 
@@ -87,6 +87,12 @@ def pipeline(app: App) -> Machine:
 def deployment(app: App) -> Machine:
     """The deployment machine."""
     return Machine(app, app.deployment)
+
+
+@pytest.fixture(scope="module")
+def batch(app: App) -> Machine:
+    """The machine that answers files."""
+    return Machine(app, app.outputs[names.OUTPUT_BATCH_ARN])
 
 
 TRAINED = {"name": "job", "status": "Completed", "secondary_status": "Completed", "model": "s3://b/m", "image": "i"}
@@ -203,6 +209,40 @@ DEPLOYMENT_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
+FILE: dict[str, Any] = {
+    "bucket": {"name": "b"},
+    "object": {"key": "acme/none/batch/r.csv", "version-id": "v", "size": 1},
+}
+FOLDER = {**FILE, "object": {**FILE["object"], "key": "acme/none/batch/"}}
+ENDED = {"executionArn": "arn:none", "status": "ABORTED", "input": json.dumps({"detail": FILE})}
+ENDED_AGAIN = {**ENDED, "input": json.dumps({"detail": ENDED})}
+NAMED: dict[str, Any] = {
+    "tenant": "acme", "project": "none", "file": "r.csv", "id": "none", "prefix": "acme/none/batch/r.csv/none/",
+    "size": 1, "source": "none", "instance": "ml.m5.large", "ending": ".csv", "failure": None, "stopped": "arn:none",
+    "champion": {"package_arn": "arn:none", "version": "1"}, "content_type": "text/csv", "tags": [],
+    "container": {"Image": NOTHING["image_uri"], "ModelDataUrl": NOTHING["model_data_url"]},
+}  # fmt: skip
+BATCH_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
+    ("Is it a file?", {}, {"detail": FILE}, "Claim file"),
+    ("Is it a file?", {}, {"detail": FOLDER}, "Nothing to answer"),
+    ("Is it a file?", {}, {"detail": ENDED}, "Take over file"),
+    ("Is it a file?", {}, {"detail": ENDED_AGAIN}, "Nothing to answer"),
+    ("Can it be answered?", NAMED, {}, "Copy file"),
+    ("Can it be answered?", {**NAMED, "champion": None}, {}, "Settle file"),
+    ("Can it be answered?", {**NAMED, "ending": ".parquet"}, {}, "Settle file"),
+    ("Can it be answered?", {**NAMED, "size": 2**30}, {}, "Settle file"),
+    ("How did it end?", {"failure": None}, {}, "Answered"),
+    ("How did it end?", {"failure": FAILURE}, {}, "Batch failed"),
+]
+
+
+@pytest.mark.parametrize(("state", "variables", "value", "following"), BATCH_CHOICES)
+def test_a_batch_goes_where_each_choice_says(
+    batch: Machine, state: str, variables: dict[str, Any], value: dict[str, Any], following: str
+) -> None:
+    assert batch.after(state, variables, value) == following
+
+
 @pytest.mark.parametrize(("state", "variables", "value", "following"), PIPELINE_CHOICES)
 def test_a_run_goes_where_each_choice_says(
     pipeline: Machine, state: str, variables: dict[str, Any], value: dict[str, Any], following: str
@@ -217,11 +257,13 @@ def test_a_deployment_goes_where_each_choice_says(
     assert deployment.after(state, variables, value) == following
 
 
-def test_no_way_of_any_choice_is_left_out(pipeline: Machine, deployment: Machine) -> None:
+def test_no_way_of_any_choice_is_left_out(pipeline: Machine, deployment: Machine, batch: Machine) -> None:
     """Whole runs, of test_runs.py and test_bad_input.py, take both ways of each ``accepted``."""
-    told = {(state, following) for state, _, _, following in PIPELINE_CHOICES + DEPLOYMENT_CHOICES}
+    told = {(state, following) for state, _, _, following in PIPELINE_CHOICES + DEPLOYMENT_CHOICES + BATCH_CHOICES}
     whole_runs = ("Is request accepted?", "Is dataset accepted?", "Is plan within budget?")
-    assert {way for machine in (pipeline, deployment) for way in _ways(machine) if way[0] not in whole_runs} == told
+    assert {
+        way for machine in (pipeline, deployment, batch) for way in _ways(machine) if way[0] not in whole_runs
+    } == told
 
 
 def _ways(machine: Machine) -> Iterator[tuple[str, str]]:
@@ -260,3 +302,16 @@ def test_every_call_of_a_deployment_that_fails_is_caught(app: App, deployment: M
     }
     assert len(caught) > 10
     assert {name: deployment.after(name, variables) for name in caught} == caught
+
+
+def test_every_call_of_a_batch_that_fails_is_caught(batch: Machine) -> None:
+    """The transform job alone is refused for what is not there: it has no model."""
+    caught = {
+        name: rules[-1]["Next"]
+        for name, state in batch.states.items()
+        if (rules := [rule for rule in state.get("Catch", ()) if "States.ALL" in rule["ErrorEquals"]])
+        and name != "Find champion"  # a table that is there refuses no reading
+    }
+    assert len(caught) == 5
+    assert {name: batch.after(name, NAMED) for name in caught} == caught
+    assert batch.after("Take over file", NAMED) == "Nothing to answer"

@@ -37,7 +37,8 @@ DEPLOYMENT = [
     "Put into the shadow", "Wait for shadow", "Describe shadow", "Is shadow in service?", "Watch shadow",
     "Look at shadow's alarms", "Is shadow quiet?", "Update endpoint", "Wait for endpoint", "Describe endpoint",
     "Is endpoint in service?", "Is it an A/B test?", "Watch challenger", "Look at challenger's alarms",
-    "Is challenger quiet?", "Name challenger", "Switch champion", "Is there a version to restore?", "Restore endpoint",
+    "Is challenger quiet?", "Name challenger", "Switch champion", "Was it made before?",
+    "Is there a version to restore?", "Restore endpoint", "Delete failed endpoint", "Put endpoint back",
     "Tidy up", "Release lease", "How did it end?", "Deployed", "Champion changed", "Deployment failed", "Lease is held",
 ]  # fmt: skip
 
