@@ -145,12 +145,18 @@ def _digest(text: str, length: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
-def run_for_upload(project: str, bucket: str, key: str, version_id: str) -> str:
+def run_for_upload(project: str, bucket: str, key: str, version_id: str, *, taken: int = 0) -> str:
     """Return the run id of one object version: however often its event arrives, it is the same.
+
+    Args:
+        project: the project's name.
+        bucket, key, version_id: the object's version.
+        taken: how many of its ids other runs have by chance: among a million uploads, one such pair is likely.
 
     Example: ``digits-1f3a9c2b7d``.
     """
-    return f"{project[:9].rstrip('-')}-{_digest(f'{bucket}/{key}@{version_id}', 10)}"
+    again = f" {taken}" if taken else ""
+    return f"{project[:9].rstrip('-')}-{_digest(f'{bucket}/{key}@{version_id}{again}', 10)}"
 
 
 def run_for_execution(name: str) -> str:

@@ -1,13 +1,15 @@
 """Intake: an object appears in an inbox -> exactly one execution of the pipeline for that version of it.
 
 Events may arrive twice, late and out of order, and this handler may die at any
-point. The row of the object version remembers its run; the execution's name is
-derived from the version; the row learns the execution's ARN last. Whatever was
-done before, the next delivery does the rest.
+point. The execution's name is derived from the object's version; the row of the
+version learns the run and the execution's ARN last. Whatever was done before,
+the next delivery does the rest. Step Functions forgets the name of an execution
+after 90 days; the row does not.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,36 +75,49 @@ def parse(event: Mapping[str, Any]) -> Arrival | None:
 
 def start(arrival: Arrival) -> str:
     """Start the run of an object version, or find it started; return its id."""
-    run = names.run_for_upload(arrival.project, arrival.bucket, arrival.key, arrival.version_id)
     row = ledger.upload_key(arrival.bucket, arrival.key, arrival.version_id)
-    if not table.add(row, {"run": run, "received": datetime.now(UTC).isoformat(timespec="seconds")}):
+    if not table.add(row, {"received": datetime.now(UTC).isoformat(timespec="seconds")}):
         known = table.get(row)
         if known and known.get("execution_arn"):
-            logger.info("upload has its run already", extra={"run": run, "upload": arrival.uri})
-            return run
-    execution = _start_execution(run, arrival)
-    table.change(row, {"execution_arn": execution}, only_if=Attr("pk").exists())
+            logger.info("upload has its run already", extra={"run": known["run"], "upload": arrival.uri})
+            return str(known["run"])
+    run, execution = _start_execution(arrival)
+    table.change(row, {"run": run, "execution_arn": execution}, only_if=Attr("pk").exists())
     logger.info("run started", extra={"run": run, "upload": arrival.uri, "execution": execution})
     return run
 
 
-def _start_execution(run: str, arrival: Arrival) -> str:
-    machine = environment(names.PIPELINE_ARN)
-    request = {
-        "tenant": arrival.tenant,
-        "project": arrival.project,
-        "upload": arrival.uri,
-        "version_id": arrival.version_id,
-    }
+def _start_execution(arrival: Arrival) -> tuple[str, str]:
+    """Start the execution, or find it started; return the run's id and the ARN.
+
+    A name that another upload's execution has (its digest is short), or a person's, gives way to the next one.
+    """
+    for taken in itertools.count():
+        run = names.run_for_upload(arrival.project, arrival.bucket, arrival.key, arrival.version_id, taken=taken)
+        execution = _execution_of(arrival, run)
+        if execution:
+            return run, execution
+    raise AssertionError("the names are endless")
+
+
+def _execution_of(arrival: Arrival, run: str) -> str:
+    """Return the ARN of the execution of this name, started now or before; empty when it is another's."""
+    machine, states = environment(names.PIPELINE_ARN), client("stepfunctions")
+    version = {"upload": arrival.uri, "version_id": arrival.version_id}
+    request = {"tenant": arrival.tenant, "project": arrival.project, **version}
     try:
-        answer = client("stepfunctions").start_execution(
+        started = states.start_execution(
             stateMachineArn=machine, name=run, input=json.dumps(request, ensure_ascii=False)
         )
     except ClientError as error:
         if error_code(error) != "ExecutionAlreadyExists":
             raise
-        return _execution_arn(machine, run)
-    return answer["executionArn"]
+    else:
+        return str(started["executionArn"])
+    execution = _execution_arn(machine, run)
+    given = json.loads(states.describe_execution(executionArn=execution)["input"])
+    is_ours = isinstance(given, dict) and version == {name: given.get(name) for name in version}
+    return execution if is_ours else ""
 
 
 def _execution_arn(machine: str, name: str) -> str:

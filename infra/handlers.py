@@ -83,6 +83,7 @@ class Handlers(Construct):
         grants.encrypt(intake, self._dead_letters.encryption_master_key)
         grants.rows(intake, self._places.ledger, *ROW)
         grants.allow(intake, ["states:StartExecution"], [self._machine])
+        grants.allow(intake, ["states:DescribeExecution"], [grants.execution_arn(self, names.MACHINE_PIPELINE)])
         self._announce(intake)
         return intake
 

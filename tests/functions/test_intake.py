@@ -96,10 +96,22 @@ def test_a_handler_killed_at_any_write_is_completed_by_the_next_delivery(
 def test_an_execution_that_ended_is_not_started_again(world: World) -> None:
     key, version = world.upload("digits.csv")
     run = names.run_for_upload("digits", world.data, key, version)
-    world.execute({"other": "input"}, name=run)
+    world.execute({"upload": f"s3://{world.data}/{key}", "version_id": version, "more": 1}, name=run)
     assert intake.handler(event(world, key, version), None)["run"] == run
     (execution,) = world.executions()
     assert world.row(ledger.upload_key(world.data, key, version))["execution_arn"] == execution["executionArn"]
+
+
+@pytest.mark.parametrize("other", [{"upload": "s3://another", "version_id": "1"}, ["no", "request"]])
+def test_a_name_that_another_execution_has_loses_no_upload(world: World, other: Any) -> None:
+    key, version = world.upload("digits.csv")
+    taken = names.run_for_upload("digits", world.data, key, version)
+    world.execute(other, name=taken)
+    runs = {intake.handler(event(world, key, version), None)["run"] for _ in range(3)}
+    (run,) = runs
+    assert run == names.run_for_upload("digits", world.data, key, version, taken=1) != taken
+    assert sorted(execution["name"] for execution in world.executions()) == sorted([taken, run])
+    assert world.row(ledger.upload_key(world.data, key, version))["run"] == run
 
 
 def test_a_folder_that_names_no_project_is_refused_once_and_told(world: World) -> None:
