@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 from contract import keys, names
@@ -13,28 +12,6 @@ from tests.e2e.app import App
 from tests.e2e.data import images, table, table_toml
 
 ROOT = Path(__file__).parents[2]
-
-
-def test_digits_become_a_served_model(app: App) -> None:
-    example, project = ROOT / "examples/digits", app.project()
-    app.configure(project, (example / "project.toml").read_text())
-    run = app.settled(app.upload(project, "digits.zip", (example / "digits.zip").read_bytes()))
-    assert run["outcome"] == Outcome.DEPLOYED, run["reasons"]
-    assert run["evaluation"]["metrics"]["accuracy"] >= 0.97
-    scan = next((example / "held_out").glob("3*.png"))
-    answer = app.predict(project, scan.read_bytes(), "image/png")
-    assert answer["predictions"][0]["label"] == "3"
-    assert tracked(app, f"acme/{project}/runs/{run['run']}/{keys.TENSORBOARD}")
-
-
-def tracked(app: App, prefix: str, seconds: float = 30) -> bool:
-    """Return whether a run's event file comes: it is written after the run is settled."""
-    deadline = time.monotonic() + seconds
-    while not (found := app.s3.list_objects_v2(Bucket=app.artifacts, Prefix=prefix)["KeyCount"]):
-        if time.monotonic() > deadline:
-            break
-        time.sleep(0.2)
-    return bool(found)
 
 
 def test_a_real_table_becomes_a_served_model(app: App) -> None:

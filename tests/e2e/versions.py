@@ -11,8 +11,8 @@ from typing import Any
 
 import onnx
 
-from contract import keys, names, packages
-from contract.config import Deploy
+from benchmarks.places.version import register
+from contract import keys
 from tests.e2e.app import App
 
 NUMBERS = "numeric"
@@ -22,26 +22,13 @@ _numbers = itertools.count(1)
 
 def another(app: App, package_arn: str, deploy: dict[str, Any], *, archive: bytes | None = None) -> str:
     """Register a copy of a version with other ``[deploy]`` settings, and another archive if given; return its ARN."""
-    sagemaker = app.cloud.client("sagemaker")
-    found = sagemaker.describe_model_package(ModelPackageName=package_arn)
-    properties = {k: v for k, v in found["CustomerMetadataProperties"].items() if not k.startswith(packages.DEPLOY)}
-    properties |= {name: packages.encode(value) for name, value in packages.deploy_properties(Deploy(**deploy)).items()}
-    image, url = (found["InferenceSpecification"]["Containers"][0][name] for name in ("Image", "ModelDataUrl"))
+    url = ""
     if archive is not None:
-        key = f"{properties['tenant']}/{properties['project']}/runs/poisoned-{next(_numbers)}/{keys.MODEL}"
+        tenant, project = package_arn.split("/")[1].split("--")
+        key = f"{tenant}/{project}/runs/poisoned-{next(_numbers)}/{keys.MODEL}"
         app.s3.put_object(Bucket=app.artifacts, Key=key, Body=archive)
         url = f"s3://{app.artifacts}/{key}"
-    answer = sagemaker.create_model_package(
-        ModelPackageGroupName=names.model_group(properties["tenant"], properties["project"]),
-        ModelApprovalStatus="Approved",
-        CustomerMetadataProperties=properties,
-        InferenceSpecification={
-            "Containers": [{"Image": image, "ModelDataUrl": url}],
-            "SupportedContentTypes": ["application/json"],
-            "SupportedResponseMIMETypes": ["application/json"],
-        },
-    )
-    return str(answer["ModelPackageArn"])
+    return register(app.cloud.client("sagemaker"), package_arn, deploy, url)
 
 
 def archive_of(app: App, package_arn: str) -> bytes:
