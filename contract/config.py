@@ -326,6 +326,33 @@ class Deploy:
         examples=tuple(load_prices().hosting),
     )
     instances: int = setting("Number of instances (realtime, async).", default=1, minimum=1, maximum=100)
+    min_instances: int = setting(
+        "Fewest instances that scaling leaves (realtime, async). 0 = none while nobody asks (async only).",
+        default=1, minimum=0, maximum=100,
+    )  # fmt: skip
+    max_instances: int = setting(
+        "Most instances that scaling brings (realtime, async). 0 = no scaling: there are always deploy.instances.",
+        default=0, minimum=0, maximum=100,
+    )  # fmt: skip
+    invocations_per_instance: int = setting(
+        "Scaling: requests a minute that each instance is to have (realtime). 0 = not by these.",
+        default=0, minimum=0, maximum=1_000_000,
+    )  # fmt: skip
+    concurrency_per_instance: float = setting(
+        "Scaling: requests at the same time that each instance is to have (realtime); scales out sooner than by "
+        "requests a minute. 0 = not by these.",
+        default=0.0, minimum=0.0, maximum=10_000.0,
+    )  # fmt: skip
+    backlog_per_instance: float = setting(
+        "Scaling: waiting requests that each instance is to have (async). 0 = not by these.",
+        default=0.0, minimum=0.0, maximum=1_000_000.0,
+    )  # fmt: skip
+    sleep: str = setting(
+        "Hours of every day in which the endpoint is gone and costs nothing (realtime), such as 20:00-07:00. "
+        "Empty = none.",
+        default="",
+    )  # fmt: skip
+    sleep_timezone: str = setting("Whose clock the hours are of: a name such as Europe/Rome.", default="UTC")
     golden_samples: int = setting(
         "Held-out rows that must predict as evaluated before any traffic.", default=8, minimum=1, maximum=100
     )

@@ -1,8 +1,9 @@
 """Settings of [deploy] that SageMaker cannot have together, or that contradict each other.
 
 Sources: "Exclusions" of deployment guardrails and of shadow tests, ``TrafficRoutingConfig``, ``CreateEndpointConfig``,
-"Data capture" and "Serverless endpoints" (Amazon SageMaker AI Developer Guide and API Reference). An asynchronous
-endpoint has one variant ("Endpoint configuration", AWS CDK RFC 431).
+"Data capture", "Serverless endpoints", "Automatic scaling" and "Autoscale an asynchronous endpoint" (Amazon SageMaker
+AI Developer Guide and API Reference). An asynchronous endpoint has one variant ("Endpoint configuration", AWS CDK RFC
+431).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import fields
 
+from contract import sleeping
 from contract.config import Deploy
 from contract.errors import InvalidConfig
 
@@ -20,6 +22,12 @@ OF_TARGETS = {
     "shadow_percent": ("realtime",),
     "ab_percent": ("realtime",),
     "capture_percent": ("realtime",),
+    "min_instances": ("realtime", "async"),
+    "max_instances": ("realtime", "async"),
+    "invocations_per_instance": ("realtime",),
+    "concurrency_per_instance": ("realtime",),
+    "backlog_per_instance": ("async",),
+    "sleep": (sleeping.SLEEPS,),
 }
 """The targets that have a setting at all, of those that not all have."""
 
@@ -28,7 +36,16 @@ WHY_NOT = {
     "shadow_percent": "SageMaker copies requests between instances of real-time endpoints only.",
     "ab_percent": "Elsewhere there is no second version to divide requests with.",
     "capture_percent": "Elsewhere SageMaker captures nothing.",
+    "min_instances": "Elsewhere there are no instances to count.",
+    "max_instances": "Elsewhere there are no instances to count.",
+    "invocations_per_instance": "An asynchronous endpoint is scaled by its queue.",
+    "concurrency_per_instance": "An asynchronous endpoint is scaled by its queue.",
+    "backlog_per_instance": "Elsewhere no request waits in a queue.",
+    "sleep": "Asynchronous endpoints scale to zero (deploy.min_instances = 0), the others cost nothing when idle.",
 }
+MEASURES = ("invocations_per_instance", "concurrency_per_instance", "backlog_per_instance")
+"""What instances are scaled by."""
+
 LONGEST_MINUTES = 6 * 60
 """Longest time that a deployment may wait in all, well within SageMaker's MaximumExecutionTimeoutInSeconds (8 h)."""
 
@@ -39,7 +56,7 @@ def check_deploying(deploy: Deploy) -> None:
     Raises:
         InvalidConfig: for the first of them.
     """
-    for check in (_targets, _memory, _rollout, _second_version):
+    for check in (_targets, _memory, _rollout, _second_version, _scaling, _sleep):
         for mistake in check(deploy):
             raise mistake
 
@@ -96,3 +113,42 @@ def _second_version(deploy: Deploy) -> Iterator[InvalidConfig]:
     if deploy.ab_percent and deploy.rollout != "all":
         fix = "The share of the A/B test is the first step, and a person takes the next one."
         yield InvalidConfig("deploy.rollout", deploy.rollout, "'all' with deploy.ab_percent", fix)
+
+
+def measures(deploy: Deploy) -> dict[str, float]:
+    """Return what the instances are scaled by: each measure with what an instance is to have of it."""
+    return {name: float(getattr(deploy, name)) for name in MEASURES if getattr(deploy, name)}
+
+
+def _scaling(deploy: Deploy) -> Iterator[InvalidConfig]:
+    if not deploy.max_instances:
+        yield from _without_scaling(deploy)
+        return
+    least, most = deploy.min_instances, deploy.max_instances
+    if not measures(deploy):
+        own = " or ".join(f"deploy.{name}" for name in MEASURES if deploy.target in OF_TARGETS[name])
+        yield InvalidConfig("deploy.max_instances", most, "0 without anything to scale by", f"Set {own}.")
+    if least == 0 and deploy.target != "async":
+        fix = "Only an asynchronous endpoint keeps requests while it has no instance; deploy.sleep costs nothing too."
+        yield InvalidConfig("deploy.min_instances", 0, f"1 or more with target {deploy.target!r}", fix)
+    if not max(least, 1) <= deploy.instances <= most:
+        fix = "They are what a version begins with."
+        yield InvalidConfig("deploy.instances", deploy.instances, f"{max(least, 1)} to {most}, as scaled", fix)
+    if deploy.shadow_percent:
+        fix = "The champion's instances would not be scaled while the shadow is watched; take a canary instead."
+        yield InvalidConfig("deploy.shadow_percent", deploy.shadow_percent, "0 with deploy.max_instances", fix)
+
+
+def _without_scaling(deploy: Deploy) -> Iterator[InvalidConfig]:
+    for name in ("min_instances", *MEASURES):
+        if (value := getattr(deploy, name)) != DEFAULTS[name]:
+            fix = "Say how many instances there may be at most."
+            yield InvalidConfig(f"deploy.{name}", value, f"{DEFAULTS[name]} without deploy.max_instances", fix)
+
+
+def _sleep(deploy: Deploy) -> Iterator[InvalidConfig]:
+    if deploy.sleep:
+        sleeping.Hours.of(deploy.sleep, deploy.sleep_timezone)
+    elif deploy.sleep_timezone != DEFAULTS["sleep_timezone"]:
+        fix = "Say when the model sleeps."
+        yield InvalidConfig("deploy.sleep_timezone", deploy.sleep_timezone, "'UTC' without deploy.sleep", fix)

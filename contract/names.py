@@ -34,6 +34,7 @@ MODEL_URI = "TANDEM_MODEL_URI"
 MODEL_SHA256 = "TANDEM_MODEL_SHA256"  # in hex
 
 # Environment variables of the inference server (docs/how-to/run-the-server.md).
+SERVING_MAX_PAYLOAD = "SAGEMAKER_MAX_PAYLOAD_IN_MB"  # of a request; SageMaker's name for it in batch transform
 SERVING_HOST = "TANDEM_SERVING_HOST"  # address that it listens on; every address of the container by default
 SERVING_LOG_LINES = "TANDEM_SERVING_LOG_LINES"  # a second, below a warning; 0: all
 SERVING_QUEUE = "TANDEM_SERVING_QUEUE"  # requests that may wait
@@ -177,6 +178,14 @@ ENDPOINT_TARGETS = ("serverless", "realtime", "async")
 INSTANCE_TARGETS = ("realtime", "async")
 """Those of them that keep instances."""
 
+SCALABLE = {"ServiceNamespace": "sagemaker", "ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}
+"""What Application Auto Scaling calls the number of a variant's instances."""
+
+
+def variant_resource(endpoint: str, variant: str) -> str:
+    """Return the id of an endpoint's variant for Application Auto Scaling."""
+    return f"endpoint/{endpoint}/variant/{variant}"
+
 
 def function(tenant: str, project: str) -> str:
     """Return the name of the Lambda function that serves a project."""
@@ -188,14 +197,14 @@ def staging_endpoint(tenant: str, project: str) -> str:
     return f"{tenant}--{project}--staging"
 
 
-ALARM = re.compile(r"[a-z0-9-]+--[a-z0-9-]+--[a-z]+--[A-Za-z0-9]+--(errors|latency)")
+ALARM = re.compile(r"[a-z0-9-]+--[a-z0-9-]+--[a-z]+--[A-Za-z0-9]+--(errors|latency|backlog)")
 """What :func:`alarm` returns."""
 
 
 def alarm(endpoint: str, variant: str, what: str) -> str:
     """Return the name of a CloudWatch alarm of an endpoint's variant, or of a function's version.
 
-    ``what`` is ``errors`` or ``latency``.
+    ``what`` is ``errors``, ``latency`` or, of a queue without an instance, ``backlog``.
     """
     return f"{endpoint}--{variant}--{what}"
 

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
+from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from contract import keys, ledger, names, packages
+from contract import keys, ledger, names, packages, sleeping
 from contract.config import Deploy
 from contract.errors import EndpointBusy, InvalidConfig
 from contract.recipes import SCRIPT
-from functions import rollout, table
+from functions import rollout, scaling, table
+from functions.live import BROKEN, STEADY, asleep, clear, describe_endpoint, look
 from functions.rollout import Live
 from functions.shared import client, environment, error_code, logger
-
-STEADY = ("InService", "OutOfService")
-BROKEN = ("Failed", "UpdateRollbackFailed")
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -53,21 +52,27 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     if expected is not None and champion not in (expected, wanted):  # our own: an earlier try got so far
         logger.warning("champion changed", extra={"run": event["run"], "expected": expected, "champion": champion})
         return _nothing("champion_changed", row)
-    return {"verdict": "go", "champion": champion, **plan(tenant, project, wanted, champion, at_once=at_once)}
+    return {"verdict": "go", **_champion(row), **plan(tenant, project, wanted, row, at_once=at_once)}
 
 
 def _nothing(verdict: str, row: dict[str, Any]) -> dict[str, Any]:
     shown = {name: row.get(name) for name in ("endpoint", "version", "target")}
-    return {"verdict": verdict, "champion": row.get("package_arn", ""), **shown}
+    return {"verdict": verdict, **_champion(row), **shown}
+
+
+def _champion(row: dict[str, Any]) -> dict[str, Any]:
+    """Return who the champion is, and how it is scaled: so again, should the deployment fail."""
+    serves = row.get("target") in names.INSTANCE_TARGETS and not row.get("asleep")
+    return {"champion": row.get("package_arn", ""), "scaling_before": scaling.of_champion(row) if serves else []}
 
 
 def is_as_recorded(row: dict[str, Any]) -> bool:
-    """Say whether the champion's endpoint is what its row says; without a champion, there is nothing to look at.
+    """Say whether the champion's endpoint is what its row says; without one, or asleep, there is nothing to look at.
 
     Raises:
         EndpointBusy: while it changes: SageMaker finishes an update whoever asked for it.
     """
-    if not row or not row.get("endpoint"):
+    if not row or not row.get("endpoint") or row.get("asleep"):
         return True
     status, config = describe_endpoint(row["endpoint"])
     if status is not None and status not in (*STEADY, *BROKEN):
@@ -75,8 +80,9 @@ def is_as_recorded(row: dict[str, Any]) -> bool:
     return status == "InService" and config == row.get("configuration")
 
 
-def plan(tenant: str, project: str, package_arn: str, champion: str, *, at_once: bool) -> dict[str, Any]:
-    """Return names and settings of everything the machine makes."""
+def plan(tenant: str, project: str, package_arn: str, row: dict[str, Any], *, at_once: bool) -> dict[str, Any]:
+    """Return names and settings of everything the machine makes; ``row`` is the champion's, {} without one."""
+    champion = row.get("package_arn", "")
     package = describe_package(package_arn, tenant, project)
     properties = package["CustomerMetadataProperties"]
     _check_recipe(properties["recipe"], package_arn)
@@ -85,6 +91,9 @@ def plan(tenant: str, project: str, package_arn: str, champion: str, *, at_once:
     container = package["InferenceSpecification"]["Containers"][0]
     deploy = packages.deploy_settings(properties)
     version = packages.version(package_arn)
+    at_once = at_once or champion == package_arn
+    made = target_plan(tenant, project, version, deploy, properties, row, at_once)
+    tags = names.tags(tenant, project, properties["run"])
     return {
         "package_arn": package_arn,
         "run": properties["run"],
@@ -93,18 +102,35 @@ def plan(tenant: str, project: str, package_arn: str, champion: str, *, at_once:
         "golden_uri": properties["golden"],
         "target": deploy.target,
         "version": version,
-        "tags": names.tags(tenant, project, properties["run"]),
-        **target_plan(tenant, project, version, deploy, properties, at_once or champion == package_arn),
+        "tags": tags,
+        "hours": hours(deploy),
+        **made,
+        **scaling.plan(made["endpoint"], deploy, champion if made.get("ab_percent") else "", tags),
     }
 
 
 def target_plan(
-    tenant: str, project: str, version: int, deploy: Deploy, properties: dict[str, str], at_once: bool
+    tenant: str,
+    project: str,
+    version: int,
+    deploy: Deploy,
+    properties: dict[str, str],
+    row: dict[str, Any],
+    at_once: bool,
 ) -> dict[str, Any]:
     """Return what the states of the target make."""
     if deploy.target == "lambda":
         return rollout.function_plan(tenant, project, deploy, properties["model_sha256"], at_once)
-    return endpoint_plan(tenant, project, version, deploy, properties["run"], at_once)
+    return endpoint_plan(tenant, project, version, deploy, properties["run"], row, at_once)
+
+
+def hours(deploy: Deploy) -> dict[str, dict[str, str]]:
+    """Return what the champion's row says of its sleeping hours; a deployment holds until their next boundary."""
+    if not deploy.sleep:
+        return {}
+    held = sleeping.held_until(sleeping.Hours.of(deploy.sleep, deploy.sleep_timezone), datetime.now(UTC))
+    texts = {"sleep": deploy.sleep, "sleep_timezone": deploy.sleep_timezone, "held_until": held}
+    return {name: {"S": text} for name, text in texts.items()}
 
 
 def _check_recipe(recipe: str, package_arn: str) -> None:
@@ -121,16 +147,21 @@ def _check_approval(package: dict[str, Any], version: str) -> None:
         raise InvalidConfig("package_arn", package["ModelPackageArn"], allowed, fix)
 
 
-def endpoint_plan(tenant: str, project: str, version: int, deploy: Deploy, run: str, at_once: bool) -> dict[str, Any]:
-    """Return what the states of an endpoint make; ``at_once``: without steps, shadow and A/B test."""
+def endpoint_plan(
+    tenant: str, project: str, version: int, deploy: Deploy, run: str, row: dict[str, Any], at_once: bool
+) -> dict[str, Any]:
+    """Return what the states of an endpoint make; ``at_once``: without steps, shadow and A/B test.
+
+    Nobody asks a champion that sleeps, so that there is nothing to take from it in steps; it wakes for an A/B test.
+    """
     staging, endpoint = names.staging_endpoint(tenant, project), names.endpoint(tenant, project, deploy.target)
     clear(staging)
     live = look(endpoint)
     if at_once:
         deploy = dataclasses.replace(deploy, rollout="all", shadow_percent=0, ab_percent=0)
     unique = f"{tenant}--{project}--v{version}-{secrets.token_hex(4)}"
-    tests = bool(live and deploy.ab_percent)
-    variants = rollout.ab_variants(unique, deploy, live) if live and tests else [rollout.variant(unique, deploy)]
+    rival = (live or asleep(row, endpoint)) if deploy.ab_percent else None
+    variants = rollout.ab_variants(unique, deploy, rival) if rival else [rollout.as_many(unique, deploy, live)]
     bucket = environment(names.ARTIFACTS_BUCKET)
     extras = rollout.capture(deploy, bucket, keys.capture_prefix(tenant, project))
     extras |= rollout.asynchronous(deploy, bucket, keys.async_prefix(tenant, project), environment(names.KEY))
@@ -143,7 +174,7 @@ def endpoint_plan(tenant: str, project: str, version: int, deploy: Deploy, run: 
         "staging": staging,
         "staging_config": f"{unique}-s",
         "staging_variant": rollout.staging_variant(unique, deploy),
-        "ab_percent": deploy.ab_percent if tests else 0,
+        "ab_percent": deploy.ab_percent if rival else 0,
         "poll_seconds": rollout.poll_seconds(deploy),
         **watching(endpoint, variants, deploy, live, at_once, names.tags(tenant, project, run)),
         **shadow(unique, deploy, live),
@@ -205,54 +236,3 @@ def describe_package(arn: str, tenant: str, project: str) -> dict[str, Any]:
         if error_code(error) not in ("ValidationException", "ResourceNotFound"):
             raise
         raise InvalidConfig("package_arn", arn, allowed, str(error)) from error
-
-
-def look(endpoint: str) -> Live | None:
-    """Return what serves behind an endpoint; None when there is no endpoint, so that one is created.
-
-    Raises:
-        EndpointBusy: while the endpoint changes, and after a broken one was sent away.
-    """
-    status, config = describe_endpoint(endpoint)
-    if status in BROKEN:
-        clear(endpoint)
-    if status is not None and status not in STEADY:
-        raise EndpointBusy(f"endpoint {endpoint} is {status}")
-    if config is None:
-        return None
-    configured = client("sagemaker").describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
-    serving = client("sagemaker").describe_endpoint(EndpointName=endpoint).get("ProductionVariants", [])
-    counts = {each["VariantName"]: each.get("CurrentInstanceCount") for each in serving}
-    return Live(
-        config=config, variants=tuple(_as_serving(each, counts.get(each["VariantName"])) for each in configured)
-    )
-
-
-def _as_serving(variant: dict[str, Any], count: int | None) -> dict[str, Any]:
-    return {**variant, "InitialInstanceCount": count} if count and "InitialInstanceCount" in variant else variant
-
-
-def clear(endpoint: str) -> None:
-    """Delete an endpoint that an earlier deployment left.
-
-    Raises:
-        EndpointBusy: until it is gone.
-    """
-    status, _ = describe_endpoint(endpoint)
-    if status is None:
-        return
-    if status in (*STEADY, *BROKEN):
-        logger.warning("deleting an endpoint that was left over", extra={"endpoint": endpoint, "status": status})
-        client("sagemaker").delete_endpoint(EndpointName=endpoint)
-    raise EndpointBusy(f"endpoint {endpoint}, left by an earlier deployment, is going away")
-
-
-def describe_endpoint(endpoint: str) -> tuple[str | None, str | None]:
-    """Return an endpoint's status and configuration; None and None when there is none."""
-    try:
-        found = client("sagemaker").describe_endpoint(EndpointName=endpoint)
-    except ClientError as error:
-        if error_code(error) not in ("ValidationException", "ResourceNotFound"):
-            raise
-        return None, None
-    return found["EndpointStatus"], found["EndpointConfigName"]

@@ -47,6 +47,15 @@ def variant(model: str, deploy: Deploy, *, name: str = VARIANT, weight: float = 
     return {**common, "InstanceType": deploy.instance, "InitialInstanceCount": deploy.instances}
 
 
+def as_many(model: str, deploy: Deploy, live: Live | None) -> dict[str, Any]:
+    """Return the variant of a version that takes over: with as many instances as the champion was scaled to."""
+    found = variant(model, deploy)
+    if not live or not deploy.max_instances:
+        return found
+    serving = live.champion.get("InitialInstanceCount", 0)
+    return {**found, "InitialInstanceCount": min(max(serving, deploy.instances), deploy.max_instances)}
+
+
 def staging_variant(model: str, deploy: Deploy) -> dict[str, Any]:
     """Return the variant on which golden samples are checked, one after the other: the smallest of its kind."""
     found = variant(model, deploy)

@@ -17,7 +17,7 @@ from contract import ledger, names
 from contract.errors import EndpointBusy
 from contract.lambda_calls import ALIAS
 from functions import lambda_versions, table
-from functions.deployment import BROKEN, STEADY, describe_endpoint
+from functions.live import BROKEN, STEADY, describe_endpoint
 from functions.shared import client, error_code, logger
 
 

@@ -150,12 +150,18 @@ def wait(seconds: int | str, *, then: str) -> State:
 
 
 def each(
-    items: str, name: str, state: State, *, then: str, catch: Sequence[Mapping[str, Any]] = (), at_once: int = 5
+    items: str,
+    states: Mapping[str, State],
+    *,
+    then: str | None,
+    catch: Sequence[Mapping[str, Any]] = (),
+    at_once: int = 5,
 ) -> State:
-    """Return a Map that runs one state, called ``name``, for each of ``items`` (JSONata code), its input."""
-    processor = {"ProcessorConfig": {"Mode": "INLINE"}, "StartAt": name, "States": {name: state}}
+    """Return a Map that runs some states, from the first on, for each of ``items`` (JSONata code), its input."""
+    processor = {"ProcessorConfig": {"Mode": "INLINE"}, "StartAt": next(iter(states)), "States": dict(states)}
     mapped: State = {"Type": "Map", "Items": expression(items), "MaxConcurrency": at_once, "ItemProcessor": processor}
-    return mapped | {"Output": {}} | ({"Catch": list(catch)} if catch else {}) | {"Next": then}
+    mapped |= {"Output": {}} | ({"Catch": list(catch)} if catch else {})
+    return mapped | ({"Next": then} if then else {"End": True})
 
 
 def expression(code: str) -> str:

@@ -86,6 +86,8 @@ class Deployer(Construct):
         endpoints = grants.arn(self, "sagemaker", "endpoint", "*--*")
         grants.allow(plan, ["sagemaker:DescribeEndpoint"], [endpoints])
         grants.allow(plan, ["sagemaker:DeleteEndpoint"], [endpoints])  # one that a dead deployment left
+        grants.scale(plan, self, "DeregisterScalableTarget")  # goes with an endpoint, if whoever deletes that may
+        grants.allow(plan, ["application-autoscaling:DescribeScalableTargets"], ["*"])  # has no resource
         configurations = grants.arn(self, "sagemaker", "endpoint-config", "*--*")
         grants.allow(plan, ["sagemaker:DescribeEndpointConfig"], [configurations])
         packages = grants.arn(self, "sagemaker", "model-package", "*--*/*")
@@ -111,6 +113,7 @@ class Deployer(Construct):
         grants.rows(tidy, ledger, "GetItem")
         model, configuration, endpoint = self._made_at_run_time()
         grants.allow(tidy, ["sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint"], [endpoint])
+        grants.scale(tidy, self, "DeregisterScalableTarget")
         grants.allow(tidy, ["sagemaker:DescribeEndpointConfig", "sagemaker:DeleteEndpointConfig"], [configuration])
         grants.allow(tidy, ["sagemaker:DeleteModel"], [model])
         reads = ["lambda:GetFunctionConfiguration", "lambda:GetAlias", "lambda:ListVersionsByFunction"]
@@ -161,4 +164,5 @@ class Deployer(Construct):
         alarms = grants.alarm_arn(self, "*--*")
         grants.allow(role, ["cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"], [alarms])
         grants.allow(role, ["cloudwatch:DescribeAlarms"], [grants.alarm_arn(self, "*")])  # SageMaker looks at them, too
+        grants.begin_scaling(role, self)
         grants.pass_role(role, model_role, "sagemaker.amazonaws.com")

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from infra.asl import machine
-from infra.steps import alarms, endpoints, lambda_target, lease, serving, switch
-from infra.steps.deployment_parts import DeploymentParts, was_made_before
+from infra.steps import alarms, endpoints, lambda_target, lease, scale, serving, switch
+from infra.steps.deployment_parts import DeploymentParts, on_failure, was_made_before
 from infra.steps.endpoints import LIVE, NEW, SHADOWED, STAGED, STAGING
 
 LONGEST_SECONDS = 32_400  # 6 hours of waiting at most (contract/deploying.py), and all else
@@ -68,8 +68,13 @@ def story(parts: DeploymentParts) -> dict[str, Any]:
             "Delete staging endpoint": endpoints.delete(STAGING, then="Create alarms"),
             "Create alarms": alarms.put(then="Is there an endpoint?", failed="Tidy up"),
             # The first version has nothing to take traffic from.
-            "Is there an endpoint?": endpoints.is_there_one(yes="Begin in the shadow?", no="Create endpoint"),
+            "Is there an endpoint?": endpoints.is_there_one(yes="Stop scaling", no="Create endpoint"),
             "Create endpoint": endpoints.create(LIVE, NEW, then="Wait for endpoint", failed=made),
+            # Its instances stay as many as they are now.
+            "Stop scaling": scale.stop(then="Look at live endpoint", failed="Tidy up"),
+            "Look at live endpoint": endpoints.describe(LIVE, then="Is live endpoint steady?", failed="Tidy up"),
+            "Is live endpoint steady?": scale.is_steady(yes="Begin in the shadow?", not_yet="Let scaling end"),
+            "Let scaling end": endpoints.pause(then="Look at live endpoint"),
             # A copy of the champion's requests, and nobody sees the answers.
             "Begin in the shadow?": endpoints.begins_in_shadow(yes="Create shadow configuration", no="Update endpoint"),
             "Create shadow configuration": serving.create_shadow_configuration(then="Put into the shadow", failed=made),
@@ -87,8 +92,9 @@ def story(parts: DeploymentParts) -> dict[str, Any]:
             "Wait for endpoint": endpoints.pause(then="Describe endpoint"),
             "Describe endpoint": endpoints.describe(LIVE, then="Is endpoint in service?", failed=back),
             "Is endpoint in service?": endpoints.is_in_service(
-                LIVE, NEW, yes="Is it an A/B test?", not_yet="Wait for endpoint", no=back
+                LIVE, NEW, yes="Scale endpoint", not_yet="Wait for endpoint", no=back
             ),
+            "Scale endpoint": scale.start("$deployment.scaling", then="Is it an A/B test?", catch=on_failure(back)),
             "Is it an A/B test?": endpoints.is_ab_test(yes="Watch challenger", no="Switch champion"),
             "Watch challenger": alarms.pause(then="Look at challenger's alarms"),
             "Look at challenger's alarms": alarms.look("challenger", then="Is challenger quiet?", failed=back),
@@ -117,7 +123,8 @@ def story(parts: DeploymentParts) -> dict[str, Any]:
             "Delete failed endpoint": endpoints.delete(LIVE, then="Put endpoint back"),
             "Put endpoint back": endpoints.put_back(then="Tidy up"),
             # Every way ends tidy.
-            "Tidy up": endpoints.tidy(parts, then="Release lease"),
+            "Tidy up": endpoints.tidy(parts, then="Scale as before"),
+            "Scale as before": scale.as_before(then="Release lease"),
             "Release lease": lease.release(parts, then="How did it end?"),
             "How did it end?": lease.how_did_it_end(
                 well="Deployed", changed="Champion changed", badly="Deployment failed"

@@ -13,6 +13,8 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from contract import names
+
 
 def arn(scope: Construct, service: str, resource: str, name: str) -> str:
     """Return the ARN ``service:...:resource/name`` of the stack's account and region; ``name`` may be a pattern."""
@@ -90,6 +92,41 @@ def invoke(who: iam.IGrantable, *functions: lambda_.IFunction) -> None:
 def encrypt(who: iam.IGrantable, key: kms.IKey | None) -> None:
     """Allow what sending to an encrypted queue does with its key."""
     _use(who, key, "kms:GenerateDataKey", "kms:Decrypt")
+
+
+SCALING = "sagemaker.application-autoscaling.amazonaws.com"
+SCALING_ROLE = f"aws-service-role/{SCALING}/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+
+
+def scale(who: iam.IGrantable, scope: Construct, *actions: str) -> None:
+    """Allow actions of Application Auto Scaling on endpoints' variants.
+
+    A scalable target's ARN has no name in it, so that conditions narrow it down ("How Application Auto Scaling works
+    with IAM", Application Auto Scaling User Guide).
+    """
+    conditions = {
+        "application-autoscaling:service-namespace": names.SCALABLE["ServiceNamespace"],
+        "application-autoscaling:scalable-dimension": names.SCALABLE["ScalableDimension"],
+    }
+    targets = arn(scope, "application-autoscaling", "scalable-target", "*")
+    allow(who, [f"application-autoscaling:{action}" for action in actions], [targets], StringEquals=conditions)
+
+
+def begin_scaling(who: iam.IGrantable, scope: Construct) -> None:
+    """Allow registering variants and putting their policies.
+
+    The service asks the caller for the permissions that it uses, and makes its role when it is first used ("Auto
+    scaling prerequisites", Amazon SageMaker AI Developer Guide; "Service-linked roles for Application Auto Scaling").
+    """
+    scale(who, scope, "RegisterScalableTarget", "PutScalingPolicy", "DeregisterScalableTarget")
+    endpoints = [arn(scope, "sagemaker", kind, "*--*") for kind in ("endpoint", "endpoint-config")]
+    reads = ["sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig"]
+    allow(who, [*reads, "sagemaker:UpdateEndpointWeightsAndCapacities"], endpoints)
+    own = alarm_arn(scope, "TargetTracking-endpoint/*--*")
+    allow(who, ["cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"], [own])
+    allow(who, ["cloudwatch:DescribeAlarms"], [alarm_arn(scope, "*")])  # is asked of all or of none
+    role = Stack.of(scope).format_arn(service="iam", region="", resource="role", resource_name=SCALING_ROLE)
+    allow(who, ["iam:CreateServiceLinkedRole"], [role], StringEquals={"iam:AWSServiceName": SCALING})
 
 
 def _use(who: iam.IGrantable, key: kms.IKey | None, *actions: str) -> None:

@@ -46,6 +46,8 @@ PATTERNS = {
     f"sagemaker:{HERE}:endpoint/*--*": NAMES_AT_RUN_TIME.format(what="project"),
     f"sagemaker:{HERE}:endpoint/*--*--staging": NAMES_AT_RUN_TIME.format(what="deployment"),
     f"cloudwatch:{HERE}:alarm:*--*": NAMES_AT_RUN_TIME.format(what="variant of an endpoint"),
+    f"cloudwatch:{HERE}:alarm:TargetTracking-endpoint/*--*": "Application Auto Scaling names its policies' alarms.",
+    f"application-autoscaling:{HERE}:scalable-target/*": "It has no name in its ARN; conditions say whose it is.",
     f"cloudwatch:{HERE}:alarm:*": "DescribeAlarms, which only reads, is asked of all alarms or of none.",
     f"states:{HERE}:execution:{names.MACHINE_PIPELINE}:*": NAMES_AT_RUN_TIME.format(what="run"),
     f"states:{HERE}:execution:{names.MACHINE_DEPLOYMENT}:*": NAMES_AT_RUN_TIME.format(what="deployment"),

@@ -19,7 +19,7 @@ def put(*, then: str, failed: str) -> State:
         retry=[transient(*ERRORS)],
         output={},
     )
-    return each("$deployment.alarms", "Create alarm", one, then=then, catch=on_failure(failed))
+    return each("$deployment.alarms", {"Create alarm": one}, then=then, catch=on_failure(failed))
 
 
 def pause(*, then: str) -> State:

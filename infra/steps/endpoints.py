@@ -166,7 +166,8 @@ def tidy(parts: DeploymentParts, *, then: str) -> State:
 
     It is called again while the endpoint changes, because its old configuration is needed until then.
     """
-    made = "$failure = null and $exists($deployment.alarms) ? [$deployment.alarms.AlarmName] : null"
+    alarms = "[$deployment.alarms.AlarmName, $deployment.scaling.alarms.AlarmName]"
+    made = f"$failure = null and $exists($deployment.alarms) ? {alarms} : null"
     state = invoke(
         parts.tidy,
         {"tenant": "{% $tenant %}", "project": "{% $project %}", "alarms": expression(made)},

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contract import ledger
 from contract.run import DeploymentStatus
-from infra.asl import State, expression, task, transient
+from infra.asl import State, code, expression, task, transient
 from infra.steps.champion import LEDGER_ERRORS, key
 from infra.steps.deployment_parts import DeploymentParts, on_failure
 
 
 def champion(parts: DeploymentParts, *, then: str, failed: str) -> State:
-    """Write the champion's row, if it still is what the plan saw (``""``: there was none).
+    """Write the champion's row, if it still is what the plan saw (``""``: there was none); it is awake.
 
     An attempt whose answer was lost may have written it already, and is as good: nobody else writes under our lease.
     """
@@ -23,15 +23,16 @@ def champion(parts: DeploymentParts, *, then: str, failed: str) -> State:
             "configuration": "config_name",
         }.items()
     }
+    row = {
+        **key(ledger.CHAMPION, "$tenant", "$project"),
+        **{name: {"S": expression(source)} for name, source in names.items()},
+        "version": {"N": "{% $string($deployment.version) %}"},
+    }
     return task(
         "dynamodb:putItem",
         {
             "TableName": parts.ledger,
-            "Item": {
-                **key(ledger.CHAMPION, "$tenant", "$project"),
-                **{name: {"S": expression(source)} for name, source in names.items()},
-                "version": {"N": "{% $string($deployment.version) %}"},
-            },
+            "Item": expression(f"$merge([{code(row)}, $deployment.hours])"),
             "ConditionExpression": "attribute_not_exists(pk) OR package_arn IN (:seen, :new)",
             "ExpressionAttributeValues": {
                 ":seen": {"S": "{% $deployment.champion %}"},
@@ -57,7 +58,7 @@ def challenger(parts: DeploymentParts, *, then: str, failed: str) -> State:
         {
             "TableName": parts.ledger,
             "Key": key(ledger.CHAMPION, "$tenant", "$project"),
-            "UpdateExpression": "SET challenger = :challenger, configuration = :configuration",
+            "UpdateExpression": "SET challenger = :challenger, configuration = :configuration REMOVE asleep",
             "ConditionExpression": "package_arn = :seen",
             "ExpressionAttributeValues": {
                 ":challenger": {"M": row},

@@ -13,6 +13,7 @@ from contract.errors import InvalidConfig
 from contract.packages import deploy_properties, deploy_settings
 
 FLEET: dict[str, Any] = {"target": "realtime", "instances": 2}
+SCALED: dict[str, Any] = {"target": "realtime", "max_instances": 4, "invocations_per_instance": 600}
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,9 @@ FLEET: dict[str, Any] = {"target": "realtime", "instances": 2}
         {"target": "realtime", "shadow_percent": 50},
         {"target": "realtime", "ab_percent": 10},
         {"target": "realtime", "capture_percent": 20},
+        {**SCALED, "concurrency_per_instance": 4.0},
+        {**SCALED, "target": "async", "min_instances": 0, "invocations_per_instance": 0, "backlog_per_instance": 5.0},
+        {"target": "realtime", "sleep": "20:00-07:00", "sleep_timezone": "Europe/Rome"},
     ],
     ids=lambda settings: "-".join(settings) or "defaults",
 )
@@ -48,6 +52,25 @@ def test_what_sagemaker_can_do_is_accepted(settings: dict[str, Any]) -> None:
         ({**FLEET, "rollout": "canary", "max_error_percent": 10.0}, "deploy.max_error_percent", "never tell"),
         ({**FLEET, "rollout": "linear", "bake_minutes": 60}, "deploy.bake_minutes", "10 steps"),
         ({**FLEET, "rollout": "canary", "ab_percent": 10}, "deploy.rollout", "a person takes the next one"),
+        ({"max_instances": 4}, "deploy.max_instances", "no instances to count"),
+        ({"target": "realtime", "max_instances": 4}, "deploy.max_instances", "deploy.concurrency_per_instance"),
+        ({"target": "async", "max_instances": 4}, "deploy.max_instances", "Set deploy.backlog_per_instance."),
+        ({**SCALED, "target": "async"}, "deploy.invocations_per_instance", "scaled by its queue"),
+        ({"target": "realtime", "concurrency_per_instance": 2.0}, "deploy.concurrency_per_instance", "at most"),
+        ({"target": "realtime", "min_instances": 2}, "deploy.min_instances", "1 without deploy.max_instances"),
+        ({**SCALED, "min_instances": 0}, "deploy.min_instances", "Only an asynchronous endpoint"),
+        ({**SCALED, "instances": 5}, "deploy.instances", "1 to 4, as scaled"),
+        ({**SCALED, "min_instances": 2}, "deploy.instances", "2 to 4, as scaled"),
+        ({**SCALED, "shadow_percent": 5}, "deploy.shadow_percent", "take a canary instead"),
+        ({"sleep": "20:00-07:00"}, "deploy.sleep", "cost nothing when idle"),
+        ({"target": "realtime", "sleep": "8pm-7am"}, "deploy.sleep", "two times of day"),
+        ({"target": "realtime", "sleep": "07:00-07:00"}, "deploy.sleep", "two times of day"),
+        (
+            {"target": "realtime", "sleep": "20:00-07:00", "sleep_timezone": "Europe/Roma"},
+            "deploy.sleep_timezone",
+            "Did you mean 'Europe/Rome'?",
+        ),
+        ({"target": "realtime", "sleep_timezone": "Europe/Rome"}, "deploy.sleep_timezone", "when the model sleeps"),
     ],
 )
 def test_what_it_cannot_do_is_refused_with_what_to_take_instead(settings: dict[str, Any], path: str, fix: str) -> None:

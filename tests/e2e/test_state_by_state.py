@@ -28,6 +28,10 @@ SPARK: dict[str, Any] = {**RUN, "prepare": {"lambda_limit_mb": 1, "engine": "spa
 LARGE: dict[str, Any] = {"upload": {"bytes": 2**20 + 1}}
 VARIANT: dict[str, Any] = {"VariantName": "AllTraffic", "ModelName": "acme--none--v1", "InitialVariantWeight": 1.0,
                            "ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 1}}  # fmt: skip
+UNKNOWN: dict[str, Any] = {
+    "target": {**names.SCALABLE, "ResourceId": "endpoint/none/variant/none", "MinCapacity": 1, "MaxCapacity": 2},
+    "policy": {}, "alarms": [],
+}  # fmt: skip
 NOTHING: dict[str, Any] = {
     "run": "none-1", "run_id": "none-1", "model_name": "acme--none--v1", "config_name": "acme--none--v1", "version": 1,
     "image_uri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/none:none", "model_data_url": "s3://none/model.tar.gz",
@@ -39,6 +43,7 @@ NOTHING: dict[str, Any] = {
     "shadow": {"config_name": "acme--none--v1-w", "ProductionVariants": [VARIANT],
                "ShadowProductionVariants": [VARIANT]},
     "watch": {name: {"alarms": [], "minutes": 5} for name in ("shadow", "challenger")},
+    "scaling": [UNKNOWN], "scaling_before": [UNKNOWN], "scaled": [], "hours": {},
 }  # fmt: skip
 """What Plan deployment returns, of things that are not there."""
 
@@ -73,6 +78,7 @@ class Machine:
         entered = [
             event["stateEnteredEventDetails"]["name"] for event in history if "stateEnteredEventDetails" in event
         ]
+        entered = [each for each in entered if each in definition["States"]]  # and not within a Map
         self.app.states.delete_state_machine(stateMachineArn=machine["stateMachineArn"])
         return entered[2] if len(entered) > 2 else f"{execution['error']}: {execution['cause']}"
 
@@ -177,8 +183,10 @@ DEPLOYMENT_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("Is staging in service?", {"deployment": NOTHING, "endpoint": STAGED}, {}, "Check golden samples"),
     ("Is staging in service?", {"deployment": NOTHING, "endpoint": UPDATING}, {}, "Wait for staging"),
     ("Is staging in service?", {"deployment": NOTHING, "endpoint": BROKEN}, {}, "Tidy up"),
-    ("Is there an endpoint?", {"deployment": NOTHING}, {}, "Begin in the shadow?"),
+    ("Is there an endpoint?", {"deployment": NOTHING}, {}, "Stop scaling"),
     ("Is there an endpoint?", {"deployment": FIRST}, {}, "Create endpoint"),
+    ("Is live endpoint steady?", {"endpoint": KEPT}, {}, "Begin in the shadow?"),
+    ("Is live endpoint steady?", {"endpoint": UPDATING}, {}, "Let scaling end"),
     ("Begin in the shadow?", {"deployment": NOTHING}, {}, "Create shadow configuration"),
     ("Begin in the shadow?", {"deployment": {**NOTHING, "shadow": None}}, {}, "Update endpoint"),
     ("Is shadow in service?", {"deployment": NOTHING, "endpoint": SHADOWED}, {}, "Watch shadow"),
@@ -187,7 +195,7 @@ DEPLOYMENT_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("Is shadow quiet?", {"deployment": NOTHING, "alarmed": [], "minutes": 5}, {}, "Update endpoint"),
     ("Is shadow quiet?", {"deployment": NOTHING, "alarmed": [], "minutes": 4}, {}, "Watch shadow"),
     ("Is shadow quiet?", {"deployment": NOTHING, "alarmed": ["a"], "minutes": 4}, {}, "Is there a version to restore?"),
-    ("Is endpoint in service?", {"deployment": NOTHING, "endpoint": SERVING}, {}, "Is it an A/B test?"),
+    ("Is endpoint in service?", {"deployment": NOTHING, "endpoint": SERVING}, {}, "Scale endpoint"),
     ("Is endpoint in service?", {"deployment": NOTHING, "endpoint": UPDATING}, {}, "Wait for endpoint"),
     ("Is endpoint in service?", {"deployment": NOTHING, "endpoint": KEPT}, {}, "Is there a version to restore?"),
     ("Is it an A/B test?", {"deployment": {**NOTHING, "ab_percent": 10}}, {}, "Watch challenger"),
@@ -300,6 +308,7 @@ def test_every_call_of_a_deployment_that_fails_is_caught(app: App, deployment: M
         for name, state in deployment.states.items()
         if (rules := [rule for rule in state.get("Catch", ()) if "States.ALL" in rule["ErrorEquals"]])
     }
+    del caught["Stop scaling"]  # what is not there is stopped
     assert len(caught) > 10
     assert {name: deployment.after(name, variables) for name in caught} == caught
 

@@ -15,7 +15,7 @@ from contract import keys, ledger, names, packages
 from contract.errors import EndpointBusy, GoldenSamplesDiffer, InvalidConfig
 from contract.gate import Verdict
 from contract.golden import Golden, GoldenSample
-from functions import deployment, golden, model_card, register, rollout, shared, table
+from functions import deployment, golden, live, model_card, register, rollout, shared, table
 from tests.functions import examples
 from tests.functions.conftest import Killed, World
 
@@ -187,7 +187,7 @@ def test_what_a_dead_deployment_left_is_cleared_away(
 ) -> None:
     arn = register_model(world)["package_arn"]
     fake = Endpoints(shared.client("sagemaker"), **statuses)
-    monkeypatch.setattr(deployment, "client", lambda service: fake)
+    monkeypatch.setattr(live, "client", lambda service: fake)
     if previous is EndpointBusy:
         with pytest.raises(EndpointBusy):
             plan(world, arn)

@@ -9,7 +9,7 @@ import pytest
 
 from contract import ledger, names
 from contract.errors import EndpointBusy
-from functions import deployment, rollout, table, tidy
+from functions import deployment, live, rollout, table, tidy
 from tests.functions.conftest import World
 
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch:2.13-cpu-amzn2023-sagemaker"
@@ -101,7 +101,7 @@ def test_endpoints_that_the_champion_does_not_need_go_as_soon_as_they_can(
     world: World, monkeypatch: pytest.MonkeyPatch, statuses: dict[str, str], deleted: Any
 ) -> None:
     fake = Endpoints(world.client("sagemaker"), statuses)
-    for module in (deployment, tidy):
+    for module in (live, tidy):
         monkeypatch.setattr(module, "client", lambda service: fake if service == "sagemaker" else world.client(service))
     champion(world, names.endpoint(world.tenant, "digits", "serverless"))
     if deleted is EndpointBusy:
@@ -138,7 +138,7 @@ def test_a_stopped_deployment_puts_back_only_what_is_not_as_recorded(
     champion(world, names.endpoint(world.tenant, "digits", "serverless"), configuration="config-1")
     for status, verdict in (("InService", "nothing_to_do"), ("Updating", EndpointBusy), ("Failed", "put back")):
         fake = Endpoints(world.client("sagemaker"), {"serverless": status})
-        monkeypatch.setattr(deployment, "client", lambda service, fake=fake: fake)
+        monkeypatch.setattr(live, "client", lambda service, fake=fake: fake)
         monkeypatch.setattr(deployment, "plan", lambda *_, **__: {"verdict": "put back"})
         if verdict is EndpointBusy:
             with pytest.raises(EndpointBusy):

@@ -12,14 +12,14 @@ from botocore.validate import ParamValidator
 from contract import keys, names
 from contract.config import Deploy
 from contract.request import Upload, build_request
-from functions import rollout, tuning
+from functions import rollout, scaling, tuning
 from local.stepfunctions.jsonata import fill
 from tests.functions import examples
 
 States = dict[str, dict[str, Any]]
 CONTEXT: dict[str, Any] = {
     "Execution": {"Id": "arn:execution", "Name": "e", "StartTime": "2026", "RedriveCount": 0},
-    "State": {"RetryCount": 2},
+    "State": {"Name": "Plan compute", "RetryCount": 2},
     "Task": {"Token": "token"},
 }
 OPERATIONS = {
@@ -36,6 +36,10 @@ OPERATIONS = {
     "aws-sdk:sagemaker:describeEndpoint": ("sagemaker", "DescribeEndpoint"),
     "aws-sdk:cloudwatch:putMetricAlarm": ("cloudwatch", "PutMetricAlarm"),
     "aws-sdk:cloudwatch:describeAlarms": ("cloudwatch", "DescribeAlarms"),
+    **{
+        f"aws-sdk:applicationautoscaling:{name[0].lower()}{name[1:]}": ("application-autoscaling", name)
+        for name in ("RegisterScalableTarget", "DeregisterScalableTarget", "PutScalingPolicy")
+    },
     "aws-sdk:sagemaker:updateModelPackage": ("sagemaker", "UpdateModelPackage"),
     "aws-sdk:s3:getObject": ("s3", "GetObject"),
     "aws-sdk:s3:headObject": ("s3", "HeadObject"),
@@ -51,6 +55,8 @@ OPERATIONS = {
 
 
 FLEET = Deploy(target="realtime", max_latency_ms=200)
+QUEUE = Deploy(target="async", min_instances=0, max_instances=3, backlog_per_instance=5.0)
+SCALING = scaling.policies("acme--tab--async", {"AllTraffic": QUEUE}, names.tags("acme", "tab", "r"))
 VARIANT = rollout.variant("acme--tab--v1", FLEET)
 ALARM = rollout.alarms("acme--tab--realtime", "AllTraffic", FLEET, names.tags("acme", "tab", "r"))[1]
 WATCH = {name: {"alarms": [ALARM["AlarmName"]], "minutes": 5} for name in ("shadow", "challenger")}
@@ -102,6 +108,8 @@ def variables() -> dict[str, Any]:
         "staging_variant": VARIANT, "update": {"DeploymentConfig": rollout.deployment_config(Deploy(), ["a"])},
         "shadow": {"config_name": "acme--tab--v1-w", "ProductionVariants": [VARIANT],
                    "ShadowProductionVariants": [VARIANT]},
+        "scaling": SCALING, "scaling_before": SCALING[:1], "scaled": ["endpoint/acme--tab--async/variant/AllTraffic"],
+        "hours": {"sleep": {"S": "20:00-07:00"}}, "verdict": "go",
     }  # fmt: skip
     return {
         "states": {"context": CONTEXT, "input": {"tenant": "acme", "project": "tab"}},
@@ -171,11 +179,39 @@ def test_every_call_of_a_deployment_fits_the_services_model(
         if state["Type"] == "Task":
             check(resource_of(state), evaluate(state["Arguments"], variables))
             checked += 1
-    assert checked == 27
+    assert checked == 30
     alarms = deployment_states["Create alarms"]
     assert evaluate(alarms["Items"], variables) == [ALARM]
     (put,) = alarms["ItemProcessor"]["States"].values()
     check(resource_of(put), evaluate(put["Arguments"], {"states": {"input": ALARM}}))
+
+
+def test_every_call_that_scales_fits_the_services_model(deployment_states: States, variables: dict[str, Any]) -> None:
+    stop, start = deployment_states["Stop scaling"], deployment_states["Scale endpoint"]
+    (resource,) = evaluate(stop["Items"], variables)
+    deregister = stop["ItemProcessor"]["States"]["Stop scaling variant"]
+    check(resource_of(deregister), evaluate(deregister["Arguments"], {"states": {"input": resource}}))
+    tracking, first = evaluate(start["Items"], variables)
+    assert [each["policy"]["PolicyType"] for each in (tracking, first)] == ["TargetTrackingScaling", "StepScaling"]
+    register, put, alarms = start["ItemProcessor"]["States"].values()
+    (alarm,) = alarms["ItemProcessor"]["States"].values()
+    for item in (tracking, first):
+        states = {"states": {"input": item, "result": {"PolicyARN": "arn:policy"}}}
+        check(resource_of(register), evaluate(register["Arguments"], states))
+        check(resource_of(put), evaluate(put["Arguments"], states))
+        for asked in evaluate(put["Output"], states):
+            assert asked["AlarmActions"] == ["arn:policy"]
+            check(resource_of(alarm), asked)
+    assert evaluate(put["Output"], {"states": {"input": tracking, "result": {"PolicyARN": "arn:policy"}}}) == []
+
+
+@pytest.mark.parametrize(("failure", "verdict", "items"), [(None, "go", 0), ("E", "go", 1), (None, "nothing_to_do", 1)])
+def test_what_is_in_service_is_scaled_as_before_unless_a_new_version_is(
+    deployment_states: States, variables: dict[str, Any], failure: str | None, verdict: str, items: int
+) -> None:
+    variables |= {"failure": failure}
+    variables["deployment"]["verdict"] = verdict
+    assert len(evaluate(deployment_states["Scale as before"]["Items"], variables)) == items
 
 
 @pytest.mark.parametrize("name", ["Train on spot", "Train on demand", "Tune"])
@@ -339,7 +375,7 @@ def test_a_spot_job_that_ended_is_judged_by_both_its_statuses(
 @pytest.mark.parametrize(
     ("status", "config", "then"),
     [
-        ("InService", "new", "Is it an A/B test?"),
+        ("InService", "new", "Scale endpoint"),
         ("InService", "old", "Is there a version to restore?"),
         ("Updating", "old", "Wait for endpoint"),
         ("Creating", "new", "Wait for endpoint"),

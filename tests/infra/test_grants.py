@@ -22,7 +22,7 @@ WITHOUT_RESOURCE = {
     # lists
     "sagemaker:ListTrainingJobs", "sagemaker:ListProcessingJobs", "sagemaker:ListEndpointConfigs",
     "sagemaker:ListModels",
-    "sagemaker:ListHyperParameterTuningJobs",
+    "sagemaker:ListHyperParameterTuningJobs", "application-autoscaling:DescribeScalableTargets",
 }  # fmt: skip
 """Actions for which IAM knows no resource (service authorization reference)."""
 
