@@ -1,18 +1,18 @@
 """Plan compute: machines, expected time and price, and the worst case that the budget must cover.
 
-The worst case is what the run could cost if every paid state ran as long and as
-often as it may, on the dearest machine that it may get, at on-demand prices.
-Disks and S3 (cents) and Lambda (less) are not counted.
+The worst case is read from the definition that the execution runs (``functions/worst_case.py``).
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from contract import attempts, keys, ledger
+from contract import attempts, keys, ledger, names
 from contract.errors import InvalidConfig
 from contract.prices import load_prices
 from contract.recipes import load_recipes
@@ -20,13 +20,12 @@ from contract.reports import DatasetReport
 from contract.request import RunRequest
 from contract.run import Outcome
 from functions import combinations, documents, table, tuning
-from functions.shared import logger
+from functions.shared import client, environment, logger
+from functions.worst_case import Definition, Passage
 
 STARTUP_SECONDS = 180
 """What a job takes to get its machines, image and data (AWS: minutes); of these, the next are billed."""
 BILLED_STARTUP_SECONDS = 90
-STOP_SECONDS = 120
-"""SageMaker gives a stopped training job this long to save its model, and bills it."""
 MOST_MINUTES = 7_200
 """The longest time that a training job gets unasked: 5 days, an account's quota in SageMaker until it asks for more."""
 GB = 10**9
@@ -34,11 +33,18 @@ SPARE_GB = 10
 """Room on every disk for the image's layers, code and checkpoints."""
 
 
+Parts = dict[str, Any]
+"""What the states ask SageMaker for: ``train``, ``tune``, ``evaluate``."""
+Pricing = Callable[[RunRequest, Parts], dict[str, Any]]
+"""Returns the worst case of a request whose states ask for these parts."""
+
+
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Plan ``event["run"]`` (RunRequest) for ``event["dataset"]`` (DatasetReport).
 
     Args:
-        event: also says whether a job has prepared the dataset: ``prepared_in_job``.
+        event: also says whether a job has prepared the dataset (``prepared_in_job``), which ``execution`` plans and
+            in which ``state``. With ``run`` alone, the worst case of such a run is told, and nothing is written.
         context: unused.
 
     Returns:
@@ -46,44 +52,67 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         without the five in the middle when the request cannot be planned at all. ``tune`` is None when nothing is
         searched; then a single job trains.
     """
-    request, dataset = RunRequest.from_dict(event["run"]), DatasetReport.from_dict(event["dataset"])
-    plan = make_plan(request, dataset, prepared_in_job=event["prepared_in_job"])
+    request = RunRequest.from_dict(event["run"])
+    if "dataset" not in event:
+        return estimate(request, Definition.parse(_deployed()))
+    prepared = event["prepared_in_job"]
+    answer = client("stepfunctions").describe_state_machine_for_execution(executionArn=event["execution"])
+    passing = (event["state"], {"prepared_in_job": prepared})
+    price = partial(worst_case, definition=Definition.parse(answer["definition"]), passing=passing)
+    plan = make_plan(request, DatasetReport.from_dict(event["dataset"]), price, prepared_in_job=prepared)
     documents.write(request.prefix + keys.PLAN, plan)
     logger.info("planned", extra={"run": request.run, "accepted": plan["accepted"], "reasons": plan["reasons"]})
     return plan
 
 
-def make_plan(request: RunRequest, dataset: DatasetReport, *, prepared_in_job: bool) -> dict[str, Any]:
+def _deployed() -> str:
+    machine = client("stepfunctions").describe_state_machine(stateMachineArn=environment(names.PIPELINE_ARN))
+    return str(machine["definition"])
+
+
+def estimate(request: RunRequest, definition: Definition) -> dict[str, Any]:
+    """Return the plan of a dataset that nobody has seen yet, without what needs one: never less than the plan's sum."""
+    recipe = next((each.recipe for each in request.candidates), request.recipe.name)
+    task, metric = next(iter(load_recipes()[recipe].metric.items()), ("", "")) if not request.script else ("", "")
+    unseen = DatasetReport(
+        run=request.run, accepted=True, rows={"train": request.train.host_count}, task=task, metric=metric,
+        bytes=request.upload.bytes,
+    )  # fmt: skip
+    plan = make_plan(request, unseen, partial(worst_case, definition=definition), prepared_in_job=True)
+    return {**plan, "expected": None}
+
+
+def make_plan(request: RunRequest, dataset: DatasetReport, price: Pricing, *, prepared_in_job: bool) -> dict[str, Any]:
     """Return the plan, accepted or REFUSED with the reasons."""
     mistakes = combinations.find_mistakes(request, dataset, prepared_in_job=prepared_in_job)
     if mistakes:
         return _answer(request, [str(mistake) for mistake in mistakes])
-    search = tuning.tune_part(request, dataset)
-    state = search["state"] if search else None
     if not request.train.max_minutes:
-        request = _with_time(request, prepared_in_job=prepared_in_job, search=state)
-        search = tuning.tune_part(request, dataset)
-    worst = worst_case(request, prepared_in_job=prepared_in_job, search=state)
-    parts = {
-        "train": train_part(request, dataset),
-        "tune": search,
-        "evaluate": evaluate_part(request, dataset),
-        "expected": expected(request, dataset),
-        "worst_case": worst,
-    }
+        request = _with_time(request, dataset, price)
+    parts = make_parts(request, dataset)
+    worst = price(request, parts)
     budget = request.budget.max_usd_per_run
     refused = [_over_budget(request, worst, budget)] if worst["usd"] > budget else []
-    return {**_answer(request, refused), **parts}
+    return {**_answer(request, refused), **parts, "expected": expected(request, dataset), "worst_case": worst}
 
 
-def _with_time(request: RunRequest, *, prepared_in_job: bool, search: str | None) -> RunRequest:
+def make_parts(request: RunRequest, dataset: DatasetReport) -> Parts:
+    """Return what the states ask SageMaker for."""
+    return {
+        "train": train_part(request, dataset),
+        "tune": tuning.tune_part(request, dataset),
+        "evaluate": evaluate_part(request, dataset),
+    }
+
+
+def _with_time(request: RunRequest, dataset: DatasetReport, price: Pricing) -> RunRequest:
     """Return the request with the longest training that the budget pays for, and a minute where it pays for none."""
 
     def lasting(minutes: int) -> RunRequest:
         return replace(request, train=replace(request.train, max_minutes=minutes))
 
     def usd(minutes: int) -> float:
-        return float(worst_case(lasting(minutes), prepared_in_job=prepared_in_job, search=search)["usd"])
+        return float(price(lasting(minutes), make_parts(lasting(minutes), dataset))["usd"])
 
     affordable = bisect_right(range(1, MOST_MINUTES + 1), request.budget.max_usd_per_run, key=usd)
     return lasting(max(1, affordable))
@@ -151,47 +180,14 @@ def _volume_gb(dataset: DatasetReport) -> int:
     return math.ceil(1.5 * dataset.bytes / GB) + SPARE_GB
 
 
-def worst_case(request: RunRequest, *, prepared_in_job: bool, search: str | None) -> dict[str, Any]:
-    """Return the dearest way the run can go, state by state, in US dollars; ``search`` is the state that tunes."""
-    lines = []
-    if prepared_in_job:
-        prepare = request.prepare
-        lines.append(_line(attempts.PREPARE, "processing", prepare.instance, prepare.hosts, prepare.max_minutes * 60))
-    lines += [_search_line(request, search)] if search else _training_lines(request)
-    if not request.script:  # which measures itself
-        evaluate = request.evaluate
-        lines.append(_line(attempts.EVALUATE, "processing", evaluate.instance, 1, evaluate.max_minutes * 60))
+def worst_case(
+    request: RunRequest, parts: Parts, *, definition: Definition, passing: Passage | None = None
+) -> dict[str, Any]:
+    """Return the dearest way the run can go, state by state, in US dollars."""
+    search = parts["tune"]
+    known = {"run": request.to_dict(), "plan": parts, "tune_on_spot": bool(search and search["spot"])}
+    lines = definition.worst(known, passing=passing)
     return {"usd": round(sum(line["usd"] for line in lines), 4), "lines": lines}
-
-
-def _training_lines(request: RunRequest) -> list[dict[str, Any]]:
-    train, runtime = request.train, request.train.max_minutes * 60 + STOP_SECONDS
-    on_demand = train.groups or {_dearest(request): train.hosts}
-    asked = [(attempts.TRAIN_ON_SPOT, train.machines)] * train.spot + [(attempts.TRAIN_ON_DEMAND, on_demand)]
-    return [
-        _line(state, "training", name, count, runtime) for state, machines in asked for name, count in machines.items()
-    ]
-
-
-def _search_line(request: RunRequest, state: str) -> dict[str, Any]:
-    train, tune = request.train, request.tune
-    runtime = train.max_minutes * 60 + STOP_SECONDS
-    if tune.max_minutes:  # all jobs together have no more than that, times those at once
-        runtime = min(runtime, math.ceil((tune.max_minutes * 60 + STOP_SECONDS) * tune.parallel / tune.jobs))
-    times = tune.jobs * (attempts.ATTEMPTS[state] if train.spot else 1)
-    return _line(state, "training", _dearest(request), train.hosts, runtime, times)
-
-
-def _dearest(request: RunRequest) -> str:
-    return max(ladder(request), key=lambda name: load_prices().training[name])
-
-
-def _line(state: str, use: str, instance: str, hosts: int, seconds: int, times: int | None = None) -> dict[str, Any]:
-    times = times or attempts.ATTEMPTS[state]
-    hourly = load_prices().hourly(use, instance, state)
-    usd = hourly * hosts * seconds / 3600 * times
-    sizes = {"instance": instance, "hosts": hosts, "seconds": seconds, "attempts": times}
-    return {"state": state, **sizes, "usd": round(usd, 4)}
 
 
 def _over_budget(request: RunRequest, worst: dict[str, Any], budget: float) -> str:

@@ -16,9 +16,11 @@ from constructs import Construct
 
 from contract import keys, names
 from infra import grants
-from infra.handler import Handler, source
+from infra.handler import ROOT, Handler, powertools, source
 from infra.settings import Settings
 from infra.wheels import FOLDER, LAYER_PINS, Layer
+
+PLAN_PINS = ROOT / "functions" / "wheels" / "plan.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +120,13 @@ class Handlers(Construct):
         return prepare
 
     def _plan(self) -> lambda_.Function:
-        plan = self._handler("Plan")
+        """Reads the definition that the execution runs, and what it may cost."""
+        layers = [powertools(self), Layer(self, "PlanLayer", pins=PLAN_PINS)]
+        plan = self._handler("Plan", environment={names.PIPELINE_ARN: self._machine}, layers=layers)
         grants.rows(plan, self._places.ledger, "GetItem")
+        grants.allow(plan, ["states:DescribeStateMachine"], [self._machine])
+        execution = grants.execution_arn(self, names.MACHINE_PIPELINE)
+        grants.allow(plan, ["states:DescribeStateMachineForExecution"], [execution])
         grants.write(plan, self._places.artifacts, f"*/runs/*/{keys.PLAN}")
         return plan
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import io
+import json
 import tomllib
 import zipfile
 from collections import Counter
@@ -16,8 +17,10 @@ from PIL import Image
 
 from contract.reports import DatasetReport
 from contract.request import RunRequest, Upload, build_request
+from functions import plan
 from functions.combinations import find_mistakes
-from functions.plan import worst_case
+from functions.worst_case import Definition
+from tests import definitions
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DIGITS, PENGUINS = EXAMPLES / "digits", EXAMPLES / "penguins"
@@ -69,11 +72,16 @@ def test_every_example_is_listed_and_has_its_parts() -> None:
 
 
 @pytest.mark.parametrize("example", UPLOADS)
-def test_the_settings_are_accepted_and_the_worst_case_is_within_the_budget(example: str) -> None:
+def test_the_settings_are_accepted_and_the_worst_case_is_within_the_budget(
+    example: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan.table, "get", lambda key: None)  # an empty ledger
     request = request_of(example)
     dataset = DatasetReport(run="run-1", accepted=True, rows={"train": 1300, "validation": 180, "test": 350})
     assert find_mistakes(request, dataset, prepared_in_job=True) == []
-    assert 0 < worst_case(request, prepared_in_job=True, search=None)["usd"] <= request.budget.max_usd_per_run
+    worst = plan.estimate(request, Definition.parse(json.dumps(definitions.run())))
+    assert worst["accepted"], worst["reasons"]
+    assert 0 < worst["worst_case"]["usd"] <= request.budget.max_usd_per_run
 
 
 def test_digits_train_on_two_hosts_with_spot() -> None:

@@ -10,7 +10,12 @@ def compute(parts: Parts, *, then: str) -> State:
     """Call functions/plan.py, which refuses a run whose worst case exceeds its budget."""
     return invoke(
         parts.plan,
-        {name: expression(f"${name}") for name in ("run", "dataset", "prepared_in_job")},
+        {
+            **{name: expression(f"${name}") for name in ("run", "dataset", "prepared_in_job")},
+            # The worst case is read from this execution's own definition, from here on.
+            "execution": "{% $states.context.Execution.Id %}",
+            "state": "{% $states.context.State.Name %}",
+        },
         then=then,
         seconds=60,
         assign={

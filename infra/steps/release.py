@@ -62,14 +62,14 @@ def is_deployed(*, yes: str, again: str, give_up: str) -> State:
     return choice(
         when(f"$states.input.status = '{DeploymentStatus.DEPLOYED}'", yes, assign=deployed),
         when(f"$states.input.status = '{DeploymentStatus.CHALLENGING}'", yes, assign=deployed | beside),
-        when(f"$evaluations < {attempts.ATTEMPTS[attempts.EVALUATE]}", again),
+        when(f"$evaluations < {attempts.EVALUATIONS}", again),
         otherwise=give_up,
     )
 
 
 def keeps_changing() -> State:
     """End the execution: other runs of the project are always faster."""
-    count = attempts.ATTEMPTS[attempts.EVALUATE]
+    count = attempts.EVALUATIONS
     cause = (
         f"The champion changed during each of {count} evaluations, because other runs of the project were faster. "
         "Submit the upload again when they are done."

@@ -108,7 +108,7 @@ def _halt(parts: Parts, error: str, redriven: str) -> State:
         "failed_in": "{% $failed_in %}",
         "redrives": FAILED_IN["failed_in"],
     }
-    return invoke(parts.halt, event, then=redriven, seconds=60)
+    return invoke(parts.halt, event, then=redriven, seconds=60) | {"Comment": attempts.ENDS_EXECUTION}
 
 
 def check_artefact(parts: Parts, *, then: str) -> State:

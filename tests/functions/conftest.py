@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 import uuid
@@ -11,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from contract import keys, ledger, names
+from contract import attempts, keys, ledger, names
 from functions import shared
 from local.cloud import Cloud
+from tests import definitions
 
 MACHINE = {
     "QueryLanguage": "JSONata",
@@ -33,6 +35,18 @@ MACHINE = {
 
 class Killed(Exception):
     """The function's process is gone."""
+
+
+@functools.cache
+def planning(cloud: Cloud) -> tuple[str, str]:
+    """Return a machine of the pipeline's true definition, and an execution of it."""
+    client = cloud.client("stepfunctions")
+    machine = client.create_state_machine(
+        name=f"story-{uuid.uuid4().hex[:8]}",
+        definition=json.dumps(definitions.run()),
+        roleArn="arn:aws:iam::123456789012:role/machine",
+    )["stateMachineArn"]
+    return machine, client.start_execution(stateMachineArn=machine, name="planned", input="{}")["executionArn"]
 
 
 @dataclass
@@ -81,6 +95,10 @@ class World:
             assert time.monotonic() < deadline, "it never came"
             time.sleep(0.05)
         return found
+
+    def planning(self) -> dict[str, str]:
+        """Return what Plan compute is told of its execution."""
+        return {"execution": planning(self.cloud)[1], "state": attempts.PLAN}
 
     def run_row(self, run: str) -> dict[str, Any]:
         return self.row(ledger.run_key(run))

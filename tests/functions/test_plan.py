@@ -22,6 +22,7 @@ def make(world: World, rows: int = 1437, *, prepared_in_job: bool = False, **sec
         "run": examples.request(world.tenant, **sections).to_dict(),
         "dataset": examples.dataset(rows=rows).to_dict(),
         "prepared_in_job": prepared_in_job,
+        **world.planning(),
     }
     return plan.handler(json.loads(json.dumps(given)), None)
 
@@ -44,7 +45,7 @@ def test_the_worst_case_counts_every_paid_state_as_often_as_it_may_run(world: Wo
     assert lines[attempts.TRAIN_ON_SPOT]["usd"] == pytest.approx(2 * HOURLY.training["ml.m5.xlarge"], abs=1e-4)
     assert lines[attempts.TRAIN_ON_DEMAND]["instance"] == "ml.m5.2xlarge"
     assert lines[attempts.TRAIN_ON_DEMAND]["usd"] == pytest.approx(2 * HOURLY.training["ml.m5.2xlarge"], abs=1e-4)
-    times = attempts.ATTEMPTS[attempts.EVALUATE]
+    times = attempts.EVALUATIONS
     assert lines[attempts.EVALUATE]["usd"] == pytest.approx(times * HOURLY.processing["ml.m5.large"] / 2, abs=1e-4)
     assert answer["worst_case"]["usd"] == pytest.approx(sum(line["usd"] for line in lines.values()))
 
@@ -144,7 +145,9 @@ def test_every_machine_that_prepares_is_paid(world: World) -> None:
 def test_a_dataset_gets_a_disk_it_fits_on(world: World) -> None:
     given = examples.dataset().to_dict() | {"bytes": 100 * 10**9}
     request = examples.request(world.tenant, train={"instance": "ml.m5.xlarge"})
-    answer = plan.handler({"run": request.to_dict(), "dataset": given, "prepared_in_job": False}, None)
+    answer = plan.handler(
+        {"run": request.to_dict(), "dataset": given, "prepared_in_job": False, **world.planning()}, None
+    )
     assert answer["train"]["volume_gb"] == answer["evaluate"]["volume_gb"] == 160
 
 

@@ -38,18 +38,18 @@ def auto(suffix: str = ".csv", **sections: Any) -> RunRequest:
     return build_request(run="t-1", console={"tenant": "acme", "project": "t"}, project_toml=toml, upload=upload)
 
 
-def make(given: RunRequest, **dataset: Any) -> dict[str, Any]:
+def make(world: World, given: RunRequest, **dataset: Any) -> dict[str, Any]:
     report = examples.dataset().to_dict() | dataset
-    event = {"run": given.to_dict(), "dataset": report, "prepared_in_job": False}
+    event = {"run": given.to_dict(), "dataset": report, "prepared_in_job": False, **world.planning()}
     return plan.handler(json.loads(json.dumps(event)), None)
 
 
 def test_a_plan_without_a_search_says_so(world: World) -> None:
-    assert make(examples.request(world.tenant, train=CHEAP))["tune"] is None
+    assert make(world, examples.request(world.tenant, train=CHEAP))["tune"] is None
 
 
 def test_what_is_asked_is_in_sagemakers_words(world: World) -> None:
-    planned = make(request(world.tenant))["tune"]
+    planned = make(world, request(world.tenant))["tune"]
     assert planned["state"] == attempts.TUNE
     config = planned["config"]
     assert config["HyperParameterTuningJobObjective"] == {"Type": "Maximize", "MetricName": "validation_accuracy"}
@@ -63,7 +63,7 @@ def test_what_is_asked_is_in_sagemakers_words(world: World) -> None:
 
 def test_what_is_not_searched_reaches_training_as_the_same_settings(world: World) -> None:
     given = request(world.tenant)
-    (definition,) = make(given)["tune"]["definitions"]
+    (definition,) = make(world, given)["tune"]["definitions"]
     told = definition["hyperparameters"]
     assert not set(told) & {"learning_rate", "batch_size", "options.width"}
     assert all(isinstance(value, str) for value in told.values())
@@ -76,18 +76,18 @@ def test_what_is_not_searched_reaches_training_as_the_same_settings(world: World
 
 @pytest.mark.parametrize("strategy", ["bayesian", "random", "hyperband"])
 def test_every_strategy_is_one_that_sagemaker_takes(world: World, strategy: str) -> None:
-    planned = make(request(world.tenant, strategy=strategy, max_minutes=30))["tune"]
+    planned = make(world, request(world.tenant, strategy=strategy, max_minutes=30))["tune"]
     _take(planned)
     assert planned["config"]["ResourceLimits"]["MaxRuntimeInSeconds"] == 1800
 
 
 def test_a_grid_is_one_that_sagemaker_takes(world: World) -> None:
     ranges = {"batch_size": {"choices": [16, 32]}, "options": {"width": {"choices": [8, 16]}}}
-    _take(make(request(world.tenant, strategy="grid", ranges=ranges))["tune"])
+    _take(make(world, request(world.tenant, strategy="grid", ranges=ranges))["tune"])
 
 
 def test_recipes_have_an_objective_and_ranges_each(world: World) -> None:
-    planned = make(auto())["tune"]
+    planned = make(world, auto())["tune"]
     assert planned["state"] == attempts.TUNE_RECIPES
     assert "ParameterRanges" not in planned["config"]
     assert "HyperParameterTuningJobObjective" not in planned["config"]
@@ -97,8 +97,8 @@ def test_recipes_have_an_objective_and_ranges_each(world: World) -> None:
 
 def test_only_recipes_that_learn_what_the_dataset_is_about_are_tried(world: World) -> None:
     images = auto(".zip", prepare={})
-    assert {each["recipe"] for each in make(images)["tune"]["definitions"]} == {"image"}
-    refused = make(images, task="regression", metric="rmse")
+    assert {each["recipe"] for each in make(world, images)["tune"]["definitions"]} == {"image"}
+    refused = make(world, images, task="regression", metric="rmse")
     assert refused["outcome"] == Outcome.REFUSED
     assert "a recipe for regression" in refused["reasons"][0]
 
@@ -137,7 +137,9 @@ def _take(planned: dict[str, Any]) -> None:
 
 
 def test_the_worst_case_is_every_job_at_its_longest(world: World) -> None:
-    (line,) = [each for each in make(request(world.tenant))["worst_case"]["lines"] if each["state"] == attempts.TUNE]
+    (line,) = [
+        each for each in make(world, request(world.tenant))["worst_case"]["lines"] if each["state"] == attempts.TUNE
+    ]
     assert (line["attempts"], line["seconds"]) == (4, 3600)
     assert line["usd"] == pytest.approx(4 * load_prices().training["ml.m5.xlarge"], abs=1e-3)
 
@@ -145,7 +147,7 @@ def test_the_worst_case_is_every_job_at_its_longest(world: World) -> None:
 def test_on_spot_the_whole_search_may_come_again_on_demand(world: World) -> None:
     (line,) = [
         each
-        for each in make(request(world.tenant, train={**CHEAP, "spot": True}))["worst_case"]["lines"]
+        for each in make(world, request(world.tenant, train={**CHEAP, "spot": True}))["worst_case"]["lines"]
         if each["state"] == attempts.TUNE
     ]
     assert line["attempts"] == 8
@@ -154,54 +156,54 @@ def test_on_spot_the_whole_search_may_come_again_on_demand(world: World) -> None
 def test_a_limit_of_the_whole_search_bounds_its_cost(world: World) -> None:
     (line,) = [
         each
-        for each in make(request(world.tenant, max_minutes=28))["worst_case"]["lines"]
+        for each in make(world, request(world.tenant, max_minutes=28))["worst_case"]["lines"]
         if each["state"] == attempts.TUNE
     ]
     assert line["seconds"] * line["attempts"] == 2 * 30 * 60  # two at once, half an hour with the time to stop
 
 
 def test_too_dear_a_search_is_refused_with_the_number_of_jobs_that_fit(world: World) -> None:
-    alone = make(request(world.tenant))["worst_case"]
+    alone = make(world, request(world.tenant))["worst_case"]
     fixed = sum(line["usd"] for line in alone["lines"] if line["state"] != attempts.TUNE)
     each = (alone["usd"] - fixed) / 4
     given = examples.request(
         world.tenant, tune={"jobs": 40, "ranges": RANGES}, train=CHEAP, budget={"max_usd_per_run": fixed + 3.5 * each}
     )
-    answer = make(given)
+    answer = make(world, given)
     assert answer["outcome"] == Outcome.REFUSED
     assert "tune.jobs = 3," in answer["reasons"][0]
     fits = examples.request(
         world.tenant, tune={"jobs": 3, "ranges": RANGES}, train=CHEAP, budget={"max_usd_per_run": fixed + 3.5 * each}
     )
-    assert make(fits)["accepted"]
+    assert make(world, fits)["accepted"]
 
 
 def test_jobs_side_by_side_take_less_time_for_the_same_price(world: World) -> None:
-    one, two = (make(request(world.tenant, parallel=number))["expected"] for number in (1, 2))
+    one, two = (make(world, request(world.tenant, parallel=number))["expected"] for number in (1, 2))
     assert one["usd"] == two["usd"]
     assert one["seconds"] > 1.5 * two["seconds"]
 
 
 def test_a_batch_that_would_not_fill_the_hosts_is_refused(world: World) -> None:
-    answer = make(request(world.tenant, train={**CHEAP, "hosts": 20}))
+    answer = make(world, request(world.tenant, train={**CHEAP, "hosts": 20}))
     assert "train.batch_size: 16 is not allowed" in " ".join(answer["reasons"])
 
 
-def _finish(given: RunRequest, **dataset: Any) -> None:
+def _finish(world: World, given: RunRequest, **dataset: Any) -> None:
     """Remember a search as the handler of the best model does."""
     report = examples.dataset().to_dict() | dataset
-    tuning.remember(given, report, make(given)["tune"], "earlier-tune-0-1-0", 4)
+    tuning.remember(given, report, make(world, given)["tune"], "earlier-tune-0-1-0", 4)
 
 
 def test_a_first_search_says_that_it_has_nothing_to_begin_with(world: World) -> None:
-    planned = make(request(world.tenant, warm_start=True))["tune"]
+    planned = make(world, request(world.tenant, warm_start=True))["tune"]
     assert planned["state"] == attempts.TUNE
     assert "no search of this project has finished" in planned["note"]
 
 
 def test_a_later_search_begins_with_the_earlier_one(world: World) -> None:
-    _finish(request(world.tenant))
-    planned = make(request(world.tenant, warm_start=True))["tune"]
+    _finish(world, request(world.tenant))
+    planned = make(world, request(world.tenant, warm_start=True))["tune"]
     assert planned["state"] == attempts.TUNE_AGAIN
     parents = [{"HyperParameterTuningJobName": "earlier-tune-0-1-0"}]
     assert planned["warm_start"] == {"ParentHyperParameterTuningJobs": parents, "WarmStartType": "TransferLearning"}
@@ -220,34 +222,34 @@ def test_a_later_search_begins_with_the_earlier_one(world: World) -> None:
 def test_a_search_that_cannot_follow_begins_afresh_and_says_why(
     world: World, change: dict[str, Any], says: str
 ) -> None:
-    _finish(request(world.tenant))
+    _finish(world, request(world.tenant))
     key = ledger.tuning_key(world.tenant, "digits")
     row = table.get(key)
     assert row
     table.put(key, {**row, **change})
-    planned = make(request(world.tenant, warm_start=True))["tune"]
+    planned = make(world, request(world.tenant, warm_start=True))["tune"]
     assert planned["warm_start"] is None
     assert says in planned["note"]
 
 
 def test_settings_that_changed_much_begin_afresh(world: World) -> None:
-    _finish(request(world.tenant))
+    _finish(world, request(world.tenant))
     train = {**CHEAP, "epochs": 3, "seed": 9, "weight_decay": 0.5, "clip_norm": 2.0, "max_minutes": 7}
-    assert "have changed since" in make(request(world.tenant, train=train, warm_start=True))["tune"]["note"]
+    assert "have changed since" in make(world, request(world.tenant, train=train, warm_start=True))["tune"]["note"]
 
 
 def test_a_setting_that_was_searched_and_is_not_any_more_is_one_change(world: World) -> None:
-    _finish(request(world.tenant))
+    _finish(world, request(world.tenant))
     train: dict[str, Any] = {**CHEAP, "epochs": 3, "seed": 9, "weight_decay": 0.5, "clip_norm": 2.0}  # two changes each
-    assert make(request(world.tenant, train=train, warm_start=True))["tune"]["warm_start"]
+    assert make(world, request(world.tenant, train=train, warm_start=True))["tune"]["warm_start"]
     fewer = {name: found for name, found in RANGES.items() if name != "learning_rate"}
-    planned = make(request(world.tenant, train=train, warm_start=True, ranges=fewer))["tune"]
+    planned = make(world, request(world.tenant, train=train, warm_start=True, ranges=fewer))["tune"]
     assert "have changed since" in planned["note"]
 
 
 def test_the_search_among_recipes_is_no_beginning_for_another(world: World) -> None:
     given = auto()
-    tuning.remember(given, examples.dataset().to_dict(), make(given)["tune"], "t-tune-0-1-0", 4)
+    tuning.remember(given, examples.dataset().to_dict(), make(world, given)["tune"], "t-tune-0-1-0", 4)
     assert table.get(ledger.tuning_key("acme", "t")) is None
 
 

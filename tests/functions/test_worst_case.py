@@ -1,0 +1,157 @@
+"""The worst case of a definition: every way through it, priced by what its states ask for."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from contract import attempts, names
+from contract.prices import load_prices
+from functions import plan, shared
+from functions.worst_case import Definition, NoBound
+from infra.asl import task, transient
+from tests import definitions
+from tests.functions import examples
+from tests.functions.conftest import World, planning
+
+Machine = dict[str, Any]
+SPOT, DEMAND = attempts.TRAIN_ON_SPOT, attempts.TRAIN_ON_DEMAND
+SECTIONS: dict[str, Any] = {"train": {"instance": "ml.m5.xlarge", "max_minutes": 58}}
+HOUR = load_prices().training["ml.m5.xlarge"]
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return definitions.run()
+
+
+def worst(machine: Machine, *, prepared: bool = False, **sections: Any) -> dict[str, Any]:
+    request, dataset = examples.request(**{**SECTIONS, **sections}), examples.dataset()
+    passing = (attempts.PLAN, {"prepared_in_job": prepared})
+    definition = Definition.parse(json.dumps(machine))
+    return plan.worst_case(request, plan.make_parts(request, dataset), definition=definition, passing=passing)
+
+
+def lines(machine: Machine, **sections: Any) -> dict[str, dict[str, Any]]:
+    return {line["state"]: line for line in worst(machine, **sections)["lines"]}
+
+
+def test_a_run_can_pay_for_spot_and_on_demand_and_three_evaluations(machine: Machine) -> None:
+    found = lines(machine)
+    assert {state: line["attempts"] for state, line in found.items()} == {SPOT: 1, DEMAND: 1, attempts.EVALUATE: 3}
+    assert found[SPOT]["usd"] == found[DEMAND]["usd"] == pytest.approx(HOUR, abs=1e-4)  # 58 minutes and 2 to stop
+
+
+def test_only_what_has_run_or_can_still_run_is_counted(machine: Machine) -> None:
+    assert attempts.PREPARE not in lines(machine)
+    assert lines(machine, prepared=True)[attempts.PREPARE]["attempts"] == 1
+
+
+def _retry(state: dict[str, Any], *errors: str, times: int) -> None:
+    state["Retry"].append(transient(*errors, times=times))
+
+
+CHANGES: dict[str, Callable[[Machine], Any]] = {
+    "a retry of a job that failed": lambda m: _retry(m["States"][DEMAND], "States.TaskFailed", times=2),
+    "a retry of anything": lambda m: _retry(m["States"][attempts.EVALUATE], "States.ALL", times=1),
+    "a longer time": lambda m: m["States"][DEMAND]["Arguments"]["StoppingCondition"].update(
+        MaxRuntimeInSeconds="{% $plan.train.max_runtime_seconds * 2 %}"
+    ),
+    "more machines": lambda m: m["States"][attempts.EVALUATE]["Arguments"]["ProcessingResources"][
+        "ClusterConfig"
+    ].update(InstanceCount=2),
+    "a larger machine": lambda m: m["States"][attempts.EVALUATE]["Arguments"]["ProcessingResources"][
+        "ClusterConfig"
+    ].update(InstanceType="ml.m5.4xlarge"),
+    "a fourth evaluation": lambda m: m["States"]["Is model deployed?"]["Choices"][2].update(
+        Condition="{% $evaluations < 4 %}"
+    ),
+    "a failure that leads to more training": lambda m: (
+        m["States"][DEMAND].update(Catch=[{"ErrorEquals": ["States.TaskFailed"], "Next": "Once more"}])
+        or m["States"].update({"Once more": {**copy.deepcopy(m["States"][DEMAND]), "Catch": []}})
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_whatever_lets_the_definition_pay_more_raises_the_worst_case(machine: Machine, change: str) -> None:
+    before = worst(machine)["usd"]
+    CHANGES[change](machine)
+    assert worst(machine)["usd"] > before + 0.1
+
+
+def test_retrying_what_was_never_created_costs_nothing(machine: Machine) -> None:
+    before = worst(machine)
+    _retry(machine["States"][DEMAND], "SageMaker.AmazonSageMakerException", times=50)
+    assert worst(machine) == before
+
+
+def test_a_search_costs_its_jobs_once_on_spot_and_once_on_demand(machine: Machine) -> None:
+    on_spot = {"tune": {"jobs": 4}, "train": {**SECTIONS["train"], "spot": True}}
+    assert lines(machine, **on_spot)[attempts.TUNE]["attempts"] == 8
+    assert lines(machine, **on_spot)[attempts.TUNE]["usd"] == pytest.approx(8 * HOUR, abs=1e-3)
+    on_demand = {"tune": {"jobs": 4}, "train": {**SECTIONS["train"], "spot": False}}
+    assert lines(machine, **on_demand)[attempts.TUNE]["attempts"] == 4
+
+
+def test_a_loop_that_pays_without_a_bound_is_refused(machine: Machine) -> None:
+    machine["States"]["Stop training"].pop("Comment")  # then a redrive's way is everybody's
+    with pytest.raises(NoBound, match="pays again and again"):
+        worst(machine)
+
+
+def test_a_job_of_an_unknown_kind_is_refused(machine: Machine) -> None:
+    machine["States"][DEMAND]["Resource"] = "arn:aws:states:::sagemaker:createLabelingJob.sync"
+    with pytest.raises(NoBound, match=r"Train on demand.*createLabelingJob"):
+        worst(machine)
+
+
+def test_a_time_that_only_the_run_itself_knows_is_refused(machine: Machine) -> None:
+    machine["States"][DEMAND]["Arguments"]["StoppingCondition"] = {"MaxRuntimeInSeconds": "{% $training.seconds %}"}
+    with pytest.raises(NoBound, match="Train on demand"):
+        worst(machine)
+
+
+def job(instance: str = "ml.m5.xlarge") -> dict[str, Any]:
+    cluster = {"InstanceType": instance, "InstanceCount": 1}
+    asked = {"StoppingCondition": {"MaxRuntimeInSeconds": 3600}, "ProcessingResources": {"ClusterConfig": cluster}}
+    return task("sagemaker:createProcessingJob.sync", asked, then=None, seconds=9000, retry=[])
+
+
+def mapped(items: Any, kind: str = "Map") -> Definition:
+    inner = {"StartAt": "Job", "States": {"Job": job()}}
+    each = {"ItemProcessor": inner, "Items": items} if kind == "Map" else {"Branches": [inner, inner, inner]}
+    return Definition(states={"All": {"Type": kind, **each, "End": True}}, start="All")
+
+
+def test_a_map_costs_its_width_and_parallel_branches_all_of_them() -> None:
+    hour = load_prices().processing["ml.m5.xlarge"]
+    for definition, times in ((mapped("{% $files %}"), 4), (mapped(None, "Parallel"), 3)):
+        assert sum(line["usd"] for line in definition.worst({"files": [1, 2, 3, 4]})) == pytest.approx(times * hour)
+    with pytest.raises(NoBound, match="how many items"):
+        mapped("{% $states.input.files %}").worst({})
+
+
+def test_a_dry_run_reads_the_deployed_definition_and_is_never_below_the_plan(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(names.PIPELINE_ARN, planning(world.cloud)[0])
+    shared.environment.cache_clear()
+    for sections in (SECTIONS, {**SECTIONS, "tune": {"jobs": 4}}, {"train": {"instance": "ml.m5.large", "hosts": 3}}):
+        request = examples.request(world.tenant, **sections)
+        told = plan.handler({"run": request.to_dict()}, None)
+        assert told["accepted"]
+        planned = [
+            plan.handler(
+                {"run": request.to_dict(), "dataset": examples.dataset().to_dict(), "prepared_in_job": prepared,
+                 **world.planning()}, None,
+            )["worst_case"]["usd"]
+            for prepared in (False, True)
+        ]  # fmt: skip
+        assert told["worst_case"]["usd"] >= max(planned) > min(planned)
+    over = examples.request(world.tenant, **SECTIONS, budget={"max_usd_per_run": 0.3})
+    assert "$" in plan.handler({"run": over.to_dict()}, None)["reasons"][0]
