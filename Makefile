@@ -6,6 +6,7 @@
 #   make test-spark           preparation on Spark, in an environment of its own (.venv-spark); needs Java 17
 #   make test-sdk             the SageMaker Python SDK against the laptop cloud (.venv-sdk, 1 GB)
 #   make check                lint, types, cdk-nag, cfn-lint
+#   make security             checkov on the templates, known faults of the dependencies, their SBOM (.venv-security, 250 MB)
 #   make install              the environment, .venv (the others do it first)
 #   make cdk [ARGS=synth]     installs the real CDK command line, and runs it with ARGS
 #   make docs                 the reference pages that come from code
@@ -15,7 +16,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: install demo test test-tensorflow test-spark test-sdk check docs cdk lock clean
+.PHONY: install demo test test-tensorflow test-spark test-sdk check security docs cdk lock clean
 .DEFAULT_GOAL := install
 
 VENV := .venv
@@ -100,6 +101,20 @@ check: $(INSTALLED)
 	$(WITH_PATH) $(BIN)/python -m pytest -q tests/infra -k nag
 	$(BIN)/cfn-lint 'cdk.out/*.template.json'
 
+# What needs the network, or an environment of its own: it is not part of `make test`.
+SECURITY := .venv-security
+$(SECURITY)/.installed: pyproject.toml | $(INSTALLED)
+	@echo "Installing into $(SECURITY), once: 250 MB"
+	"$(PYTHON)" -m venv $(SECURITY)
+	$(BIN)/uv pip install --quiet --python $(SECURITY)/bin/python --requirements pyproject.toml --extra security
+	touch $@
+
+security: $(INSTALLED) $(SECURITY)/.installed
+	$(WITH_PATH) $(BIN)/python -m infra.app --output cdk.out --no-wheels
+	PATH="$(CURDIR)/$(SECURITY)/bin:$$PATH" checkov --directory cdk.out --config-file .checkov.yaml
+	$(SECURITY)/bin/cyclonedx-py requirements requirements.lock --output-reproducible --outfile cdk.out/sbom.json
+	$(SECURITY)/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip --strict
+
 docs: $(INSTALLED)
 	$(BIN)/python -m docs.generate
 
@@ -115,5 +130,5 @@ lock: $(INSTALLED)
 		--no-emit-package sagemaker-training --no-emit-package sagemaker-tensorflow-training --custom-compile-command "make lock" --output-file requirements.lock requirements.in
 
 clean:
-	rm -rf $(VENV) $(SDK) $(SPARK) $(TENSORFLOW) node_modules cdk.out .tandem .mypy_cache .ruff_cache .pytest_cache tandem_ml.egg-info
+	rm -rf $(VENV) $(SDK) $(SPARK) $(TENSORFLOW) $(SECURITY) node_modules cdk.out .tandem .mypy_cache .ruff_cache .pytest_cache tandem_ml.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
