@@ -16,6 +16,7 @@ import boto3
 from botocore.config import Config
 
 from local import gaps
+from local.chaos.calls import say_who_asks
 from local.clock import Clock
 from local.server import Server, WsgiApplication
 
@@ -127,7 +128,9 @@ class Cloud:
             proxies={},  # what the environment names cannot reach this machine's localhost
             max_pool_connections=64,
         )
-        return session.client(service, endpoint_url=self.url, config=config)
+        client = session.client(service, endpoint_url=self.url, config=config)
+        say_who_asks(client)
+        return client
 
     def _guard(self, work: Callable[..., object], *args: Any) -> None:
         try:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 from moto.events.models import EventBus, Rule, events_backends
 
+from local.chaos import deliveries
 from local.delivery import UnsupportedTarget, deliver
 from local.event_input import target_text
 from local.event_pattern import matches
@@ -68,7 +69,8 @@ def offer(cloud: Cloud, rule: Rule, event: dict[str, Any]) -> None:
     if rule.state != "ENABLED" or not pattern or not matches(pattern, event):
         return
     for target in list(rule.targets):
-        cloud.spawn(_deliver, cloud, rule, target, event, name=f"event-{event['id']}-{target['Id']}")
+        for wait in deliveries.waits(event, target["Arn"]):
+            cloud.spawn(_deliver, cloud, rule, target, event, wait, name=f"event-{event['id']}-{target['Id']}")
 
 
 def envelope(
@@ -88,7 +90,9 @@ def envelope(
     }
 
 
-def _deliver(cloud: Cloud, rule: Rule, target: dict[str, Any], event: dict[str, Any]) -> None:
+def _deliver(cloud: Cloud, rule: Rule, target: dict[str, Any], event: dict[str, Any], wait: float) -> None:
+    if wait and cloud.clock.sleep(wait, cloud.stopping):
+        return
     text = target_text(target, event, {"name": rule.name, "arn": rule.arn})
     group = target.get("SqsParameters", {}).get("MessageGroupId")
     retries = target.get("RetryPolicy", {}).get("MaximumRetryAttempts", MAX_ATTEMPTS)

@@ -19,6 +19,9 @@ from xml.sax.saxutils import escape
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from local.chaos import door
+from local.chaos.calls import signed_for
+
 log = logging.getLogger(__name__)
 
 StartResponse = Callable[..., Any]
@@ -85,6 +88,10 @@ class _QuietHandler(MotoRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing: what matters is in the logs of functions and jobs."""
 
+    def connection_dropped(self, error: BaseException, environ: dict[str, Any] | None = None) -> None:
+        """Close the connection, which an answer that got lost leaves open."""
+        self.close_connection = True
+
 
 class _Dispatcher(DomainDispatcherApplication):
     """moto's dispatcher, which says when it knows no such service."""
@@ -114,8 +121,13 @@ class Application:
         """Answer one request (WSGI)."""
         answered: list[Any] = []
         try:
-            with self._one_at_a_time.get(_service(environ), nullcontext()):
-                body = b"".join(self._application(environ)(environ, lambda *args: answered.append(args)))
+            body = door.pass_through(environ, lambda: self._answered(environ, lambda *args: answered.append(args)))
+        except door.BrokenConnection:
+            raise
+        except door.Refusal as refusal:
+            status, headers, body = refusal.answer
+            start_response(status, headers)
+            return [body]
         except NotImplementedError as error:
             return _not_emulated(environ, start_response, str(error))
         except Exception as error:
@@ -128,22 +140,20 @@ class Application:
         start_response(status, headers)
         return [body]
 
+    def _answered(self, environ: dict[str, Any], start_response: StartResponse) -> bytes:
+        with self._one_at_a_time.get(signed_for(environ), nullcontext()):
+            return b"".join(self._application(environ)(environ, start_response))
+
     def _application(self, environ: dict[str, Any]) -> WsgiApplication:
         path = environ["PATH_INFO"]
         return next((application for start, application in self._mounts.items() if path.startswith(start)), self._moto)
-
-
-def _service(environ: dict[str, Any]) -> str:
-    """The service that the request was signed for, or ""."""
-    parts = environ.get("HTTP_AUTHORIZATION", "").split("Credential=")[-1].split("/")
-    return parts[3] if len(parts) > 3 else ""
 
 
 def _what(environ: dict[str, Any]) -> str:
     """The operation in words: service and target, or method and path."""
     target = environ.get("HTTP_X_AMZ_TARGET", "").split(".")[-1]
     operation = target or f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
-    return f"{_service(environ) or 'unsigned'} {operation}"
+    return f"{signed_for(environ) or 'unsigned'} {operation}"
 
 
 def _not_emulated(environ: dict[str, Any], start_response: StartResponse, reason: str) -> list[bytes]:
@@ -159,7 +169,7 @@ def _answer(
     if kind.startswith("application/x-www-form-urlencoded"):
         error = f"<Error><Type>Receiver</Type><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
         body, content = f"<ErrorResponse>{error}<RequestId>none</RequestId></ErrorResponse>", "text/xml"
-    elif _service(environ) in ("s3", "route53", "cloudfront"):
+    elif signed_for(environ) in ("s3", "route53", "cloudfront"):
         body = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
         content = "application/xml"
     else:

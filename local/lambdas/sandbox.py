@@ -23,6 +23,8 @@ from pathlib import Path
 import psutil
 
 from local import logs
+from local.chaos import functions
+from local.chaos.faults import FunctionFault
 from local.lambdas.config import FunctionConfig
 from local.lambdas.outcome import Result, judge
 from local.lambdas.output import Output
@@ -61,8 +63,16 @@ class Sandbox:
         """Whether it can take another event."""
         return self._process.poll() is None
 
-    def invoke(self, payload: bytes, *, request_id: str, arn: str, client_context: str = "") -> Result:
-        """Handle one event; on a time-out, a crash or too much memory the sandbox dies."""
+    def invoke(
+        self,
+        payload: bytes,
+        *,
+        request_id: str,
+        arn: str,
+        client_context: str = "",
+        fault: FunctionFault | None = None,
+    ) -> Result:
+        """Handle one event; on a time-out, a crash, too much memory or by ``fault`` the sandbox dies."""
         self._output.start_tail()
         if not self._ready and (failed := self._initialise(request_id)):
             return failed
@@ -72,9 +82,23 @@ class Sandbox:
         event = Event(
             request_id=request_id, payload=payload, arn=arn, deadline_ms=deadline_ms, client_context=client_context
         )
-        self._api.events.put(event)
-        message = self._next_message(started + self.config.timeout_s, watch_memory=True)
+        message = self._handle(event, started + self.config.timeout_s, fault)
         return self._finish(message, request_id, time.monotonic() - started)
+
+    def _handle(self, event: Event, deadline: float, fault: FunctionFault | None) -> Message:
+        """Have the handler work on an event, unless and until ``fault`` ends it."""
+        if not functions.begins_at_all(fault):
+            return self._die("memory")
+        with functions.doomed(self, fault):
+            self._api.events.put(event)
+            message = self._next_message(deadline, watch_memory=True)
+        ending = functions.ending(fault)
+        return self._die(ending) if ending else message
+
+    def die(self) -> None:
+        """Kill the process, in the middle of whatever it does."""
+        with suppress(ProcessLookupError):  # it ended by itself at that very moment
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def kill(self) -> None:
         """End the process and everything it started; its files go too."""
@@ -129,8 +153,7 @@ class Sandbox:
                 return message
 
     def _die(self, kind: str) -> Message:
-        with suppress(ProcessLookupError):  # it ended by itself at that very moment
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self.die()
         self._process.wait()
         return Message(kind=kind, code=-signal.SIGKILL)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from moto.awslambda.models import lambda_backends
 
+from local.chaos import functions
 from local.lambdas import archive
 from local.lambdas.config import FunctionConfig, from_moto
 from local.lambdas.container import container
@@ -89,7 +90,7 @@ class Lambdas:
             Throttled: when the function's reserved concurrency is used up.
         """
         config, code = self._program(invocation.function)
-        limit = invocation.function.reserved_concurrency
+        limit, fault = invocation.function.reserved_concurrency, functions.strike(config.handler, invocation.payload)
         with self._lock:
             if limit is not None and self._running.get(config.name, 0) >= int(limit):
                 raise Throttled(config.name)
@@ -102,6 +103,7 @@ class Lambdas:
                     request_id=invocation.request_id,
                     arn=invocation.arn,
                     client_context=invocation.client_context,
+                    fault=fault,
                 )
             took = (time.monotonic() - began) * 1000
             self._meters.count(invocation.arn, config.version, milliseconds=took, failed=bool(result.error))

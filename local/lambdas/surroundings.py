@@ -57,6 +57,7 @@ def variables(
         "LAMBDA_TASK_ROOT": str(code[0]),
         "LAMBDA_RUNTIME_DIR": str(Path(__file__).parent),
         "_HANDLER": config.handler,
+        "AWS_SDK_UA_APP_ID": tmp.name,  # each call says which sandbox makes it
         "AWS_LAMBDA_RUNTIME_API": api,
         "AWS_LAMBDA_FUNCTION_NAME": config.name,
         "AWS_LAMBDA_FUNCTION_VERSION": config.version,

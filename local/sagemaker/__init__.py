@@ -13,7 +13,6 @@ processes    a container's processes, seen from outside
 opt_ml       the files SageMaker writes below /opt/ml
 objects      channels, outputs and checkpoints to and from S3;  archives: model.tar.gz unpacked
 telemetry    log streams, metrics by regular expression
-faults       the fault lab: missing capacity, spot interruption, a killed rank
 jobs         what training and processing jobs share
 training     one training job;  training_api: the operations on them
 tuning       one tuning job;  tuning_api: the operations on them;  tuning_record: as Describe shows them

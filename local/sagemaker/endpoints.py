@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from local import scaling
+from local.chaos.faults import UnhealthyEndpoint
+from local.chaos.lab import LAB
 from local.sagemaker import endpoint_changes, endpoint_view, models
 from local.sagemaker.async_queue import Backlog, Queue
 from local.sagemaker.errors import Refused
-from local.sagemaker.faults import LAB
 from local.sagemaker.fleets import NEVER_HEALTHY, Fleet, NoFleet
 from local.sagemaker.listing import page
 from local.sagemaker.meters import Load
@@ -253,7 +254,7 @@ class Endpoints:
 
     def _come_up(self, endpoint: Endpoint, start: Callable[[], None]) -> str:
         """Bring the pending servers into service; return why they did not come, or ''."""
-        if LAB.take_unhealthy(endpoint.record.name):
+        if LAB.take(UnhealthyEndpoint, endpoint=endpoint.record.name):
             return NEVER_HEALTHY.format(endpoint.pending.variants[0].name if endpoint.pending else "")
         return _attempt(start)
 

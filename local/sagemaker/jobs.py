@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contract import names
+from local.chaos import processes
 from local.sagemaker import containers, namespace, opt_ml, python
 from local.sagemaker.machines import Host, Machines
 from local.sagemaker.objects import Objects
@@ -157,8 +158,11 @@ class Job:
         raise NotImplementedError
 
     def on_line(self, host: str, line: str) -> None:
-        """Take a line of a container."""
+        """Take a line of a container, and what was to happen at it."""
         self.logs.write(f"{self.record.name}/{host}-{self._stamp}", line)
+        processes.at_line(self.record.name, line, self.machines)
+        if processes.is_stopped(self.record.name, line):
+            self.stop()
 
     def cluster(self, count: int, attempt: int) -> list[Member]:
         """Return ``count`` hosts, each with a new ``/opt/ml`` folder and a loopback address of its own."""
@@ -179,15 +183,22 @@ class Job:
         Returns how the job ended, or the interruption; no process is left.
         """
         self._explain_isolation(isolated)
-        folder = hosts[0].root.parent.parent / "machines"
-        machines = Machines(hosts=hosts, folder=folder, isolated=isolated, on_line=self.on_line, on_exit=self._on_exit)
+        memory = processes.recollection(self.record.name, {host.name: host.root for host in hosts})
+        if memory.there:
+            memory.restore(self.on_line)
+            return Ended(status="Completed", secondary="Completed")
+        folder, on_line = hosts[0].root.parent.parent / "machines", memory.noting(self.on_line)
+        machines = Machines(hosts=hosts, folder=folder, isolated=isolated, on_line=on_line, on_exit=self._on_exit)
         self.machines = machines
         try:
             machines.start()
-            return self._wait(machines, time.monotonic() + seconds)
+            end = self._wait(machines, time.monotonic() + seconds)
         finally:
             machines.close()
             self.machines = None
+        if isinstance(end, Ended) and end.status == "Completed":
+            memory.keep()
+        return end
 
     def tick(self) -> None:
         """Do what is to be done every second while containers run."""
@@ -199,6 +210,8 @@ class Job:
 
     def _run(self) -> None:
         try:
+            if reason := processes.platform_failure(self.record.name):
+                raise failed(reason)
             self.work()
         except Ended as end:
             self.finish(end)

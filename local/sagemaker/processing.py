@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from local.chaos import processes
 from local.sagemaker import containers, opt_ml, rules
-from local.sagemaker.faults import LAB
 from local.sagemaker.jobs import Ended, Job, Member, describe_network, discard, failed
 from local.sagemaker.objects import Location, MissingInput, Sync, shard
 from local.sagemaker.records import Record, now
@@ -49,7 +49,7 @@ class ProcessingJob(Job):
         cluster = self.request["ProcessingResources"]["ClusterConfig"]
         for each in cluster.get("InstancePreferences", [cluster]):
             instance, count = each["InstanceType"], each.get("InstanceCount", cluster.get("InstanceCount", 1))
-            if LAB.take_missing_capacity(self.record.name, instance) is None:
+            if not processes.is_missing(self.record.name, instance):
                 if "InstancePreferences" in cluster:
                     chosen = {**cluster, "SelectedInstanceType": instance, "SelectedInstanceCount": count}
                     self.record.update(ProcessingResources={"ClusterConfig": chosen})

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
-import signal
-import threading
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from local.sagemaker import containers, namespace, opt_ml, processes, rules, script_mode
-from local.sagemaker.faults import LAB, KilledRank, SpotInterruption
+from local.chaos import processes
+from local.chaos.faults import SpotInterruption
+from local.chaos.lab import LAB
+from local.sagemaker import containers, namespace, opt_ml, rules, script_mode
 from local.sagemaker.jobs import Ended, Event, Job, Member, describe_network, discard, failed
-from local.sagemaker.machines import Machines
 from local.sagemaker.objects import Location, MissingInput, Sync, shard
 from local.sagemaker.records import Record, now
 from local.sagemaker.telemetry import Metrics
@@ -22,7 +20,6 @@ from local.sagemaker.telemetry import Metrics
 if TYPE_CHECKING:
     from local.cloud import Cloud
 
-STRIKE_SECONDS = 0.05  # between looks for the process that a fault kills
 GROUP = NAMESPACE = "/aws/sagemaker/TrainingJobs"
 CHECKPOINTS = "/opt/ml/checkpoints"
 NO_CAPACITY = (
@@ -86,12 +83,12 @@ class TrainingJob(Job):
         if "InstanceGroups" in resources:
             groups = [(each["InstanceGroupName"], each["InstanceType"], each["InstanceCount"])
                       for each in resources["InstanceGroups"]]  # fmt: skip
-            if any(LAB.take_missing_capacity(self.record.name, instance) for _, instance, _ in groups):
+            if any(processes.is_missing(self.record.name, instance) for _, instance, _ in groups):
                 raise failed(NO_CAPACITY)
             return groups
         for each in resources.get("InstancePreferences", [resources]):
             instance, count = each["InstanceType"], each.get("InstanceCount", resources.get("InstanceCount"))
-            if LAB.take_missing_capacity(self.record.name, instance) is None:
+            if not processes.is_missing(self.record.name, instance):
                 if "InstancePreferences" in resources:
                     chosen = {"SelectedInstanceType": instance, "SelectedInstanceCount": count}
                     self.record.update(ResourceConfig={**resources, **chosen})
@@ -171,17 +168,14 @@ class TrainingJob(Job):
         )
 
     def on_line(self, host: str, line: str) -> None:
-        """Take a line: log, metrics, and the faults that wait for it."""
+        """Take a line: log, metrics, and an interruption that waits for it."""
         super().on_line(host, line)
         for name, value in self.metrics.read(line):
             self.on_metric(name, value)
         spot = self.request.get("EnableManagedSpotTraining")
-        if spot and (taken := LAB.take_at_line(SpotInterruption, self.record.name, line)):
+        if spot and (taken := LAB.take(SpotInterruption, job=self.record.name, when=line)):
             self.spot_returns = taken.comes_back
             self.events.put(Event(kind="interrupt"))
-        killed = LAB.take_at_line(KilledRank, self.record.name, line)
-        if killed and self.machines:
-            threading.Thread(target=_strike, args=(killed, self.machines), daemon=True, name="killed-rank").start()
 
     def on_metric(self, name: str, value: float) -> None:
         """Take a metric's value, as soon as a container prints it."""
@@ -252,12 +246,3 @@ class TrainingJob(Job):
     def _checkpoints(self, member: Member) -> Any:
         inside = self.request["CheckpointConfig"].get("LocalPath", CHECKPOINTS)
         return opt_ml.path_in(member.root, inside, "CheckpointConfig.LocalPath")
-
-
-def _strike(fault: KilledRank, machines: Machines) -> None:
-    """Kill the process that the fault names, as soon as it is there."""
-    while not machines.ended(STRIKE_SECONDS):
-        keeper = machines.pids.get(fault.host)
-        if keeper and (pids := processes.matching(keeper, fault.process)):
-            os.kill(pids[0], signal.SIGKILL)
-            return

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from local import events
-from local.sagemaker.faults import LAB
+from local.chaos import processes
 from local.sagemaker.fleets import SHORTEST_STARTUP, STARTUP_SECONDS
 from local.sagemaker.jobs import Ended, Job, failed
 from local.sagemaker.model_images import ModelImages, NoFleet
@@ -71,7 +71,7 @@ class TransformJob(Job):
     def work(self) -> None:
         """Servers up, every object answered, servers down; raises Ended."""
         instance = self.request["TransformResources"]["InstanceType"]
-        if LAB.take_missing_capacity(self.record.name, instance):
+        if processes.is_missing(self.record.name, instance):
             raise failed(NO_CAPACITY)
         chosen = self._chosen()
         try:

@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Callable
 from typing import Any
 
+from local.chaos import states as chaos
 from local.stepfunctions import tasks
 from local.stepfunctions.branches import each_item, parallel
 from local.stepfunctions.errors import NO_CHOICE, QUERY_EVALUATION, TIMEOUT, Interrupted, StateFailed
@@ -28,6 +29,7 @@ def run(visit: Visit) -> Step:
     kind, trail = visit.state["Type"], visit.flow.trail
     visit.entered = trail.add(f"{kind}StateEntered", {"name": visit.name, **data("input", visit.value)})
     try:
+        chaos.enter(visit)
         following, output = _KINDS[kind](visit)
     except StateFailed as failure:
         raise visit.located(failure) from failure
@@ -122,13 +124,14 @@ def _task_scope(visit: Visit, resource: Resource, timeout: float | None) -> Scop
     seconds = timeout
     if timeout is not None and not resource.works:
         seconds = visit.flow.world.cloud.clock.seconds(timeout)
+    seconds = chaos.seconds(visit, seconds)
     return Scope(parent=visit.flow.scope, seconds=seconds, expired=lambda: StateFailed(TIMEOUT, ""))
 
 
 def _record_end(visit: Visit, resource: Resource, work: Callable[[], Any]) -> Any:
     trail, fields = visit.flow.trail, resource.event_fields
     try:
-        result = work()
+        result = chaos.result(visit, work())
         visit.check_size(result)
     except StateFailed as failure:
         kind = "TaskTimedOut" if failure.error == TIMEOUT else "TaskFailed"

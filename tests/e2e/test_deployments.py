@@ -9,7 +9,8 @@ from typing import Any
 
 from contract import keys, ledger
 from contract.run import Outcome
-from local.sagemaker.faults import LAB, UnhealthyEndpoint
+from local.chaos.faults import UnhealthyEndpoint
+from local.chaos.lab import LAB
 from tests.e2e.app import App
 from tests.e2e.data import table, table_toml
 
@@ -36,7 +37,7 @@ def test_an_endpoint_that_fails_to_change_gets_its_champion_back(app: App) -> No
     app.configure(project, table_toml())
     app.settled(app.upload(project, "rows.csv", table(seed=1)))
     champion = app.champion(project)
-    with LAB.inject(UnhealthyEndpoint(job=champion["endpoint"])):
+    with LAB.inject(UnhealthyEndpoint(endpoint=champion["endpoint"])):
         execution = app.deploy(project, champion["package_arn"])
     assert execution["status"] == "FAILED"
     assert "health check" in execution["cause"]
@@ -49,7 +50,7 @@ def test_an_endpoint_that_fails_to_change_gets_its_champion_back(app: App) -> No
 def test_a_first_endpoint_that_never_becomes_healthy_is_removed(app: App) -> None:
     project = app.project()
     app.configure(project, table_toml())
-    with LAB.inject(UnhealthyEndpoint(job=f"acme--{project}--serverless")):
+    with LAB.inject(UnhealthyEndpoint(endpoint=f"acme--{project}--serverless")):
         run = app.settled(app.upload(project, "rows.csv", table(seed=1)))
     assert run["outcome"] == Outcome.FAILED
     assert "health check" in run["failure"]["cause"]

@@ -12,7 +12,8 @@ from safetensors.numpy import save
 
 from contract import keys, names
 from contract.run import Outcome
-from local.sagemaker.faults import LAB, KilledRank
+from local.chaos.faults import KilledRank
+from local.chaos.lab import LAB
 from tests.e2e.app import App
 from tests.e2e.data import table, table_toml
 

@@ -7,7 +7,8 @@ from unittest.mock import ANY
 import pytest
 
 from contract.run import Outcome
-from local.sagemaker.faults import LAB, KilledRank, MissingCapacity, SpotInterruption
+from local.chaos.faults import KilledRank, MissingCapacity, SpotInterruption
+from local.chaos.lab import LAB
 from tests.e2e.app import App
 from tests.e2e.data import table, table_toml
 

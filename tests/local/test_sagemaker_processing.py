@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from local.chaos.faults import MissingCapacity
+from local.chaos.lab import LAB
 from local.cloud import Cloud
-from local.sagemaker.faults import LAB, MissingCapacity
 from tests.local import sagemaker as sm
 
 GROUP = "/aws/sagemaker/ProcessingJobs"

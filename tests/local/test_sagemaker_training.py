@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from local.chaos.faults import KilledRank, MissingCapacity, SpotInterruption
+from local.chaos.lab import LAB
 from local.cloud import Cloud
-from local.sagemaker.faults import LAB, KilledRank, MissingCapacity, SpotInterruption
 from tests.local import sagemaker as sm
 
 GROUP = "/aws/sagemaker/TrainingJobs"

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from local.chaos.faults import MissingCapacity
+from local.chaos.lab import LAB
 from local.cloud import Cloud
-from local.sagemaker.faults import LAB, MissingCapacity
 from local.sagemaker.transform_records import TooMuch, assemble, payloads
 from tests.local import sagemaker as sm
 from tests.local.hosting import Hosting

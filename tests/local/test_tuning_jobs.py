@@ -13,9 +13,10 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.sagemaker.models import sagemaker_backends
 
+from local.chaos.faults import KilledRank, MissingCapacity
+from local.chaos.lab import LAB
 from local.cloud import Cloud
 from local.sagemaker import api
-from local.sagemaker.faults import LAB, KilledRank, MissingCapacity
 from tests.local import machines
 from tests.local import sagemaker as sm
 from tests.local import tuning as tn

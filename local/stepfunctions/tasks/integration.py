@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botocore import xform_name
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
+from local.chaos.calls import asking
 from local.stepfunctions.callbacks import Callback
 from local.stepfunctions.errors import RUNTIME, StateFailed
 from local.stepfunctions.history import Trail, dumps
@@ -90,14 +91,20 @@ class Integration:
             answer = self._answer(method, shapes.request(raw, model.input_shape), task)
         except ClientError as error:
             raise self.failure(error) from error
+        except HTTPClientError as error:
+            raise StateFailed(self.error("SdkClient", True), f"Unable to execute HTTP request: {error}") from error
         except BotoCoreError as error:
             raise unusable(task, [str(error)]) from error
         return self.finish(self.result(answer, model.output_shape))
 
     def _answer(self, method: Callable[..., Any], arguments: dict[str, Any], task: Task) -> dict[str, Any]:
+        def ask() -> dict[str, Any]:
+            with asking(task.context["State"]["Name"], task.context["Execution"]["Name"]):
+                return _read(method(**arguments))
+
         if task.resource.pattern in (SYNC, SYNC2):
-            return _read(method(**arguments))  # short, and never left behind: the job it starts must be known
-        return task.scope.call(lambda: _read(method(**arguments)))
+            return ask()  # short, and never left behind: the job it starts must be known
+        return task.scope.call(ask)
 
     def result(self, answer: Any, shape: Any) -> Any:
         """Return a boto3 answer in Step Functions' form."""

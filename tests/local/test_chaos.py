@@ -1,0 +1,215 @@
+"""Faults strike where, whom and as often as they say, and nobody else."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, HTTPClientError
+
+from local.chaos import calls
+from local.chaos.faults import (
+    AFTER_WRITE,
+    AT_END,
+    BEFORE_WRITE,
+    DeletedObject,
+    DeployedDefinition,
+    ExhaustedFunction,
+    KilledFunction,
+    LateEvent,
+    LostAnswer,
+    LostCall,
+    LostEvent,
+    MissingCapacity,
+    OversizedResult,
+    OverwrittenObject,
+    RefusedCall,
+    RepeatedEvent,
+    StoppedExecution,
+    TimedOutFunction,
+    TimedOutState,
+)
+from local.chaos.lab import LAB, Lab
+from local.cloud import Cloud
+from tests.local.functions import Function, eventually, queue, received
+from tests.local.machines import create, ended, run, start
+
+WRITER = """
+import boto3
+def handler(event, context):
+    s3 = boto3.client("s3")
+    s3.list_buckets()
+    s3.put_object(Bucket=event["bucket"], Key="first", Body=b"1")
+    s3.put_object(Bucket=event["bucket"], Key="second", Body=b"2")
+    return "done"
+"""
+
+
+def test_a_fault_strikes_from_its_nth_time_as_often_as_it_says() -> None:
+    lab = Lab()
+    with lab.inject(MissingCapacity(job="a-*", nth=2, times=2)) as (waiting,):
+        jobs = ["a-1", "b-1", "a-2", "a-3", "a-4"]
+        struck = [job for job in jobs if lab.take(MissingCapacity, job=job, instance="ml.m5.large")]
+    assert struck == ["a-2", "a-3"]
+    assert [strike.facts["job"] for strike in waiting.strikes] == struck
+    assert lab.take(MissingCapacity, job="a-5", instance="ml.m5.large") is None
+
+
+CALLS: dict[str, Callable[[Cloud], Any]] = {
+    "sagemaker:ListModels": lambda cloud: cloud.client("sagemaker").list_models(),
+    "cloudwatch:DescribeAlarms": lambda cloud: cloud.client("cloudwatch").describe_alarms(),
+    "sns:ListTopics": lambda cloud: cloud.client("sns").list_topics(),
+    "lambda:ListFunctions": lambda cloud: cloud.client("lambda").list_functions(),
+    "lambda:Invoke": lambda cloud: cloud.client("lambda").invoke(FunctionName="none"),
+    "s3:ListBuckets": lambda cloud: cloud.client("s3").list_buckets(),
+    "s3:PutObject": lambda cloud: cloud.client("s3").put_object(Bucket="none", Key="a/b c", Body=b""),
+    "s3:UploadPart": lambda cloud: cloud.client("s3").upload_part(
+        Bucket="none", Key="a", PartNumber=1, UploadId="u", Body=b""
+    ),
+    "stepfunctions:ListStateMachines": lambda cloud: cloud.client("stepfunctions").list_state_machines(),
+    "sagemaker-runtime:InvokeEndpoint": lambda cloud: cloud.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName="none", Body=b""
+    ),
+}
+
+
+@pytest.mark.parametrize("call", sorted(CALLS))
+def test_any_service_can_refuse_a_call_in_its_own_wire_format(cloud: Cloud, call: str) -> None:
+    fault = RefusedCall(call=call, error="ThrottlingException", message="<Rate> exceeded", status=429)
+    with LAB.inject(fault), pytest.raises(ClientError) as refused:
+        CALLS[call](cloud)
+    assert refused.value.response["Error"]["Code"] == "ThrottlingException"
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
+    if call not in ("s3:HeadObject",):
+        assert refused.value.response["Error"]["Message"] == "<Rate> exceeded"
+
+
+def test_a_request_or_its_answer_can_be_lost(cloud: Cloud) -> None:
+    s3, bucket = cloud.client("s3"), f"b-{uuid.uuid4().hex[:8]}"
+    with LAB.inject(LostCall(call="s3:CreateBucket")), pytest.raises(HTTPClientError):
+        s3.create_bucket(Bucket=bucket)
+    assert bucket not in [each["Name"] for each in s3.list_buckets()["Buckets"]]
+    with LAB.inject(LostAnswer(call="s3:CreateBucket")), pytest.raises(HTTPClientError):
+        s3.create_bucket(Bucket=bucket)
+    assert bucket in [each["Name"] for each in s3.list_buckets()["Buckets"]]
+
+
+def reading(name: str = "Look", **fields: Any) -> dict[str, Any]:
+    task = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:s3:listBuckets", "Arguments": {}, "End": True}
+    return {name: {**task, "Output": "fine", **fields}}
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (RefusedCall, "S3.ThrottlingException"),
+        (LostAnswer, "S3.SdkClientException"),
+        (LostCall, "S3.SdkClientException"),
+        (TimedOutState, "States.Timeout"),
+        (OversizedResult, "States.DataLimitExceeded"),
+    ],
+)
+def test_a_states_call_fails_as_on_aws(cloud: Cloud, fault: Any, error: str) -> None:
+    with LAB.inject(fault(state="Look", times=2)) as (waiting,):
+        failed = run(cloud, reading())
+        again = run(cloud, reading(Retry=[{"ErrorEquals": ["States.ALL"], "MaxAttempts": 2, "IntervalSeconds": 1}]))
+    assert (failed.failure[0] or "").removesuffix("Exception") == error.removesuffix("Exception") or (
+        failed.failure[0] == "S3.S3Exception"
+    )
+    assert again.status == ("FAILED" if error == "States.DataLimitExceeded" else "SUCCEEDED")
+    assert len(waiting.strikes) == 2
+
+
+def test_only_the_state_of_the_named_execution_is_struck(cloud: Cloud) -> None:
+    with LAB.inject(RefusedCall(state="Look", execution="another", times=0)):
+        assert run(cloud, reading()).status == "SUCCEEDED"
+
+
+def test_an_execution_is_stopped_where_the_fault_says(cloud: Cloud) -> None:
+    with LAB.inject(StoppedExecution(state="Look")):
+        stopped = run(cloud, {"Before": {"Type": "Pass", "Next": "Look"}, **reading()})
+    assert stopped.status == "ABORTED"
+    assert not stopped.events("TaskScheduled")
+
+
+def test_a_running_execution_keeps_its_definition(cloud: Cloud) -> None:
+    machine = create(cloud, reading())
+    with LAB.inject(DeployedDefinition(state="Look")):
+        execution = start(cloud, machine)
+        assert ended(cloud, execution).status == "SUCCEEDED"
+    states = cloud.client("stepfunctions")
+    assert "Deployed during" in states.describe_state_machine(stateMachineArn=machine)["definition"]
+    kept = states.describe_state_machine_for_execution(executionArn=execution)["definition"]
+    assert "Deployed during" not in kept
+
+
+@pytest.mark.parametrize("kind", [OverwrittenObject, DeletedObject])
+def test_an_object_changes_under_an_execution(cloud: Cloud, kind: Any) -> None:
+    s3, bucket = cloud.client("s3"), f"b-{uuid.uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="upload", Body=b"before")
+    with LAB.inject(kind(state="Look", bucket=bucket, key="upload")):
+        run(cloud, reading())
+    found = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
+    assert [each["Size"] for each in found] == ([len("overwritten")] if kind is OverwrittenObject else [])
+
+
+@pytest.fixture(scope="module")
+def writer(cloud: Cloud) -> Function:
+    """A function that writes two objects."""
+    return Function(cloud, WRITER)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "written"),
+    [
+        (KilledFunction(moment=BEFORE_WRITE), "Runtime.ExitError", []),
+        (KilledFunction(moment=AFTER_WRITE), "Runtime.ExitError", ["first"]),
+        (KilledFunction(moment=AT_END), "Runtime.ExitError", ["first", "second"]),
+        (TimedOutFunction(), "Sandbox.Timedout", ["first", "second"]),
+        (ExhaustedFunction(), "Runtime.ExitError", []),
+    ],
+    ids=["before its write", "after its write", "at its end", "timed out", "exhausted"],
+)
+def test_a_function_dies_at_the_moment_that_the_fault_says(
+    cloud: Cloud, writer: Function, fault: Any, error: str, written: list[str]
+) -> None:
+    s3, bucket = cloud.client("s3"), f"b-{uuid.uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=bucket)
+    with LAB.inject(fault):
+        answer = writer.invoke({"bucket": bucket})
+    assert answer["payload"]["errorType"] == error
+    assert [each["Key"] for each in s3.list_objects_v2(Bucket=bucket).get("Contents", [])] == written
+    assert writer.invoke({"bucket": bucket})["payload"] == "done"
+
+
+def test_events_are_lost_repeated_and_late(cloud: Cloud) -> None:
+    events, (url, arn), kind = cloud.client("events"), queue(cloud), f"kind-{uuid.uuid4().hex[:8]}"
+    events.put_rule(Name=kind, EventPattern=json.dumps({"detail-type": [kind]}))
+    events.put_targets(Rule=kind, Targets=[{"Id": "queue", "Arn": arn}])
+
+    def put(text: str) -> None:
+        events.put_events(Entries=[{"Source": "test", "DetailType": kind, "Detail": json.dumps({"is": text})}])
+
+    with LAB.inject(
+        LostEvent(type=kind, detail='*"lost"*'),
+        RepeatedEvent(type=kind, detail='*"again"*', copies=1),
+        LateEvent(type=kind, detail='*"late"*', seconds=50),
+    ) as waiting:
+        for text in ("lost", "late", "again"):
+            put(text)
+        told = [json.loads(received(cloud, url)["Body"])["detail"]["is"] for _ in range(3)]
+        eventually(lambda: all(each.strikes for each in waiting))
+    assert told == ["again", "again", "late"]
+
+
+def test_the_operation_of_a_request_is_read_from_its_wire_format() -> None:
+    environ = {"HTTP_AUTHORIZATION": "AWS4-HMAC-SHA256 Credential=laptop/20260101/us-east-1/s3/aws4_request"}
+    request = {**environ, "PATH_INFO": "/bucket/key", "REQUEST_METHOD": "GET", "QUERY_STRING": "versionId=1"}
+    assert calls.read(request).name == "s3:GetObject"
+    assert calls.read({**request, "QUERY_STRING": "tagging"}).name == "s3:GetObjectTagging"
+    assert calls.read({**request, "PATH_INFO": "/bucket", "QUERY_STRING": "list-type=2"}).name == "s3:ListObjectsV2"
+    assert calls.read({**request, "REQUEST_METHOD": "HEAD"}).name == "s3:HeadObject"
