@@ -48,7 +48,7 @@ def describe_execution(self: Any) -> ActionResult:
         "redriveStatus": "REDRIVABLE" if execution.redrivable else "NOT_REDRIVABLE",
     }
     if not execution.redrivable:
-        described["redriveStatusReason"] = f"Execution is {execution.status} and cannot be redriven"
+        described["redriveStatusReason"] = execution.not_redrivable
     if execution.status == SUCCEEDED:
         described |= {"output": execution.output, "outputDetails": execution.output_details}
     return ActionResult(_present(described))

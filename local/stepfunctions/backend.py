@@ -101,7 +101,7 @@ class LaptopStepFunctions(StepFunctionBackend):
         execution = self.describe_execution(execution_arn)
         with self._starting:
             if not execution.redrivable:
-                raise ExecutionNotRedrivable(f"Execution is {execution.status} and cannot be redriven")
+                raise ExecutionNotRedrivable(execution.not_redrivable)
             execution.redrive()
         return execution
 

@@ -1,16 +1,24 @@
-"""Parallel and Map: branches and iterations at once, all cancelled by the first failure."""
+"""Parallel and Map: branches and iterations at once, all cancelled by the first failure.
+
+A redrive reruns those that failed or were aborted, each from the state that did
+not succeed; where all had succeeded, and only the state as a whole failed, all
+are rerun ("Restarting state machine executions with redrive", developer guide).
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local.stepfunctions.errors import BRANCH_FAILED, QUERY_EVALUATION, Cancelled, Interrupted, StateFailed
 from local.stepfunctions.history import dumps
 from local.stepfunctions.scope import Scope
 from local.stepfunctions.visit import Step, Visit
+
+if TYPE_CHECKING:
+    from local.stepfunctions.flow import Flow, Inner
 
 INLINE_CONCURRENCY = 40
 Branch = Callable[[Scope], Any]
@@ -22,15 +30,47 @@ def parallel(visit: Visit) -> Step:
     def attempt() -> Any:
         value = visit.fill(visit.state["Arguments"], "Arguments") if "Arguments" in visit.state else visit.value
         visit.flow.trail.add("ParallelStateStarted")
-        branches = [_branch(visit, branch, value) for branch in visit.state["Branches"]]
+        before = _known(visit, len(visit.state["Branches"]))
+        branches = [
+            _branch(visit, before.get(index), index, branch, value)
+            for index, branch in enumerate(visit.state["Branches"])
+        ]
         return _together(visit, branches, len(branches))
 
     return visit.guarded(attempt)
 
 
-def _branch(visit: Visit, definition: Mapping[str, Any], value: Any) -> Branch:
+def _branch(visit: Visit, before: Inner | None, index: int, definition: Mapping[str, Any], value: Any) -> Branch:
+    if before is not None and before.done:
+        return lambda _: before.output
     trail = visit.flow.trail.branch()
-    return lambda scope: visit.flow.inner(definition, scope, trail).run(value)
+    return lambda scope: _run(visit, before, index, visit.flow.inner(definition, scope, trail), lambda: value)
+
+
+def _known(visit: Visit, count: int) -> dict[int, Inner]:
+    """Return how far each branch got before the redrive; nothing where there was none, or the state is retried."""
+    position = visit.flow.position
+    assert position is not None
+    if visit.retries or sum(each.done for each in position.inner.values()) == count:
+        position.inner = {}
+    return dict(position.inner)
+
+
+def _run(visit: Visit, before: Inner | None, index: int, flow: Flow, value: Callable[[], Any]) -> Any:
+    """Run a branch or iteration, or the rest of it, and remember how far it got.
+
+    Args:
+        visit: of the Parallel or Map.
+        before: how far it got before the redrive, if it had begun.
+        index: its number.
+        flow: through its states.
+        value: returns its input.
+    """
+    given = value() if before is None else None
+    inner = visit.flow.remember(index, flow)
+    inner.output = flow.run(given) if before is None else flow.resume(before.flow)
+    inner.done = True
+    return inner.output
 
 
 def each_item(visit: Visit) -> Step:
@@ -44,26 +84,30 @@ def each_item(visit: Visit) -> Step:
             )
         visit.flow.trail.add("MapStateStarted", {"length": len(items)})
         limit = visit.seconds("MaxConcurrency") or INLINE_CONCURRENCY
-        iterations = [_iteration(visit, index, item) for index, item in enumerate(items)]
+        before = _known(visit, len(items))
+        iterations = [_iteration(visit, before.get(index), index, item) for index, item in enumerate(items)]
         return _together(visit, iterations, int(limit))
 
     return visit.guarded(attempt)
 
 
-def _iteration(visit: Visit, index: int, item: Any) -> Branch:
+def _iteration(visit: Visit, before: Inner | None, index: int, item: Any) -> Branch:
+    if before is not None and before.done:
+        return lambda _: before.output
     trail, flow = visit.flow.trail.branch(), visit.flow
     details = {"name": visit.name, "index": index}
     map_context = {"Item": {"Index": index, "Value": item}}
 
+    def value() -> Any:
+        if "ItemSelector" not in visit.state:
+            return item
+        return visit.fill(visit.state["ItemSelector"], "ItemSelector", context={**visit.context, "Map": map_context})
+
     def run(scope: Scope) -> Any:
         trail.add("MapIterationStarted", details)
-        value = item
-        if "ItemSelector" in visit.state:
-            value = visit.fill(
-                visit.state["ItemSelector"], "ItemSelector", context={**visit.context, "Map": map_context}
-            )
+        iteration = flow.inner(visit.state["ItemProcessor"], scope, trail, map_context)
         try:
-            output = flow.inner(visit.state["ItemProcessor"], scope, trail, map_context).run(value)
+            output = _run(visit, before, index, iteration, value)
         except Interrupted:
             trail.add("MapIterationAborted", details)
             raise

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from local.cloud import Cloud
 
 logger = logging.getLogger(__name__)
+REDRIVABLE, MOST_EVENTS = datetime.timedelta(days=14), 24_999
 RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED = "RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"
 
 
@@ -97,24 +98,37 @@ class Execution:
 
     @property
     def redrivable(self) -> bool:
-        """Whether it ended in a way that it can go on from."""
-        return self.status in (FAILED, TIMED_OUT, ABORTED)
+        """Whether it ended in a way that it can go on from, not too long ago."""
+        return not self.not_redrivable
+
+    @property
+    def not_redrivable(self) -> str:
+        """Why it cannot be redriven, in AWS's words (``redriveStatusReason``); empty when it can."""
+        if self.status not in (FAILED, TIMED_OUT, ABORTED) or self.stop_date is None:
+            return f"Execution is {self.status} and cannot be redriven"
+        if now() - self.stop_date > REDRIVABLE:
+            return "Execution redrivable period exceeded"
+        if len(self.history.events()) > MOST_EVENTS:
+            return "Execution history event limit exceeded"
+        return ""
 
     def redrive(self) -> datetime.datetime:
-        """Go on from the state that did not succeed, with its input and the variables of then."""
+        """Go on from the state that did not succeed, with its input and the variables of then.
+
+        Its TimeoutSeconds begin again, and so do the machine's and the attempts of each Retry. A Task is started
+        again: one that waited for a nested execution starts another.
+        """
         before = self._flow
-        if before is None or before.position is None:
+        if before is None:
             raise RuntimeError(f"{self.execution_arn} was never started")
         self.redrive_count += 1
         self.redrive_date = now()
         self.status, self.stop_date, self.error, self.cause = RUNNING, None, None, None
         self._scope, self.ended = Scope(), threading.Event()
-        position = before.position
         self._flow = self._new_flow()
-        self._flow.variables.update(before.variables)
         self._flow.trail = before.trail
         self._flow.trail.add("ExecutionRedriven", {"redriveCount": self.redrive_count})
-        self._launch(lambda flow: flow.go_on(position))
+        self._launch(lambda flow: flow.resume(before))
         return self.redrive_date
 
     def _new_flow(self) -> Flow:

@@ -33,10 +33,26 @@ class World:
 
 @dataclass(kw_only=True)
 class Position:
-    """Where a flow is: the state it entered last, with its input; a redrive goes on from here."""
+    """Where a flow is: a redrive goes on from here.
+
+    Args:
+        state: the state it entered last.
+        input: of that state.
+        inner: of a Parallel or Map, by its number, how far each branch or iteration got.
+    """
 
     state: str
     input: Any
+    inner: dict[int, Inner] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Inner:
+    """How far a branch or an iteration got."""
+
+    flow: Flow
+    done: bool = False
+    output: Any = None
 
 
 @dataclass(kw_only=True)
@@ -80,11 +96,25 @@ class Flow:
         """Run from a position; see ``run``."""
         name: str | None = position.state
         value = position.input
+        self.position = position
         while name is not None:
             self.scope.check()
-            self.position = Position(state=name, input=value)
             name, value = states.run(Visit(self, name, self.definition["States"][name], value))
+            self.position = Position(state=name, input=value) if name is not None else self.position
         return value
+
+    def resume(self, before: Flow) -> Any:
+        """Go on where another flow through the same states was left; see ``run``."""
+        if before.position is None:
+            raise RuntimeError("the flow before never began")
+        self.variables.update(before.variables)
+        return self.go_on(before.position)
+
+    def remember(self, index: int, flow: Flow) -> Inner:
+        """Note that a branch or iteration of the present state runs as this flow."""
+        assert self.position is not None
+        self.position.inner[index] = Inner(flow=flow)
+        return self.position.inner[index]
 
     def inner(
         self, definition: Mapping[str, Any], scope: Scope, trail: Trail, map_context: Mapping[str, Any] | None = None

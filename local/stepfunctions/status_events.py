@@ -47,9 +47,7 @@ def detail(execution: Execution) -> dict[str, Any]:
         "redriveCount": execution.redrive_count,
         "redriveDate": _millis(execution.redrive_date),
         "redriveStatus": "REDRIVABLE" if execution.redrivable else "NOT_REDRIVABLE",
-        "redriveStatusReason": None
-        if execution.redrivable
-        else f"Execution is {execution.status} and cannot be redriven",
+        "redriveStatusReason": execution.not_redrivable or None,
     }
 
 

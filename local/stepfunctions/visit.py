@@ -46,6 +46,11 @@ class Visit:
         self._state_context: dict[str, Any] = {"EnteredTime": iso(now()), "Name": name, "RetryCount": 0}
 
     @property
+    def retries(self) -> int:
+        """Attempts of the state before this one, in this visit."""
+        return int(self._state_context["RetryCount"])
+
+    @property
     def context(self) -> dict[str, Any]:
         """The context object, as ``$states.context`` shows it now."""
         context = {**self.flow.world.context, "State": self._state_context}
