@@ -10,6 +10,7 @@ TandemError
 
 from __future__ import annotations
 
+import json
 from enum import IntEnum
 
 from contract.errors import InvalidConfig, InvalidUpload, TandemError
@@ -82,10 +83,32 @@ class NotFound(CommandError):
     code = Exit.NOT_FOUND
 
 
+class ModelRefused(CommandError):
+    """A request that the model does not answer.
+
+    Args:
+        answer: what its server said instead.
+    """
+
+    code = Exit.REFUSED
+
+    def __init__(self, answer: str) -> None:
+        super().__init__(f"The model refused {model_reason(answer)}")
+
+
 class Unwatched(CommandError):
     """A person stopped following what goes on."""
 
     code = Exit.INTERRUPTED
+
+
+def model_reason(answer: str) -> str:
+    """Return a model's server's error in words: ``instances[0].sex: ...``; another's as it came."""
+    try:
+        error = json.loads(answer)["error"]
+        return f"{error.get('path') or 'the request'}: {error['message']}"
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return f"the request: {answer}"
 
 
 def explain(error: Exception) -> CommandError | None:

@@ -12,6 +12,7 @@ only rows of runs carry both.
 | lease | project#<tenant>/<project> | lease | holder, expires (seconds since 1970) |
 | approval | project#<tenant>/<project> | approval#<version> | token, run, package_arn, link (sha256 of its secret) |
 | batch | project#<tenant>/<project> | batch#<id> | file, status, reason, answers, version, ... |
+| prediction | project#<tenant>/<project> | prediction#<id> | answer, failure, accept, lost, expires, fetched |
 | tuning | project#<tenant>/<project> | tuning | job, run, recipe, metric, jobs, hyperparameters, ranges, ... |
 | throughput | project#<tenant>/<project> | throughput#<recipe>#<instance>#<hosts> | samples_per_second, run, measured |
 | API key | apikey#<id> | apikey | tenant, consumer, created |
@@ -25,6 +26,7 @@ from __future__ import annotations
 BY_PROJECT = "by-project"
 
 API_KEY, BATCH, CHAMPION, LEASE, RUN, TUNING, UPLOAD = "apikey", "batch", "champion", "lease", "run", "tuning", "upload"
+PREDICTION = "prediction"
 
 
 def run_key(run: str) -> dict[str, str]:
@@ -60,6 +62,11 @@ def approval_key(tenant: str, project: str, version: int) -> dict[str, str]:
 def batch_key(tenant: str, project: str, batch: str) -> dict[str, str]:
     """Return the key of the row of one file that the champion answers."""
     return {"pk": project_pk(tenant, project), "sk": f"{BATCH}#{batch}"}
+
+
+def prediction_key(tenant: str, project: str, number: str) -> dict[str, str]:
+    """Return the key of the row of a request that waits in an asynchronous endpoint; ``expires`` is when it goes."""
+    return {"pk": project_pk(tenant, project), "sk": f"{PREDICTION}#{number}"}
 
 
 def tuning_key(tenant: str, project: str) -> dict[str, str]:

@@ -12,11 +12,12 @@
     lambda_traffic   Shift traffic:         the weights of its alias
     tidy        Tidy up:         what a project no longer needs goes
     predict     POST /{tenant}/{project}/predict of the public API;  describe  its schema, OpenAPI document and page
+    prediction  GET /{tenant}/{project}/predictions/{id}: what an asynchronous endpoint answered in the meantime
     settle      Settle run:      cost, report, ledger, metrics, event; also for runs that failed
 
 They import contract, boto3 and Powertools only. What several share is in
 shared (logger, settings, clients), table (the ledger), documents (S3), runs
 (a run's row), searches (tuning jobs), rollout (what an endpoint's deployment
 is made of), approvals (what the registry says), api (whose key it is, errors
-of one shape, metering) and pages.
+of one shape, metering), waiting (requests in a queue) and pages.
 """

@@ -70,6 +70,7 @@ class Request:
         resource: the path's pattern, such as ``/{tenant}/{project}/predict``.
         headers: by name in lower case.
         key_id: id of the API key; empty where none was asked for.
+        parameters: of the path, all of them.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Request:
     key_id: str
     headers: Mapping[str, str]
     body: bytes
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, event: Mapping[str, Any]) -> Request:
@@ -94,6 +96,7 @@ class Request:
             resource=event["resource"],
             tenant=_name("tenant", parameters.get("tenant")),
             project=_name("project", parameters.get("project")),
+            parameters=parameters,
             key_id=context.get("identity", {}).get("apiKeyId") or "",
             headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
             body=base64.b64decode(body) if event.get("isBase64Encoded") else body.encode(),

@@ -35,9 +35,9 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 def describe(request: Request) -> Response:
     """Return the schema of the champion, or its OpenAPI document."""
     champion = api.champion(request)
-    manifest, version = read_manifest(champion["model_uri"]), champion["version"]
+    manifest, version, target = read_manifest(champion["model_uri"]), champion["version"], champion["target"]
     make = openapi.document if request.resource.endswith("/openapi.json") else openapi.describe
-    return Response(body=json.dumps(make(manifest, version), ensure_ascii=False).encode())
+    return Response(body=json.dumps(make(manifest, version, target), ensure_ascii=False).encode())
 
 
 @functools.lru_cache(maxsize=32)

@@ -30,16 +30,28 @@ ERRORS = {
     "503": "The model is not in service now; see Retry-After.",
 }
 
+LATER_ERRORS = {
+    "400": ERRORS["400"],
+    "403": ERRORS["403"],
+    "404": "There is no such prediction, or not any more.",
+    "413": "The request was too large, or the answer is; send fewer rows.",
+    "415": ERRORS["415"],
+    "429": "The key's throttle or quota is used up; see Retry-After.",
+    "502": "The model failed; send the request again.",
+    "504": "The request waited too long; send it again.",
+}
+"""What may come instead of an answer that is fetched later."""
 
-def document(manifest: ModelManifest, version: int) -> Json:
-    """Return the document."""
+
+def document(manifest: ModelManifest, version: int, target: str) -> Json:
+    """Return the document; ``target`` is what serves the version (contract.config.Deploy)."""
     project = f"{manifest.tenant}/{manifest.project}"
     return {
         "openapi": "3.1.0",
         "info": {"title": project, "version": str(version), "description": _story(manifest, version)},
         "servers": [{"url": ".", "description": "Where this document is."}],
         "security": [{"key": []}],
-        "paths": {"/predict": {"post": _predict(manifest.schema)}},
+        "paths": _paths(manifest.schema, later=target == "async"),
         "components": {
             "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "x-api-key"}},
             "schemas": {
@@ -47,18 +59,20 @@ def document(manifest: ModelManifest, version: int) -> Json:
                 "Prediction": _prediction(manifest.schema),
                 "Answer": _answer(),
                 "Error": _error(),
+                **({"Pending": _pending()} if target == "async" else {}),
             },
         },
     }
 
 
-def describe(manifest: ModelManifest, version: int) -> Json:
-    """Return the model's schema in short."""
+def describe(manifest: ModelManifest, version: int, target: str) -> Json:
+    """Return the model's schema in short; ``served_by`` is the target that the version was deployed to."""
     schema = manifest.schema
     return {
         "tenant": manifest.tenant,
         "project": manifest.project,
         "version": version,
+        "served_by": target,
         "model": {"run": manifest.run, "recipe": manifest.recipe, "form": manifest.form},
         "task": schema.task,
         "target": schema.target,
@@ -104,20 +118,47 @@ def _story(manifest: ModelManifest, version: int) -> str:
     return f"Predicts {what} `{manifest.schema.target}`. Version {version}, made by run `{manifest.run}`."
 
 
-def _predict(schema: Schema) -> Json:
+def _paths(schema: Schema, *, later: bool) -> Json:
+    """Return the paths: the model answers at once, or ``later``."""
+    if not later:
+        return {"/predict": {"post": _predict(schema, {"200": _good(schema)}, ERRORS)}}
+    number = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+    fetch = {
+        "operationId": "prediction",
+        "summary": "Fetch the answer to a request that waited.",
+        "parameters": [number],
+        "responses": {"200": _good(schema), "202": _waits("There is no answer yet.")} | _errors(LATER_ERRORS),
+    }
+    queued = {"202": _waits("The request waits; Location says where its answer will be.")}
+    return {"/predict": {"post": _predict(schema, queued, ERRORS)}, "/predictions/{id}": {"get": fetch}}
+
+
+def _predict(schema: Schema, good: Json, errors: dict[str, str]) -> Json:
     return {
         "operationId": "predict",
         "summary": "Ask the model in service.",
         "requestBody": {"required": True, "content": {kind: _content(kind, schema) for kind in content_types(schema)}},
-        "responses": {"200": _good(schema)}
-        | {
-            status: {
-                "description": why,
-                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
-            }
-            for status, why in ERRORS.items()
-        },
+        "responses": good | _errors(errors),
     }
+
+
+def _errors(errors: dict[str, str]) -> Json:
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    return {status: {"description": why, "content": content} for status, why in errors.items()}
+
+
+def _waits(why: str) -> Json:
+    headers = {
+        "Location": {"description": "Relative to the path that was asked.", "schema": {"type": "string"}},
+        "Retry-After": {"description": "Seconds after which to look.", "schema": {"type": "integer"}},
+    }
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Pending"}}}
+    return {"description": why, "headers": headers, "content": content}
+
+
+def _pending() -> Json:
+    told = {"id": {"type": "string"}, "status": {"type": "string", "const": "pending"}}
+    return {"type": "object", "properties": told, "required": list(told)}
 
 
 def _content(kind: str, schema: Schema) -> Json:

@@ -1,6 +1,7 @@
 """``POST /v1/{tenant}/{project}/predict``: the model in service answers.
 
-The body goes to the model as it came, and its answer back as it is, with a 4xx of the model's server too.
+The body goes to the model as it came, and its answer back as it is, with a 4xx of the model's server too. Where an
+asynchronous endpoint serves, the body waits in its queue, and the answer says where to look for the model's.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import Any
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
+from contract import keys, names
 from contract.lambda_calls import Answered, Asked
-from functions import api
+from functions import api, shared, waiting
 from functions.api import ApiError, Request, Response
-from functions.shared import error_code, session
+from functions.shared import environment, error_code, session
 
 PATIENCE_SECONDS = 25
 """How long a model may take: API Gateway waits 29 s for the function."""
@@ -124,9 +126,35 @@ def ask_function(function: str, request: Request) -> Response:
     return Response(status=answered.status, body=answered.body, content_type=answered.content_type, rows=rows)
 
 
+def ask_queue(endpoint: str, request: Request) -> Response:
+    """Put a request into the queue of an asynchronous endpoint.
+
+    Raises:
+        ApiError: when the endpoint refuses.
+    """
+    content_type, accept = (api.media_header(request, name) for name in ("content-type", "accept"))
+    bucket, prefix = environment(names.ARTIFACTS_BUCKET), keys.async_prefix(request.tenant, request.project)
+    key, first = f"{prefix}{keys.ASYNC_REQUESTS}{request.id}", accept.partition(",")[0].partition(";")[0].strip()
+    wanted = first if first in ANSWERS else ANSWERS[0]
+    shared.client("s3").put_object(Bucket=bucket, Key=key, Body=request.body, ContentType=content_type)
+    try:
+        queued = client("sagemaker-runtime").invoke_endpoint_async(
+            EndpointName=endpoint,
+            ContentType=content_type,
+            Accept=wanted,
+            InferenceId=request.id,
+            InputLocation=f"s3://{bucket}/{key}",
+        )
+    except ClientError as error:
+        raise _translated(error) from error
+    waiting.record(request, queued["OutputLocation"], queued["FailureLocation"], wanted)
+    return waiting.pending(request.id, Location=f"predictions/{request.id}")
+
+
 TARGETS: dict[str, Callable[[str, Request], Response]] = {
     "serverless": ask_endpoint,
     "realtime": ask_endpoint,
+    "async": ask_queue,
     "lambda": ask_function,
 }
 """How a champion is called, by the target that it was deployed to."""

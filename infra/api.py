@@ -1,4 +1,4 @@
-"""The public API: a REST API with keys, two functions, and errors of one shape.
+"""The public API: a REST API with keys, a few functions, and errors of one shape.
 
 Deployed with everything else, because idle it costs nothing and answers nobody without a key; the context
 ``tandem:api=false`` leaves it out.
@@ -55,15 +55,25 @@ class Api(Construct):
         super().__init__(scope, id)
         code = source("functions", "contract")
         environment = {names.LEDGER_TABLE: ledger.table_name}
+        asking = environment | {names.ARTIFACTS_BUCKET: artifacts.bucket_name}
         self.predict = Handler(
             self,
             "Predict",
             entry="functions.predict.handler",
             code=code,
-            environment=environment,
+            environment=asking,
             settings=settings,
             seconds=29,
             memory_mb=1024,
+        )
+        self.prediction = Handler(
+            self,
+            "Prediction",
+            entry="functions.prediction.handler",
+            code=code,
+            environment=environment,
+            settings=settings,
+            seconds=29,
         )
         self.describe = Handler(
             self,
@@ -89,13 +99,19 @@ class Api(Construct):
         self._errors()
 
     def _grant(self, artifacts: s3.IBucket, ledger: dynamodb.ITable) -> None:
-        for function in (self.predict, self.describe, self.approval):
+        for function in (self.predict, self.prediction, self.describe, self.approval):
             grants.rows(function, ledger, "GetItem")
         packages = grants.arn(self, "sagemaker", "model-package", "*--*/*")
         grants.allow(self.approval, ["sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage"], [packages])
         grants.read(self.describe, artifacts, f"*/runs/*/{keys.MODEL}")
         endpoints = grants.arn(self, "sagemaker", "endpoint", "*--*")
-        grants.allow(self.predict, ["sagemaker:InvokeEndpoint"], [endpoints])
+        grants.allow(self.predict, ["sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointAsync"], [endpoints])
+        asynchronous = keys.async_prefix("*", "*")
+        grants.write(self.predict, artifacts, f"{asynchronous}{keys.ASYNC_REQUESTS}*")
+        grants.rows(self.predict, ledger, "PutItem")  # where the answer to a request that waits will be
+        grants.rows(self.prediction, ledger, "UpdateItem")  # that it was fetched
+        for folder in (keys.ASYNC_ANSWERS, keys.ASYNC_FAILURES):
+            grants.read(self.prediction, artifacts, f"{asynchronous}{folder}*")
         functions = grants.function_arn(self, f"{names.function('*', '*')}:{ALIAS}")
         grants.allow(self.predict, ["lambda:InvokeFunction"], [functions])
 
@@ -127,8 +143,10 @@ class Api(Construct):
     def _routes(self) -> None:
         project = self.rest.root.add_resource("{tenant}").add_resource("{project}")
         describe, predict = _integration(self.describe), _integration(self.predict)
+        prediction = _integration(self.prediction)
         project.add_method("GET", describe, api_key_required=True)
         project.add_resource("predict").add_method("POST", predict, api_key_required=True)
+        project.add_resource("predictions").add_resource("{id}").add_method("GET", prediction, api_key_required=True)
         project.add_resource("openapi.json").add_method("GET", describe, api_key_required=True)
         project.add_resource("docs").add_method("GET", describe)
         # No key: the link that a notification carries has a secret of its own.

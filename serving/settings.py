@@ -23,6 +23,7 @@ from contract.names import (
     SERVING_HOST,
     SERVING_JOIN,
     SERVING_LOG_LINES,
+    SERVING_MAX_PAYLOAD,
     SERVING_METRIC_SECONDS,
     SERVING_MODEL_NAME,
     SERVING_QUEUE,
@@ -32,7 +33,6 @@ from contract.names import (
 ROUTES = frozenset({"v2", "metrics"})
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 PORTS = ("SAGEMAKER_BIND_TO_PORT", "PORT")  # the first that is set wins
-MAX_PAYLOAD = "SAGEMAKER_MAX_PAYLOAD_IN_MB"
 DEFAULT_PORT = 8080
 DEFAULT_MAX_PAYLOAD_MB = 6  # what InvokeEndpoint lets through
 DEFAULT_QUEUE = 256
@@ -71,7 +71,7 @@ class Settings:
         Raises:
             InvalidConfig: for a port or a size that is no number in range.
         """
-        megabytes = _integer(environment, (MAX_PAYLOAD,), DEFAULT_MAX_PAYLOAD_MB, maximum=1_048_576)
+        megabytes = _integer(environment, (SERVING_MAX_PAYLOAD,), DEFAULT_MAX_PAYLOAD_MB, maximum=1_048_576)
         return cls(
             model_folder=Path(environment.get(BASE_DIR) or DEFAULT_BASE_DIR) / "model",
             host=environment.get(SERVING_HOST) or "0.0.0.0",

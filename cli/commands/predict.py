@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,10 +11,11 @@ import typer
 from botocore.exceptions import ClientError
 from rich.table import Table
 
-from cli import ledger, render
+from cli import asynchronous, ledger, render
 from cli.aws import Account, error_code, split_project
-from cli.errors import BadArgument, CommandError, Exit, NotFound
+from cli.errors import BadArgument, CommandError, ModelRefused, NotFound, model_reason
 from cli.options import Context, Project
+from contract.async_calls import MAX_PAYLOAD_MB
 from contract.lambda_calls import Answered, Asked
 
 CONTENT_TYPES = {
@@ -30,7 +31,8 @@ CONTENT_TYPES = {
     ".json": "application/json",
     ".npy": "application/x-npy",
 }
-BODY_LIMIT = 4 * 1024 * 1024  # of a serverless endpoint; a real-time one takes 6 MiB
+MIB = 1024 * 1024
+BODY_LIMIT = 4 * MIB  # of a serverless endpoint; a real-time one takes 6 MiB
 SHOWN = 20
 WIDE = 8  # values of a row, from which on each has a line of its own
 SHOWN_ABREAST = 5  # rows that are shown beside each other then
@@ -42,8 +44,8 @@ def predict(
     project: Project,
     file: Annotated[Path, typer.Argument(help="Image, CSV, JSON or npy.")],
 ) -> None:
-    """Ask the model in service about the rows of a file."""
-    answer = ask(context.account, *split_project(project), file)
+    """Ask the model in service about the rows of a file; one with a queue answers when it comes to it."""
+    answer = ask(context.account, *split_project(project), file, tell=context.out.say)
     context.out.document(answer)
     heads, rows = _table(answer["predictions"])
     wide = len(heads) > WIDE
@@ -53,12 +55,14 @@ def predict(
         context.out.show(f"... and {len(rows) - len(shown)} more; --json has them all")
 
 
-def ask(account: Account, tenant: str, project: str, file: Path) -> dict[str, Any]:
-    """Return the endpoint's answer, with version and endpoint.
+def ask(
+    account: Account, tenant: str, project: str, file: Path, *, tell: Callable[[str], Any] = lambda _: None
+) -> dict[str, Any]:
+    """Return the endpoint's answer, with version and endpoint; ``tell`` is told where it will be, if that takes time.
 
     A prediction is ``{"label", "probabilities"}``, or ``{"values"}`` of a model that predicts values.
     """
-    content_type, body = CONTENT_TYPES.get(file.suffix.lower()), _read(file)
+    content_type = CONTENT_TYPES.get(file.suffix.lower())
     if content_type is None:
         raise BadArgument(
             f"{file}: {file.suffix or 'no ending'} is not understood; expected {', '.join(CONTENT_TYPES)}."
@@ -68,19 +72,24 @@ def ask(account: Account, tenant: str, project: str, file: Path) -> dict[str, An
         raise NotFound(
             f"No model of {tenant}/{project} is in service.", f"`tandem runs {tenant}/{project}` tells what ran."
         )
-    invoke = _invoke_function if champion["target"] == "lambda" else _invoke
-    answer = invoke(account, champion["endpoint"], content_type, body)
-    return {**answer, "endpoint": champion["endpoint"], "version": int(str(champion["version"]))}
+    endpoint, target = champion["endpoint"], champion["target"]
+    if target == "async":
+        body = _read(file, MAX_PAYLOAD_MB * MIB)
+        answer = asynchronous.ask(account, (tenant, project), endpoint, content_type, body, tell)
+    else:
+        invoke = _invoke_function if target == "lambda" else _invoke
+        answer = invoke(account, endpoint, content_type, _read(file, BODY_LIMIT))
+    return {**answer, "endpoint": endpoint, "version": int(str(champion["version"]))}
 
 
-def _read(file: Path) -> bytes:
+def _read(file: Path, limit: int) -> bytes:
     try:
         body = file.read_bytes()
     except OSError as error:
         raise BadArgument(f"{file} cannot be read: {error.strerror}.") from error
-    if len(body) > BODY_LIMIT:
+    if len(body) > limit:
         raise BadArgument(
-            f"{file} has {render.size(len(body))}; an endpoint takes {render.size(BODY_LIMIT)}.", "Send fewer rows."
+            f"{file} has {render.size(len(body))}; an endpoint takes {render.size(limit)}.", "Send fewer rows."
         )
     return body
 
@@ -94,10 +103,10 @@ def _invoke(account: Account, endpoint: str, content_type: str, body: bytes) -> 
         if error_code(error) != "ModelError":
             raise
         told: Any = error.response  # InvokeEndpoint's errors carry the container's own answer
-        refused = CommandError(f"The model refused {_reason(told.get('OriginalMessage') or str(error))}")
+        said = told.get("OriginalMessage") or str(error)
         if 400 <= int(told.get("OriginalStatusCode") or 500) < 500:
-            refused.code = Exit.REFUSED
-        raise refused from error
+            raise ModelRefused(said) from error
+        raise CommandError(f"The model failed at {model_reason(said)}") from error
     answered: dict[str, Any] = json.loads(answer["Body"].read())
     return answered
 
@@ -110,20 +119,9 @@ def _invoke_function(account: Account, function: str, content_type: str, body: b
         raise CommandError(f"The function failed: {told.get('errorType')}: {told.get('errorMessage')}")
     answered = Answered.from_result(told)
     if answered.status != 200:
-        refused = CommandError(f"The model refused {_reason(answered.body.decode())}")
-        refused.code = Exit.REFUSED
-        raise refused
+        raise ModelRefused(answered.body.decode())
     document: dict[str, Any] = json.loads(answered.body)
     return document
-
-
-def _reason(answer: str) -> str:
-    """Return the server's error in words: ``instances[0].sex: ...``; another's as it came."""
-    try:
-        error = json.loads(answer)["error"]
-        return f"{error.get('path') or 'the request'}: {error['message']}"
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return f"the request: {answer}"
 
 
 def _table(predictions: Sequence[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from contract import names
+from contract.async_calls import MAX_PAYLOAD_MB
 from infra.asl import State, code, expression, task, transient
 from infra.steps.deployment_parts import SAGEMAKER_ERRORS, DeploymentParts, on_refusal
+
+QUEUED = {names.SERVING_MAX_PAYLOAD: str(MAX_PAYLOAD_MB)}
+"""What the server is told where requests wait in a queue: they may be larger than InvokeEndpoint's."""
 
 
 def create_model(parts: DeploymentParts, *, then: str, failed: str) -> State:
@@ -20,6 +25,7 @@ def create_model(parts: DeploymentParts, *, then: str, failed: str) -> State:
             "PrimaryContainer": {
                 "Image": "{% $deployment.image_uri %}",
                 "ModelDataUrl": "{% $deployment.model_data_url %}",
+                "Environment": expression(f"$deployment.target = 'async' ? {code(QUEUED)} : {{}}"),
             },
             "ExecutionRoleArn": parts.model_role,
             "EnableNetworkIsolation": "{% $deployment.target != 'serverless' %}",

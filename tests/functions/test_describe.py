@@ -64,8 +64,16 @@ def manifest(schema: Schema) -> ModelManifest:
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_the_document_is_openapi(name: str) -> None:
-    validate(openapi.document(manifest(SCHEMAS[name]), 3))
+@pytest.mark.parametrize("target", ["serverless", "async"])
+def test_the_document_is_openapi(name: str, target: str) -> None:
+    validate(openapi.document(manifest(SCHEMAS[name]), 3, target))
+
+
+def test_the_document_tells_where_the_answer_to_a_request_that_waits_is_fetched() -> None:
+    paths = openapi.document(manifest(archives.CREDIT), 3, "async")["paths"]
+    assert "200" not in paths["/predict"]["post"]["responses"]
+    assert {"200", "202", "404", "502"} <= paths["/predictions/{id}"]["get"]["responses"].keys()
+    assert openapi.document(manifest(archives.CREDIT), 3, "lambda")["paths"].keys() == {"/predict"}
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -79,13 +87,13 @@ def test_the_server_reads_the_content_types_and_the_example_that_the_document_na
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_a_row_has_the_columns_of_the_example(name: str) -> None:
-    row = openapi.document(manifest(SCHEMAS[name]), 3)["components"]["schemas"]["Row"]
+    row = openapi.document(manifest(SCHEMAS[name]), 3, "realtime")["components"]["schemas"]["Row"]
     (instance,) = openapi.example(SCHEMAS[name])["instances"]
     assert list(instance) == list(row["properties"]) == row["required"]
 
 
 def test_the_document_tells_the_projects_real_columns_and_labels() -> None:
-    document = openapi.document(manifest(archives.CREDIT), 3)
+    document = openapi.document(manifest(archives.CREDIT), 3, "realtime")
     schemas = document["components"]["schemas"]
     assert document["info"]["title"] == "acme/credit"
     assert schemas["Row"]["properties"]["job"]["examples"] == ["clerk", "nurse", "Zoë"]

@@ -169,7 +169,8 @@ def test_functions_are_small_arm_and_traced_with_logs_that_expire(assembly: Asse
         "functions.golden.handler",
         "functions.halt.handler", "functions.intake.handler", "functions.judge.handler",
         "functions.lambda_traffic.handler", "functions.lambda_versions.handler", "functions.plan.handler",
-        "functions.predict.handler", "functions.register.handler", "functions.settle.handler",
+        "functions.predict.handler", "functions.prediction.handler", "functions.register.handler",
+        "functions.settle.handler",
         "functions.tidy.handler", "training.prepare.handler",
     ]  # fmt: skip
     for function in functions:
