@@ -125,7 +125,8 @@ class Build:
         bucket, _, key = source["location"].removeprefix("arn:aws:s3:::").partition("/")
         archive = self.folder / "source.zip"
         try:
-            Objects(self.cloud.client("s3")).download(Location(bucket=bucket, key=key), archive)
+            s3 = self.cloud.callers.client(self.project["serviceRole"], "s3", "AWSCodeBuild")
+            Objects(s3).download(Location(bucket=bucket, key=key), archive)
             with zipfile.ZipFile(archive) as packed:
                 packed.extractall(self.folder / "source")
                 _restore_modes(packed, self.folder / "source")

@@ -16,8 +16,11 @@ import boto3
 from botocore.config import Config
 
 from local import gaps
+from local.callers import Callers
+from local.calls import Calls
 from local.chaos.calls import say_who_asks
 from local.clock import Clock
+from local.permissions.guard import Guard
 from local.server import Server, WsgiApplication
 
 ACCOUNT = "123456789012"  # moto's default account
@@ -42,7 +45,9 @@ class Cloud:
         self.root = Path(root).resolve()
         self.clock = clock or Clock()
         self.stopping = threading.Event()
-        self._server = Server(port)
+        self.callers, self.calls = Callers(self), Calls()
+        self.guard = Guard(self)
+        self._server = Server(port, self.guard.admit)
         self._closers: list[Callable[[], None]] = []
         self._clients: dict[str, Any] = {}
         self._clients_lock = threading.Lock()
@@ -81,7 +86,7 @@ class Cloud:
         """
         with self._clients_lock:
             if service not in self._clients:
-                self._clients[service] = self._make_client(service)
+                self._clients[service] = self.make_client(service)
             return self._clients[service]
 
     def spawn(self, work: Callable[..., object], *args: Any, name: str) -> None:
@@ -116,11 +121,13 @@ class Cloud:
     def __exit__(self, *exc: object) -> None:
         self.stop()
 
-    def _make_client(self, service: str) -> Any:
+    def make_client(self, service: str, key: str = "laptop", secret: str = "laptop", token: str = "") -> Any:
+        """Return a new client with these credentials; a person's, or a role's (see ``callers``)."""
         # A session of its own: boto3's default one is shared and not thread-safe. Its stubs know services by literals.
         session: Any = boto3.Session(
-            aws_access_key_id="laptop", aws_secret_access_key="laptop", region_name=self.region
-        )
+            aws_access_key_id=key, aws_secret_access_key=secret, aws_session_token=token or None,
+            region_name=self.region,
+        )  # fmt: skip
         config = Config(
             retries={"total_max_attempts": 1},
             s3={"addressing_style": "path"},

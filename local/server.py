@@ -13,6 +13,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
+from http import HTTPStatus
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -21,11 +22,13 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from local.chaos import door
 from local.chaos.calls import signed_for
+from local.permissions.denied import Denied
 
 log = logging.getLogger(__name__)
 
 StartResponse = Callable[..., Any]
 WsgiApplication = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+Admit = Callable[[dict[str, Any]], None]
 
 
 class Server:
@@ -33,10 +36,11 @@ class Server:
 
     Args:
         port: TCP port on the loopback interface; 0 takes a free one.
+        admit: lets a request pass, or raises Denied.
     """
 
-    def __init__(self, port: int) -> None:
-        self._asked = port
+    def __init__(self, port: int, admit: Admit) -> None:
+        self._asked, self._admit = port, admit
         self.mounts: dict[str, WsgiApplication] = {}
         self._server: BaseWSGIServer | None = None
         self._thread: threading.Thread | None = None
@@ -60,7 +64,7 @@ class Server:
             self._server = make_server(
                 "127.0.0.1",
                 self._asked,
-                Application(self.mounts),
+                Application(self.mounts, self._admit),
                 threaded=True,
                 request_handler=_QuietHandler,
                 fd=listener.fileno(),
@@ -109,10 +113,11 @@ class Application:
 
     Args:
         mounts: by the start of their paths, applications that answer instead.
+        admit: lets a request pass, or raises Denied.
     """
 
-    def __init__(self, mounts: Mapping[str, WsgiApplication]) -> None:
-        self._mounts = mounts
+    def __init__(self, mounts: Mapping[str, WsgiApplication], admit: Admit) -> None:
+        self._mounts, self._admit = mounts, admit
         self._moto = _Dispatcher(create_backend_app)
         # moto answers with the items themselves, which a write beside it changes while they are read.
         self._one_at_a_time = {"dynamodb": threading.Lock()}
@@ -121,6 +126,7 @@ class Application:
         """Answer one request (WSGI)."""
         answered: list[Any] = []
         try:
+            self._admit(environ)
             body = door.pass_through(environ, lambda: self._answered(environ, lambda *args: answered.append(args)))
         except door.BrokenConnection:
             raise
@@ -128,6 +134,8 @@ class Application:
             status, headers, body = refusal.answer
             start_response(status, headers)
             return [body]
+        except Denied as denied:
+            return _answer(environ, start_response, denied.status, denied.code, str(denied))
         except NotImplementedError as error:
             return _not_emulated(environ, start_response, str(error))
         except Exception as error:
@@ -175,7 +183,7 @@ def _answer(
     else:
         body, content = json.dumps({"__type": code, "message": message}), "application/json"
     encoded = body.encode()
-    reason = {501: "Not Implemented", 500: "Internal Server Error"}[status]
+    reason = HTTPStatus(status).phrase
     headers = [("Content-Type", content), ("Content-Length", str(len(encoded))), ("x-amzn-errortype", code)]
     start_response(f"{status} {reason}", headers)
-    return [encoded]
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [encoded]

@@ -154,7 +154,7 @@ class Lambdas:
             if pool is not None:  # code or configuration changed: the old sandboxes end when they are done
                 pool.close(busy=False)
             code = root or archive.unpack(function.code_bytes, self._folder / "code")
-            fresh = Pool(config, [code, *self._layers(function)], self._surroundings())
+            fresh = Pool(config, [code, *self._layers(function)], self._surroundings(config))
             self._pools[config.arn] = fresh
             return fresh
 
@@ -164,12 +164,12 @@ class Lambdas:
         versions = [backend.layers_versions_by_arn(layer["Arn"]) for layer in function.layers]
         return [archive.unpack(version.code_bytes, self._folder / "layers") for version in versions if version]
 
-    def _surroundings(self) -> Surroundings:
+    def _surroundings(self, config: FunctionConfig) -> Surroundings:
         cloud = self.cloud
         return Surroundings(
             account=cloud.account,
             region=cloud.region,
-            environment=cloud.environment,
+            environment=lambda role: cloud.callers.environment(role, config.name),
             scratch=self._folder / "tmp",
             publish=self._publish_metrics,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sysconfig
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,14 +19,14 @@ class Surroundings:
 
     Args:
         account, region: whose function it is.
-        environment: variables that point AWS clients at the cloud.
+        environment: returns the variables that point AWS clients at the cloud, as the role with this ARN.
         scratch: folder under which sandboxes have their TMPDIR.
         publish: what to do with embedded metrics.
     """
 
     account: str
     region: str
-    environment: dict[str, str]
+    environment: Callable[[str], dict[str, str]]
     scratch: Path
     publish: PublishMetrics
 
@@ -41,6 +42,7 @@ def variables(
     (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html).
     """
     layers = [str(layer / "python") for layer in code[1:]]
+    reach = around.environment(config.role)
     installed = dict.fromkeys((sysconfig.get_path("purelib"), sysconfig.get_path("platlib")))
     return {
         "PATH": os.environ.get("PATH", os.defpath),
@@ -48,11 +50,8 @@ def variables(
         "TZ": ":UTC",
         "HOME": str(tmp),
         "TMPDIR": str(tmp),
-        **{
-            name: on_this_machine(value, around.environment["AWS_ENDPOINT_URL"])
-            for name, value in config.environment.items()
-        },
-        **around.environment,
+        **{name: on_this_machine(value, reach["AWS_ENDPOINT_URL"]) for name, value in config.environment.items()},
+        **reach,
         "PYTHONPATH": os.pathsep.join([str(code[0]), *layers, *installed]),
         "LAMBDA_TASK_ROOT": str(code[0]),
         "LAMBDA_RUNTIME_DIR": str(Path(__file__).parent),

@@ -121,7 +121,7 @@ class Job:
     def __init__(self, cloud: Cloud, record: Record, group: str) -> None:
         self.cloud, self.record = cloud, record
         self.folder = cloud.root / "jobs" / record.name
-        self.objects = Objects(cloud.client("s3"))
+        self.objects = Objects(self.client("s3"))
         self.logs = LogStreams(
             account=record.arn.split(":")[4], region=record.arn.split(":")[3], group=group, folder=self.folder / "logs"
         )
@@ -132,6 +132,21 @@ class Job:
         self._closed, self._stop_asked = threading.Event(), threading.Event()
         self._stamp = int(time.time())
         self._thread = threading.Thread(target=self._run, daemon=True, name=f"job-{record.name}")
+
+    @property
+    def role(self) -> str:
+        """The ARN of the role that its machines take."""
+        return str(self.record.request["RoleArn"])
+
+    def client(self, service: str) -> Any:
+        """Return the client with which the platform acts for the job."""
+        return self.cloud.callers.client(self.role, service, "SageMaker")
+
+    @property
+    def reach(self) -> dict[str, str]:
+        """The variables with which its containers reach AWS; none where they are isolated."""
+        isolated = describe_network(self.record.request)
+        return {} if isolated else self.cloud.callers.environment(self.role, "SageMaker")
 
     def start(self) -> None:
         """Begin; returns at once."""

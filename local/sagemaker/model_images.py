@@ -31,7 +31,7 @@ class Image:
 
     Args:
         name: the image's URI.
-        definition: the model's container definition, with EnableNetworkIsolation.
+        definition: the model's container definition, with EnableNetworkIsolation and ExecutionRoleArn.
         container: what the image means on this machine.
     """
 
@@ -59,7 +59,6 @@ class ModelImages:
         on_line: Callable[[str, str], None],
     ) -> None:
         self.cloud, self.folder, self._model, self._on_line = cloud, folder, model, on_line
-        self._objects = Objects(cloud.client("s3"))
 
     def of(self, variant: str, model: str) -> Image:
         """Return what the servers of a variant are made of; raises NoFleet when there is no such image."""
@@ -111,9 +110,14 @@ class ModelImages:
             "SAGEMAKER_REGION": region,
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
-            **({} if image.definition.get("EnableNetworkIsolation") else self.cloud.environment),
+            **self._reach(image.definition),
             **image.definition.get("Environment", {}),
         }
+
+    def _reach(self, definition: dict[str, Any]) -> dict[str, str]:
+        if definition.get("EnableNetworkIsolation"):
+            return {}
+        return self.cloud.callers.environment(definition["ExecutionRoleArn"], "SageMaker")
 
     def _fetch_model(self, definition: dict[str, Any], folder: Path, scratch: Path) -> None:
         url = definition.get("ModelDataUrl")
@@ -121,7 +125,8 @@ class ModelImages:
             return
         archive = scratch / "model.tar.gz"
         try:
-            self._objects.download(Location.parse(url), archive)
+            s3 = self.cloud.callers.client(definition["ExecutionRoleArn"], "s3", "SageMaker")
+            Objects(s3).download(Location.parse(url), archive)
             unpack(archive, folder)
         except MissingInput as error:
             raise NoFleet(f'Failed to download model data from URL "{url}": {error}') from error

@@ -48,7 +48,7 @@ class Models:
                 raise NotEmulated(f"a model's {member}")
         if definition.get("Mode", "SingleModel") != "SingleModel":
             raise NotEmulated(f"a model in {definition['Mode']} mode")
-        self._check_parts(resolve_container(backend, definition))
+        self._check_parts(resolve_container(backend, definition), request["ExecutionRoleArn"])
         record = add(backend._models, backend, "model", request["ModelName"], request)
         record.update(ModelArn=record.arn, EnableNetworkIsolation=request.get("EnableNetworkIsolation", False))
         return {"ModelArn": record.arn}
@@ -88,7 +88,7 @@ class Models:
         definition: dict[str, Any] = given[0]
         return definition
 
-    def _check_parts(self, definition: dict[str, Any]) -> None:
+    def _check_parts(self, definition: dict[str, Any], role: str) -> None:
         try:
             containers.resolve(self.cloud, definition["Image"])
         except containers.NoImage as error:
@@ -96,7 +96,7 @@ class Models:
         if url := definition.get("ModelDataUrl"):
             try:
                 location = Location.parse(url)
-                if location.key not in Objects(self.cloud.client("s3")).keys(location):
+                if location.key not in Objects(self.cloud.callers.client(role, "s3", "SageMaker")).keys(location):
                     raise Refused(f"Could not find model data at {url}.")
             except MissingInput as error:
                 raise Refused(f"Could not find model data at {url}: {error}") from error
@@ -106,7 +106,8 @@ def definition(backend: Any, name: str) -> dict[str, Any]:
     """Return a model's container definition with its isolation."""
     request = find(backend._models, backend, "model", name).request
     container = resolve_container(backend, request.get("PrimaryContainer") or request["Containers"][0])
-    return {**container, "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False)}
+    isolated = request.get("EnableNetworkIsolation", False)
+    return {**container, "EnableNetworkIsolation": isolated, "ExecutionRoleArn": request["ExecutionRoleArn"]}
 
 
 def resolve_container(backend: Any, definition: dict[str, Any]) -> dict[str, Any]:

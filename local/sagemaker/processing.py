@@ -99,8 +99,7 @@ class ProcessingJob(Job):
     def environment(self) -> dict[str, str]:
         """Return the variables that the platform sets, then the request's."""
         region = self.record.arn.split(":")[3]
-        reach = {} if describe_network(self.request) else self.cloud.environment
-        return {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, **reach, **self.request.get("Environment", {})}
+        return {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, **self.reach, **self.request.get("Environment", {})}
 
     def upload(self) -> None:
         """Store the EndOfJob outputs of every host."""

@@ -48,7 +48,7 @@ class TrainingJob(Job):
         self.training_started: datetime | None = None
         self.spot_returns = True
         definitions = self.request["AlgorithmSpecification"].get("MetricDefinitions", [])
-        self.metrics = Metrics(cloud.client("cloudwatch"), definitions, NAMESPACE, {"TrainingJobName": record.name})
+        self.metrics = Metrics(self.client("cloudwatch"), definitions, NAMESPACE, {"TrainingJobName": record.name})
 
     def work(self) -> None:
         """Run attempts until one is not interrupted; raises Ended."""
@@ -151,10 +151,9 @@ class TrainingJob(Job):
             "AWS_DEFAULT_REGION": region,
         }
         isolated = describe_network(self.request)
-        reach = {} if isolated else self.cloud.environment
         own_network = isolated and not namespace.unavailable()
         image = script_mode.environment(self.record.name, container.framework, own_network=own_network)
-        return {**image, **platform, **reach, **self.request.get("Environment", {})}
+        return {**image, **platform, **self.reach, **self.request.get("Environment", {})}
 
     def upload(self, end: Ended) -> None:
         """Store the model (unless the job failed) and the other output."""

@@ -47,12 +47,17 @@ class TransformJob(Job):
     """
 
     def __init__(self, cloud: Cloud, record: Record, model: Callable[[str], dict[str, Any]]) -> None:
-        super().__init__(cloud, record, GROUP)
         self.request, self._model = record.request, model
+        super().__init__(cloud, record, GROUP)
         self._servers: list[Server] = []
         self.limit: int = self.request.get("MaxPayloadInMB", DEFAULT_PAYLOAD)
         self.parallel: int = self.request.get("MaxConcurrentTransforms") or 1
         self.strategy: str = self.request.get("BatchStrategy", "MultiRecord")
+
+    @property
+    def role(self) -> str:
+        """The ARN of its model's role."""
+        return str(self._model(self.request["ModelName"])["ExecutionRoleArn"])
 
     def start(self) -> None:
         """Begin; returns at once."""

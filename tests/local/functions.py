@@ -26,10 +26,15 @@ def packed(code: str, name: str = "app.py") -> bytes:
     return buffer.getvalue()
 
 
-def role(client: Callable[[str], Any]) -> str:
-    """Make a role; return its ARN."""
-    name = f"role-{uuid.uuid4().hex[:8]}"
-    return str(client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"])
+ANYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+
+
+def role(client: Callable[[str], Any], policy: dict[str, Any] = ANYTHING) -> str:
+    """Make a role that may do what a policy says; return its ARN."""
+    name, iam = f"role-{uuid.uuid4().hex[:8]}", client("iam")
+    made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
+    iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(policy))
+    return str(made["Arn"])
 
 
 class Function:
@@ -47,9 +52,8 @@ class Function:
         defaults = {"Runtime": "python3.12", "Handler": "app.handler", "Timeout": 10, "MemorySize": 256}
         self.arn = self.client.create_function(
             FunctionName=self.name,
-            Role=role(cloud.client),
             Code={"ZipFile": packed(code)},
-            **{**defaults, **settings},
+            **{"Role": settings.get("Role") or role(cloud.client), **defaults, **settings},
         )["FunctionArn"]
 
     def invoke(self, event: Any = None, **options: Any) -> dict[str, Any]:

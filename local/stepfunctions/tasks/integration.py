@@ -48,6 +48,10 @@ class Task:
     callback: Callback | None = None
     heartbeat: float | None = None
 
+    def client(self, service: str) -> Any:
+        """Return the client that the machine's role calls with."""
+        return self.cloud.callers.client(self.context["Execution"]["RoleArn"], service, "StepFunctions")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Integration:
@@ -86,7 +90,7 @@ class Integration:
         mistakes = [message for _, message in self._mistakes(task.resource.action, raw, "Arguments")]
         if mistakes:
             raise unusable(task, mistakes)
-        method = getattr(task.cloud.client(self.service), xform_name(model.name))
+        method = getattr(task.client(self.service), xform_name(model.name))
         try:
             answer = self._answer(method, shapes.request(raw, model.input_shape), task)
         except ClientError as error:

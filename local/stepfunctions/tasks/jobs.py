@@ -110,7 +110,7 @@ def run(integration: Integration, task: Task, started: Mapping[str, Any]) -> Any
 
 def _await_end(integration: Integration, job: Job, identity: dict[str, Any], task: Task) -> Any:
     model = shapes.service_model(integration.service).operation_model(job.describe)
-    describe = getattr(task.cloud.client(integration.service), xform_name(job.describe))
+    describe = getattr(task.client(integration.service), xform_name(job.describe))
     pause = FIRST_POLL
     while True:
         task.scope.sleep(pause)
@@ -126,7 +126,7 @@ def _await_end(integration: Integration, job: Job, identity: dict[str, Any], tas
 
 def _stop(integration: Integration, job: Job, identity: dict[str, Any], task: Task) -> None:
     """Stop the job; AWS promises no more than to try, and the state's own end stands either way."""
-    stop = getattr(task.cloud.client(integration.service), xform_name(job.stop))
+    stop = getattr(task.client(integration.service), xform_name(job.stop))
     try:
         stop(**job.stop_arguments(identity))
     except Exception as error:
