@@ -46,8 +46,10 @@ def _approve_by_link(message: str) -> None:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
 
-    with urllib.request.urlopen(url, timeout=30) as page:
-        assert "<title>Approve a version</title>" in page.read().decode()
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        page = answer.read().decode()
+    assert "<title>Approve a version</title>" in page
+    assert "[hidden] { display: none !important; }" in page, "the form is seen though there is nothing to decide"
     shown = post()
     assert shown["status"] == "PendingManualApproval", "to look decides nothing"
     assert shown["metrics"]["accuracy"] > 0.5
