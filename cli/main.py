@@ -22,6 +22,7 @@ from cli.commands.report import report
 from cli.commands.reproduce import reproduce
 from cli.commands.rollback import rollback
 from cli.commands.runs import runs
+from cli.commands.sleep import sleep, wake
 from cli.commands.submit import submit
 from cli.commands.up import up
 from cli.commands.watch import watch
@@ -31,7 +32,7 @@ from cli.options import remember, with_options
 COMMANDS = {
     "Start": (demo, doctor, up, deploy),
     "Work": (new, submit, runs, watch, logs, report),
-    "Serve": (models, approve, reject, reproduce, predict, batch, key, promote, rollback),
+    "Serve": (models, approve, reject, reproduce, predict, batch, key, promote, rollback, sleep, wake),
     "Elsewhere": (export, edge),
     "End": (destroy,),
 }

@@ -37,7 +37,7 @@ _LISTINGS = (
 
 def find_running(account: Account) -> Iterator[Item]:
     """Yield the executions that go on, stopping one stops its jobs; then the searches, which go on without them."""
-    outputs = (names.OUTPUT_PIPELINE_ARN, names.OUTPUT_DEPLOYMENT_ARN, names.OUTPUT_BATCH_ARN)
+    outputs = (names.OUTPUT_PIPELINE_ARN, names.OUTPUT_DEPLOYMENT_ARN, names.OUTPUT_BATCH_ARN, names.OUTPUT_SLEEP_ARN)
     for machine in (account.outputs[name] for name in outputs if name in account.outputs):
         for item in account.pages(
             "stepfunctions", "list_executions", "executions", stateMachineArn=machine, statusFilter="RUNNING"
@@ -55,6 +55,16 @@ def find_endpoints(account: Account) -> Iterator[Item]:
         for item in account.pages("sagemaker", operation, key):
             if _is_ours(account, item[arn]):
                 yield Item(kind=kind, name=item[name], arn=item[arn])
+
+
+def find_scaling(account: Account) -> Iterator[Item]:
+    """Yield the variants of our endpoints that are scaled: only who may deregister them may delete their endpoint."""
+    ours = {item.name for item in find_endpoints(account) if item.kind == "endpoint"}
+    for target in account.pages(
+        "application-autoscaling", "describe_scalable_targets", "ScalableTargets", ServiceNamespace="sagemaker"
+    ):
+        if target["ResourceId"].split("/")[1] in ours:
+            yield Item(kind="scaling", name=target["ResourceId"])
 
 
 def find_functions(account: Account) -> Iterator[Item]:
@@ -124,7 +134,7 @@ def remove(account: Account, items: Iterable[Item], say: Callable[[str], None]) 
 
 _GONE = (
     "NoSuchBucket", "ResourceNotFoundException", "ResourceNotFound", "ExecutionDoesNotExist",
-    "NotFoundException", "404",
+    "NotFoundException", "404", "ObjectNotFoundException",
 )  # fmt: skip
 _GONE_WORDS = ("Could not find", "does not exist", "tuning job is in status")  # the last: it has ended meanwhile
 
@@ -141,6 +151,10 @@ def _delete_endpoint(account: Account, item: Item) -> None:
     sagemaker = account.client("sagemaker")
     sagemaker.delete_endpoint(EndpointName=item.name)
     sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=item.name, WaiterConfig=PATIENCE)
+
+
+def _stop_scaling(account: Account, item: Item) -> None:
+    account.client("application-autoscaling").deregister_scalable_target(**names.SCALABLE, ResourceId=item.name)
 
 
 def _delete_alarm(account: Account, item: Item) -> None:
@@ -190,6 +204,7 @@ _REMOVERS: dict[str, Callable[[Account, Item], None]] = {
     "usage plan": _delete_plan,
     "execution": _stop,
     "search": _call("sagemaker", "stop_hyper_parameter_tuning_job", "HyperParameterTuningJobName"),
+    "scaling": _stop_scaling,
     "endpoint": _delete_endpoint,
     "alarm": _delete_alarm,
     "endpoint configuration": _call("sagemaker", "delete_endpoint_config", "EndpointConfigName"),

@@ -13,6 +13,7 @@ ARTIFACTS_BUCKET = "TANDEM_ARTIFACTS_BUCKET"
 LEDGER_TABLE = "TANDEM_LEDGER_TABLE"
 KEY = "TANDEM_KEY"  # ARN of the key that encrypts the buckets
 PIPELINE_ARN = "TANDEM_PIPELINE_ARN"
+SLEEP_ARN = "TANDEM_SLEEP_ARN"  # of the machine that puts models to sleep
 API_URL = "TANDEM_API_URL"  # where the public API is, with its stage; absent: there is none
 SERVING_IMAGE_REPOSITORY = "TANDEM_SERVING_IMAGE_REPOSITORY"  # ECR repository URI, without tag
 SERVING_IMAGE_TAG = "TANDEM_SERVING_IMAGE_TAG"  # hash of the serving image's source
@@ -66,6 +67,7 @@ OUTPUT_LEDGER_TABLE = "LedgerTable"
 OUTPUT_PIPELINE_ARN = "PipelineArn"
 OUTPUT_DEPLOYMENT_ARN = "DeploymentArn"
 OUTPUT_BATCH_ARN = "BatchArn"
+OUTPUT_SLEEP_ARN = "SleepArn"
 OUTPUT_TOPIC_ARN = "NotificationsTopic"
 OUTPUT_API_ID = "ApiId"
 OUTPUT_API_URL = "ApiUrl"  # ends with a slash
@@ -77,6 +79,7 @@ API_STAGE = "v1"
 MACHINE_PIPELINE = "tandem-pipeline"
 MACHINE_DEPLOYMENT = "tandem-deployment"
 MACHINE_BATCH = "tandem-batch"
+MACHINE_SLEEP = "tandem-sleep"
 
 DESTROYED = "Destroyed"  # error of an execution that `tandem destroy` stopped
 
@@ -190,6 +193,11 @@ def variant_resource(endpoint: str, variant: str) -> str:
 def function(tenant: str, project: str) -> str:
     """Return the name of the Lambda function that serves a project."""
     return endpoint(tenant, project, "lambda")
+
+
+def sleep_execution(tenant: str, project: str, asleep: bool, unique: str) -> str:
+    """Return the name of an execution that puts a model to sleep, or wakes it."""
+    return f"{tenant}--{project}--{'sleep' if asleep else 'wake'}-{unique}"
 
 
 def staging_endpoint(tenant: str, project: str) -> str:

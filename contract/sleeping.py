@@ -58,6 +58,10 @@ class Hours:
         """Return when they end next."""
         return min(moment for moment, begins in self._boundaries(now) if moment > now and not begins)
 
+    def falls(self, now: datetime) -> datetime:
+        """Return when they begin next."""
+        return min(moment for moment, begins in self._boundaries(now) if moment > now and begins)
+
     def _boundaries(self, now: datetime) -> list[tuple[datetime, bool]]:
         """Return the moments around ``now`` at which they begin (True) or end (False)."""
         today = now.astimezone(self.zone).date()

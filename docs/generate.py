@@ -22,11 +22,12 @@ from contract.parsing import describe
 from contract.prices import load_prices
 from contract.recipes import TYPES, Recipe, load_recipes
 from contract.run import Outcome
-from infra import batch, deployment, pipeline
+from infra import batch, deployment, pipeline, sleep
 from infra.asl import targets
 from infra.steps.batch import BatchParts
 from infra.steps.deployment_parts import DeploymentParts
 from infra.steps.parts import Parts
+from infra.steps.sleep import SleepParts
 
 T = TypeVar("T")
 REFERENCE = Path(__file__).parent / "reference"
@@ -222,6 +223,7 @@ def states() -> str:
         ("The pipeline", pipeline.story(_named(Parts))),
         ("The deployment", deployment.story(_named(DeploymentParts))),
         ("A batch", batch.story(_named(BatchParts))),
+        ("Sleep", sleep.story(_named(SleepParts))),
     ):
         lines += ["", f"## {title}", "", definition["Comment"], "", "```mermaid", "stateDiagram-v2"]
         ids = {name: f"s{number}" for number, name in enumerate(definition["States"])}

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from botocore.exceptions import ClientError
 
-from contract import ledger, names
+from contract import ledger, names, sleeping
 from contract.errors import InvalidConfig
 from functions import table
 from functions.shared import error_code, logger
@@ -31,6 +33,8 @@ ANSWER_LIMIT = 6 * MIB
 KEY_SECONDS, CHAMPION_SECONDS = 60.0, 3.0
 """How old may be what is known of a key (a removed one is refused by API Gateway itself) and of a champion."""
 REQUEST_ID = "x-request-id"
+UNTOLD_SECONDS = 900
+"""After how long to ask again, where nobody knows when a model wakes."""
 
 
 class ApiError(Exception):
@@ -218,6 +222,20 @@ def champion(request: Request) -> dict[str, Any]:
     row: dict[str, Any] | None = champions.get(where, lambda: table.get(ledger.champion_key(*where)))
     if row is None:
         raise ApiError(404, "NotFound", f"No model of {'/'.join(where)} is in service.", path="project")
+    return row
+
+
+def awake(request: Request) -> dict[str, Any]:
+    """Return the row of the version in service.
+
+    Raises:
+        ApiError: 404 when there is none, 503 while it sleeps.
+    """
+    row, now = champion(request), datetime.now(UTC)
+    if row.get("asleep"):
+        moment = sleeping.wakes(row, now)
+        seconds = math.ceil((moment - now).total_seconds()) if moment else UNTOLD_SECONDS
+        raise ApiError(503, "ModelAsleep", sleeping.told(row, now), headers={"Retry-After": str(seconds)})
     return row
 
 

@@ -27,7 +27,7 @@ ERRORS = {
     "413": "The body is too large; send fewer rows.",
     "415": "The model does not read this content type.",
     "429": "The key's throttle or quota is used up, or the model is busy; see Retry-After.",
-    "503": "The model is not in service now; see Retry-After.",
+    "503": "The model is not in service now, or sleeps; see Retry-After.",
 }
 
 LATER_ERRORS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +20,12 @@ def get(key: Key) -> dict[str, Any] | None:
     """Return a row as it is now (strongly consistent), or None."""
     response = client("dynamodb").get_item(TableName=_table(), Key=_typed(key), ConsistentRead=True)
     return _plain(response["Item"]) if response.get("Item") else None
+
+
+def scan(index: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a sparse index, as they were a moment ago."""
+    pages = client("dynamodb").get_paginator("scan").paginate(TableName=_table(), IndexName=index)
+    yield from (_plain(item) for page in pages for item in page["Items"])
 
 
 def add(key: Key, values: Mapping[str, Any]) -> bool:

@@ -37,12 +37,15 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     tenant, project = names.check_name("tenant", event["tenant"]), names.check_name("project", event["project"])
     row = table.get(ledger.champion_key(tenant, project)) or {}
     live, recorded = row.get("endpoint") or "", row.get("configuration") or ""
-    deleted = list(tidy(tenant, project, live, recorded, event.get("alarms")))
+    asleep = bool(row.get("asleep"))
+    deleted = list(tidy(tenant, project, live, recorded, event.get("alarms"), asleep=asleep))
     logger.info("tidied up", extra={"project": f"{tenant}/{project}", "deleted": deleted})
     return {"deleted": deleted}
 
 
-def tidy(tenant: str, project: str, live: str, recorded: str, made: list[str] | None = None) -> Iterator[str]:
+def tidy(
+    tenant: str, project: str, live: str, recorded: str, made: list[str] | None = None, *, asleep: bool = False
+) -> Iterator[str]:
     """Delete all but what ``live``, the champion's endpoint, consists of; yield what was deleted.
 
     Args:
@@ -51,13 +54,14 @@ def tidy(tenant: str, project: str, live: str, recorded: str, made: list[str] | 
         live: name of the champion's endpoint.
         recorded: its configuration by the champion's row; it stays while the endpoint is not there, too.
         made: the alarms of a deployment that went well; None keeps any alarm of a variant that is live.
+        asleep: whether the champion sleeps, so that its endpoint goes, too; what it is made of stays.
     """
     own = [names.endpoint(tenant, project, target) for target in names.ENDPOINT_TARGETS]
     for endpoint in (names.staging_endpoint(tenant, project), *own):
-        if endpoint != live:
+        if endpoint != live or asleep:
             yield from _delete_endpoint(endpoint)
     yield from _tidy_function(names.function(tenant, project), live)
-    variants, configs, models = in_use(live, recorded)
+    variants, configs, models = in_use("" if asleep else live, recorded)
     yield from _delete_alarms(tenant, project, {names.alarm(live, variant, "") for variant in variants}, made)
     yield from _delete_others(tenant, project, "endpoint_config", "EndpointConfig", configs)
     yield from _delete_others(tenant, project, "model", "Model", models)

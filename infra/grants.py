@@ -84,6 +84,12 @@ def rows(who: iam.IGrantable, table: dynamodb.ITable, *actions: str) -> None:
     _use(who, table.encryption_key, "kms:GenerateDataKey", "kms:Encrypt", "kms:Decrypt", "kms:DescribeKey")
 
 
+def scan(who: iam.IGrantable, table: dynamodb.ITable, index: str) -> None:
+    """Allow reading one index of a table as a whole."""
+    allow(who, ["dynamodb:Scan"], [f"{table.table_arn}/index/{index}"])
+    _use(who, table.encryption_key, "kms:Decrypt", "kms:DescribeKey")
+
+
 def invoke(who: iam.IGrantable, *functions: lambda_.IFunction) -> None:
     """Allow calling functions, without the right to call their older versions."""
     allow(who, ["lambda:InvokeFunction"], [function.function_arn for function in functions])

@@ -34,3 +34,6 @@ class Ledger(dynamodb.Table):
             partition_key=dynamodb.Attribute(name="project", type=text),
             sort_key=dynamodb.Attribute(name="started", type=text),
         )
+        self.add_global_secondary_index(
+            index_name=ledger.BY_SLEEP, partition_key=dynamodb.Attribute(name="sleep", type=text)
+        )

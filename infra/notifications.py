@@ -15,6 +15,7 @@ from constructs import Construct
 
 from contract import batch, names
 from contract.run import Outcome
+from infra.rules import execution_ends
 
 
 class Notifications(sns.Topic):
@@ -103,6 +104,23 @@ class FailedBatchRule(MessageRule):
                 f"Tandem batch {_field('id')} of {_field('tenant')}/{_field('project')}, file {_field('file')}, ended "
                 f"as {_field('status')}.\nReason: {_field('reason')}"
             ),
+        )
+
+
+class FailedSleepRule(events.Rule):
+    """A model that could not be put to sleep, and costs money on, or could not be woken."""
+
+    def __init__(self, scope: Construct, id: str, *, topic: sns.ITopic, machine_arn: str) -> None:
+        message = (
+            f"Tandem: a model was not put to sleep, or not woken: {_field('name')}.\nReason: {_field('cause')}\n"
+            "With sleeping hours it is tried again within a quarter of an hour; else by tandem sleep or tandem wake."
+        )
+        super().__init__(
+            scope,
+            id,
+            description="A model was not put to sleep, or not woken",
+            event_pattern=execution_ends(machine_arn, ["FAILED"]),
+            targets=[targets.SnsTopic(topic, message=events.RuleTargetInput.from_text(message))],
         )
 
 

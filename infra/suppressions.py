@@ -44,6 +44,7 @@ PATTERNS = {
     f"sagemaker:{HERE}:transform-job/*--*": NAMES_AT_RUN_TIME.format(what="file that the champion answers"),
     f"sagemaker:{HERE}:endpoint-config/*--*": NAMES_AT_RUN_TIME.format(what="deployment"),
     f"sagemaker:{HERE}:endpoint/*--*": NAMES_AT_RUN_TIME.format(what="project"),
+    f"sagemaker:{HERE}:endpoint/*--*--realtime": NAMES_AT_RUN_TIME.format(what="project"),
     f"sagemaker:{HERE}:endpoint/*--*--staging": NAMES_AT_RUN_TIME.format(what="deployment"),
     f"cloudwatch:{HERE}:alarm:*--*": NAMES_AT_RUN_TIME.format(what="variant of an endpoint"),
     f"cloudwatch:{HERE}:alarm:TargetTracking-endpoint/*--*": "Application Auto Scaling names its policies' alarms.",

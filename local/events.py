@@ -2,7 +2,7 @@
 
 Each target gets it on a thread of its own, at least once: a refused delivery is
 tried again with growing waits as its RetryPolicy allows, then goes to its
-dead-letter queue. Schedules are accepted but do not fire (see docs/local-gaps).
+dead-letter queue. Rules with a schedule are fired by ``local/event_schedules.py``.
 """
 
 from __future__ import annotations
@@ -66,8 +66,12 @@ def publish_to(cloud: Cloud, bus_name: str, event: dict[str, Any]) -> str:
 def offer(cloud: Cloud, rule: Rule, event: dict[str, Any]) -> None:
     """Start the deliveries to the rule's targets if it is enabled and matches; a schedule matches no event."""
     pattern = rule.event_pattern.get_pattern()
-    if rule.state != "ENABLED" or not pattern or not matches(pattern, event):
-        return
+    if rule.state == "ENABLED" and pattern and matches(pattern, event):
+        send(cloud, rule, event)
+
+
+def send(cloud: Cloud, rule: Rule, event: dict[str, Any]) -> None:
+    """Start the deliveries of an event to the rule's targets."""
     for target in list(rule.targets):
         for wait in deliveries.waits(event, target["Arn"]):
             cloud.spawn(_deliver, cloud, rule, target, event, wait, name=f"event-{event['id']}-{target['Id']}")

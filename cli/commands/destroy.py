@@ -26,7 +26,9 @@ def destroy(
     if not stacks:
         raise NotDeployed("Tandem is not deployed here, so there is nothing to remove.")
     running = list(removal.find_running(account))
-    finders = (removal.find_endpoints, removal.find_functions, removal.find_alarms, removal.find_keys)
+    finders = (
+        removal.find_scaling, removal.find_endpoints, removal.find_functions, removal.find_alarms, removal.find_keys,
+    )  # fmt: skip
     made = [item for find in finders for item in find(account)]
     registry = list(removal.find_registry(account))
     data = list(removal.find_data(account))

@@ -48,7 +48,7 @@ def models(
 def _role(item: dict[str, Any]) -> Text | None:
     """Return what a version is in service as."""
     if item["champion"]:
-        return Text("champion", style="bold green")
+        return Text("champion, asleep" if item["asleep"] else "champion", style="bold green")
     return Text(f"challenger {item['percent']} %", style="yellow") if item["percent"] else None
 
 
@@ -61,6 +61,7 @@ def _version(package: dict[str, Any], champion: dict[str, Any]) -> dict[str, Any
     return {
         "version": packages.version(package["ModelPackageArn"]),
         "champion": package["ModelPackageArn"] == champion.get("package_arn"),
+        "asleep": champion.get("asleep"),
         "percent": int(challenger["percent"]) if is_challenger else 0,
         "created": package.get("CreationTime"),
         "package_arn": package["ModelPackageArn"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from cli import asynchronous, ledger, render
 from cli.aws import Account, error_code, split_project
 from cli.errors import BadArgument, CommandError, ModelRefused, NotFound, model_reason
 from cli.options import Context, Project
+from contract import sleeping
 from contract.async_calls import MAX_PAYLOAD_MB
 from contract.lambda_calls import Answered, Asked
 
@@ -72,6 +74,8 @@ def ask(
         raise NotFound(
             f"No model of {tenant}/{project} is in service.", f"`tandem runs {tenant}/{project}` tells what ran."
         )
+    if champion.get("asleep"):
+        raise CommandError(sleeping.told(champion, datetime.now(UTC)), f"Wake it with: tandem wake {tenant}/{project}")
     endpoint, target = champion["endpoint"], champion["target"]
     if target == "async":
         body = _read(file, MAX_PAYLOAD_MB * MIB)

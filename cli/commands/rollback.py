@@ -28,7 +28,7 @@ def rollback(
     champion = ledger.champion(context.account, tenant, name) or {}
     arn = _wanted(context, project, version, champion)
     number = packages.version(arn)
-    if champion.get("package_arn") == arn and not champion.get("challenger"):
+    if champion.get("package_arn") == arn and not champion.get("challenger") and not champion.get("asleep"):
         unchanged = {"status": DeploymentStatus.DEPLOYED, "changed": False}
         context.out.document({"project": project, "version": number, **unchanged})
         context.out.show(f"Version {number} of {project} is in service already.")

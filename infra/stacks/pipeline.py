@@ -62,7 +62,9 @@ class Pipeline(Stack):
         )
         BatchRule(self, "Batch", bucket=storage.data, machine=serving.batch.machine, dead_letters=self.dead_letters)
         ApprovalRule(self, "Approval", decide=handlers.decide, dead_letters=self.dead_letters)
-        machines = {"deployment": serving.deployer.machine, "batch": serving.batch.machine}
+        machines = {
+            "deployment": serving.deployer.machine, "batch": serving.batch.machine, "sleep": serving.sleep.machine,
+        }  # fmt: skip
         for what, machine in machines.items():
             StoppedRule(self, f"Stopped{what.title()}", what=what, machine=machine, dead_letters=self.dead_letters)
         if settings.mlflow or settings.tensorboard:

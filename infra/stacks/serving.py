@@ -12,11 +12,12 @@ from infra.deployer import Deployer
 from infra.image import ImageBuild, Repository
 from infra.roles import FunctionRole, ModelRole
 from infra.settings import Settings
+from infra.sleep import Sleep
 from infra.stacks.storage import Storage
 
 
 class Serving(Stack):
-    """Registry, image build, model role, deployment machine."""
+    """Registry, image build, model role; the machines of deployments, batches and sleep."""
 
     def __init__(self, scope: Construct, id: str, *, storage: Storage, settings: Settings) -> None:
         super().__init__(scope, id, description="Tandem: serving image, deployments")
@@ -46,5 +47,7 @@ class Serving(Stack):
             images=self.images,
             settings=settings,
         )
+        self.sleep = Sleep(self, "Sleep", ledger=storage.ledger, settings=settings)
+        CfnOutput(self, names.OUTPUT_SLEEP_ARN, value=self.sleep.machine.state_machine_arn)
         CfnOutput(self, names.OUTPUT_BATCH_ARN, value=self.batch.machine.state_machine_arn)
         CfnOutput(self, names.OUTPUT_DEPLOYMENT_ARN, value=self.deployer.machine.state_machine_arn)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from contract import ledger, names
 from contract.errors import EndpointBusy
@@ -19,11 +20,20 @@ REQUEST = f"({EVENT} ? $parse($states.input.detail.input) : $states.input)"
 STOPPED = f"({EVENT} ? $states.input.detail.executionArn : 'none')"
 
 
-def take(parts: DeploymentParts, *, then: str, busy: str, seconds: int) -> State:
+class Leasing(Protocol):
+    """What knows the ledger's name."""
+
+    @property
+    def ledger(self) -> str:
+        """The table's name."""
+
+
+def take(parts: Leasing, *, then: str, busy: str, seconds: int, assign: Mapping[str, Any] | None = None) -> State:
     """Take the lease, waiting while another deployment holds it.
 
     A deployment that was stopped or timed out, which no Catch sees, leaves its lease: the execution that its event
     starts (infra/rules.py) takes it over. Should that one die, too, the lease expires with the longest execution.
+    ``assign`` reads what was asked; by default that of a deployment.
     """
     now = "$floor($millis() / 1000)"
     times = {
@@ -43,7 +53,7 @@ def take(parts: DeploymentParts, *, then: str, busy: str, seconds: int) -> State
         then=then,
         seconds=60,
         retry=[transient(HELD, first=15, longest=60, times=1100), transient(*LEDGER_ERRORS)],
-        assign=_request(),
+        assign=assign or _request(),
         output={},
         catch=[caught(HELD, then=busy)],
     )
@@ -92,7 +102,7 @@ def which_target(*, endpoint: str, function: str, unknown: str) -> State:
     )
 
 
-def release(parts: DeploymentParts, *, then: str) -> State:
+def release(parts: Leasing, *, then: str) -> State:
     """Give the lease back, unless it expired and another deployment holds it by now."""
     return task(
         "dynamodb:deleteItem",

@@ -4,7 +4,8 @@ AWS delivers to every target of a matching, enabled rule, in the background, wit
 retries and a dead-letter queue. moto knows log groups, queues and buses only,
 raises for any other target, lacks ``wildcard``, ignores Input, InputPath,
 RetryPolicy and DeadLetterConfig, and does it all while PutEvents waits. Here
-everything that moto would send to a rule's targets goes to ``local.events``.
+everything that moto would send to a rule's targets goes to ``local.events``. Nor does moto fire a rule with a schedule:
+``local/event_schedules.py`` does.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from moto.events.models import Rule
 
 from local import events
+from local.event_schedules import Schedules
 
 if TYPE_CHECKING:
     from local.cloud import Cloud
@@ -37,3 +39,4 @@ def install(cloud: Cloud) -> None:
         events.offer(cloud, self, _envelope(original_event))
 
     setattr(Rule, "send_to_targets", send_to_targets)  # noqa: B010
+    Schedules(cloud).start()

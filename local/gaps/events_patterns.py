@@ -2,26 +2,23 @@
 
 AWS checks a pattern when the rule is put. moto accepts any operator's name, so a
 misspelt one never matches and nobody learns why; its TestEventPattern says
-nothing at all. Schedules are accepted and logged: they do not fire here.
+nothing at all. A schedule that cannot be read is refused, too.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 from typing import TYPE_CHECKING, Any
 
-from moto.events.exceptions import InvalidEventPatternException
+from moto.events.exceptions import InvalidEventPatternException, ValidationException
 from moto.events.models import EventsBackend, Rule
 from moto.events.responses import EventsHandler
 
+from local import schedules
 from local.event_pattern import check, matches
 
 if TYPE_CHECKING:
     from local.cloud import Cloud
-
-
-log = logging.getLogger(__name__)
 
 
 def _checked(pattern: str) -> dict[str, Any]:
@@ -35,6 +32,13 @@ def _checked(pattern: str) -> dict[str, Any]:
     return dict(parsed)
 
 
+def _scheduled(expression: str) -> None:
+    try:
+        schedules.times(expression)
+    except schedules.BadSchedule as error:
+        raise ValidationException("Parameter ScheduleExpression is not valid.") from error
+
+
 def install(cloud: Cloud) -> None:
     """Check patterns in PutRule and answer TestEventPattern."""
     put = EventsBackend.put_rule
@@ -43,7 +47,7 @@ def install(cloud: Cloud) -> None:
         if kwargs.get("event_pattern"):
             _checked(kwargs["event_pattern"])
         if kwargs.get("scheduled_expression"):
-            log.warning("rule %s: schedules do not fire on the laptop: %s", name, kwargs["scheduled_expression"])
+            _scheduled(kwargs["scheduled_expression"])
         return put(self, name, *args, **kwargs)
 
     def test_event_pattern(self: EventsHandler) -> str:

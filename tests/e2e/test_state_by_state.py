@@ -96,6 +96,12 @@ def deployment(app: App) -> Machine:
 
 
 @pytest.fixture(scope="module")
+def sleep(app: App) -> Machine:
+    """The machine of sleep."""
+    return Machine(app, app.outputs[names.OUTPUT_SLEEP_ARN])
+
+
+@pytest.fixture(scope="module")
 def batch(app: App) -> Machine:
     """The machine that answers files."""
     return Machine(app, app.outputs[names.OUTPUT_BATCH_ARN])
@@ -244,6 +250,35 @@ BATCH_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
 ]
 
 
+SLEEPING: dict[str, Any] = {
+    **NOTHING, "verdict": "sleep", "there": True, "asleep": True, "held_until": "", "endpoint": "acme--none--realtime",
+}  # fmt: skip
+WAKING: dict[str, Any] = {**SLEEPING, "verdict": "wake", "asleep": False}
+SLEEP_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
+    ("What is to be done?", {"deployment": SLEEPING}, {}, "Delete endpoint"),
+    ("What is to be done?", {"deployment": {**SLEEPING, "there": False}}, {}, "Note that it sleeps"),
+    ("What is to be done?", {"deployment": WAKING}, {}, "Describe endpoint"),
+    ("What is to be done?", {"deployment": {**WAKING, "there": False}}, {}, "Create endpoint"),
+    ("What is to be done?", {"deployment": {"verdict": "nothing_to_do"}}, {}, "Release lease"),
+    ("Was it made before?", {"failure": {"error": "E", "cause": "already existing"}, "refused": "Create endpoint"}, {},
+     "Wait for endpoint"),
+    ("Was it made before?", {"failure": FAILURE, "refused": "Create endpoint"}, {}, "Release lease"),
+    ("Is endpoint in service?", {"deployment": NOTHING, "endpoint": SERVING}, {}, "Scale endpoint"),
+    ("Is endpoint in service?", {"deployment": NOTHING, "endpoint": {**SERVING, "status": "Creating"}}, {},
+     "Wait for endpoint"),
+    ("Is endpoint in service?", {"deployment": NOTHING, "endpoint": BROKEN}, {}, "Release lease"),
+    ("How did it end?", {"failure": None}, {}, "As wanted"),
+    ("How did it end?", {"failure": FAILURE}, {}, "Sleep failed"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("state", "variables", "value", "following"), SLEEP_CHOICES)
+def test_sleep_goes_where_each_choice_says(
+    sleep: Machine, state: str, variables: dict[str, Any], value: dict[str, Any], following: str
+) -> None:
+    assert sleep.after(state, variables, value) == following
+
+
 @pytest.mark.parametrize(("state", "variables", "value", "following"), BATCH_CHOICES)
 def test_a_batch_goes_where_each_choice_says(
     batch: Machine, state: str, variables: dict[str, Any], value: dict[str, Any], following: str
@@ -265,12 +300,15 @@ def test_a_deployment_goes_where_each_choice_says(
     assert deployment.after(state, variables, value) == following
 
 
-def test_no_way_of_any_choice_is_left_out(pipeline: Machine, deployment: Machine, batch: Machine) -> None:
+def test_no_way_of_any_choice_is_left_out(
+    pipeline: Machine, deployment: Machine, batch: Machine, sleep: Machine
+) -> None:
     """Whole runs, of test_runs.py and test_bad_input.py, take both ways of each ``accepted``."""
-    told = {(state, following) for state, _, _, following in PIPELINE_CHOICES + DEPLOYMENT_CHOICES + BATCH_CHOICES}
+    choices = PIPELINE_CHOICES + DEPLOYMENT_CHOICES + BATCH_CHOICES + SLEEP_CHOICES
+    told = {(state, following) for state, _, _, following in choices}
     whole_runs = ("Is request accepted?", "Is dataset accepted?", "Is plan within budget?")
     assert {
-        way for machine in (pipeline, deployment, batch) for way in _ways(machine) if way[0] not in whole_runs
+        way for machine in (pipeline, deployment, batch, sleep) for way in _ways(machine) if way[0] not in whole_runs
     } == told
 
 
@@ -292,6 +330,18 @@ def test_a_creation_whose_answer_was_lost_goes_on(app: App, deployment: Machine)
         assert deployment.after(state, {"deployment": plan, "failure": None}) == "Was it made before?"
     sagemaker.delete_endpoint_config(EndpointConfigName="acme--none--v2")
     sagemaker.delete_model(ModelName="acme--none--v2")
+
+
+def test_every_call_of_sleep_that_fails_gives_the_lease_back(sleep: Machine) -> None:
+    variables: dict[str, Any] = {"deployment": {**SLEEPING, "scaling": [UNKNOWN]}, "failure": None, "refused": ""}
+    variables |= {"tenant": "acme", "project": "none", "asleep": True, "by": "person", "stopped_by": ""}
+    caught = {
+        name: rules[-1]["Next"]
+        for name, state in sleep.states.items()
+        if (rules := [rule for rule in state.get("Catch", ()) if "States.ALL" in rule["ErrorEquals"]])
+    }
+    assert len(caught) == 7
+    assert {name: sleep.after(name, variables) for name in caught} == caught
 
 
 def test_every_call_of_a_deployment_that_fails_is_caught(app: App, deployment: Machine) -> None:

@@ -165,7 +165,14 @@ def _make(cloud: Cloud, unique: str) -> World:
         TableName=table,
         BillingMode="PAY_PER_REQUEST",
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "sleep")],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": ledger.BY_SLEEP,
+                "KeySchema": [{"AttributeName": "sleep", "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
     )
     machine = cloud.client("stepfunctions").create_state_machine(
         name=f"pipeline-{unique}", definition=json.dumps(MACHINE), roleArn="arn:aws:iam::123456789012:role/machine"

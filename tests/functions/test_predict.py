@@ -16,6 +16,7 @@ from functions import api, predict, table
 from tests.functions.conftest import World
 
 KEY = "key1234567"
+ROMAN_NIGHT = {"sleep": "20:00-07:00", "sleep_timezone": "Europe/Rome"}
 SECRET = "a-value-that-nobody-may-log"
 ANSWER = b'{"predictions":[{"values":{"price":3.5}},{"values":{"price":4.0}}],"model":{}}'
 
@@ -134,6 +135,20 @@ def test_a_key_that_the_ledger_does_not_know_opens_nothing(ask: Ask, runtime: Ru
 def test_a_project_without_a_model_is_not_found(ask: Ask, path: dict[str, str]) -> None:
     answer, body = ask(path=path)
     assert (answer["statusCode"], body["error"]["path"]) == (404, "project")
+
+
+@pytest.mark.parametrize(("hours", "told"), [({}, "somebody wakes it"), (ROMAN_NIGHT, "(Europe/Rome)")])
+def test_a_model_that_sleeps_says_until_when(
+    ask: Ask, runtime: Runtime, world: World, hours: dict[str, str], told: str
+) -> None:
+    row = {"endpoint": "first", "target": "realtime", "version": 1, "asleep": "2026-11-21T20:00:00Z", **hours}
+    table.put(ledger.champion_key(world.tenant, world.project), row)
+    answer, body = ask()
+    assert (answer["statusCode"], body["error"]["type"]) == (503, "ModelAsleep")
+    assert told in body["error"]["message"]
+    seconds = int(answer["headers"]["Retry-After"])
+    assert 0 < seconds <= 86_400 if hours else seconds == api.UNTOLD_SECONDS
+    assert runtime.asked == []
 
 
 def test_a_refusal_of_the_models_server_goes_through(ask: Ask, runtime: Runtime) -> None:

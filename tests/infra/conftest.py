@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from contract import names
-from infra import batch, deployment, nist, pipeline
+from infra import batch, deployment, nist, pipeline, sleep
 from infra.steps.batch import BatchParts
 from infra.steps.deployment_parts import DeploymentParts
 from infra.steps.parts import Parts
+from infra.steps.sleep import SleepParts
 
 PACKS = {"AwsSolutions", nist.PACK}
 
@@ -127,3 +128,9 @@ def batch_states() -> dict[str, dict[str, Any]]:
         key="arn:aws:kms:us-east-1:123456789012:key/1",
     )
     return batch.story(parts)["States"]
+
+
+@pytest.fixture(scope="session")
+def sleep_states() -> dict[str, dict[str, Any]]:
+    """The states of sleep."""
+    return sleep.story(SleepParts(plan="<plan>", ledger="ledger-table"))["States"]

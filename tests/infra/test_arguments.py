@@ -205,6 +205,15 @@ def test_every_call_that_scales_fits_the_services_model(deployment_states: State
     assert evaluate(put["Output"], {"states": {"input": tracking, "result": {"PolicyARN": "arn:policy"}}}) == []
 
 
+def test_every_call_of_sleep_fits_the_services_model(sleep_states: States, variables: dict[str, Any]) -> None:
+    variables |= {"asleep": True, "by": "hours"}
+    variables["deployment"]["held_until"] = "2026-11-22T06:00:00+00:00"
+    tasks = {name: state for name, state in sleep_states.items() if state["Type"] == "Task"}
+    for state in tasks.values():
+        check(resource_of(state), evaluate(state["Arguments"], variables))
+    assert len(tasks) == 8
+
+
 @pytest.mark.parametrize(("failure", "verdict", "items"), [(None, "go", 0), ("E", "go", 1), (None, "nothing_to_do", 1)])
 def test_what_is_in_service_is_scaled_as_before_unless_a_new_version_is(
     deployment_states: States, variables: dict[str, Any], failure: str | None, verdict: str, items: int

@@ -45,7 +45,7 @@ DEPLOYMENT = [
 ]  # fmt: skip
 
 
-@pytest.fixture(params=["run", "deployment", "batch"])
+@pytest.fixture(params=["run", "deployment", "batch", "sleep"])
 def states(request: pytest.FixtureRequest) -> States:
     return request.getfixturevalue(f"{request.param}_states")
 
@@ -60,6 +60,14 @@ def test_the_run_is_told_in_the_order_of_the_design(run_states: States) -> None:
 
 def test_the_deployment_is_told_in_the_order_of_the_design(deployment_states: States) -> None:
     assert list(deployment_states) == DEPLOYMENT
+
+
+def test_sleep_is_told_in_the_order_of_a_night(sleep_states: States) -> None:
+    assert list(sleep_states) == [
+        "Take lease", "Plan sleep", "What is to be done?", "Delete endpoint", "Note that it sleeps", "Create endpoint",
+        "Was it made before?", "Wait for endpoint", "Describe endpoint", "Is endpoint in service?", "Scale endpoint",
+        "Note that it is awake", "Release lease", "How did it end?", "As wanted", "Sleep failed", "Lease is held",
+    ]  # fmt: skip
 
 
 def test_every_task_has_a_timeout_and_retries_with_jitter(states: States) -> None:
@@ -92,7 +100,9 @@ def test_a_run_catches_only_what_has_a_remedy(run_states: States) -> None:
     }
 
 
-def test_a_deployment_gives_its_lease_back_whatever_fails_after_taking_it(deployment_states: States) -> None:
+@pytest.mark.parametrize("machine", ["deployment", "sleep"])
+def test_the_lease_is_given_back_whatever_fails_after_taking_it(request: pytest.FixtureRequest, machine: str) -> None:
+    deployment_states: States = request.getfixturevalue(f"{machine}_states")
     calls = of_type(deployment_states, "Task") | of_type(deployment_states, "Map")
     for name, state in calls.items():
         if name in ("Take lease", "Release lease"):

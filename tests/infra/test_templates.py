@@ -66,10 +66,11 @@ def test_every_bucket_topic_and_queue_refuses_plain_http(assembly: Assembly) -> 
 
 def test_the_ledger_has_its_index_recovery_and_expiring_leases(assembly: Assembly) -> None:
     table = assembly.one("AWS::DynamoDB::Table")
-    (index,) = table["GlobalSecondaryIndexes"]
-    assert index["IndexName"] == ledger.BY_PROJECT
-    keys = {part["KeyType"]: part["AttributeName"] for part in index["KeySchema"]}
-    assert keys == {"HASH": "project", "RANGE": "started"}
+    keys = {
+        index["IndexName"]: {part["KeyType"]: part["AttributeName"] for part in index["KeySchema"]}
+        for index in table["GlobalSecondaryIndexes"]
+    }
+    assert keys == {ledger.BY_PROJECT: {"HASH": "project", "RANGE": "started"}, ledger.BY_SLEEP: {"HASH": "sleep"}}
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
     assert table["SSESpecification"]["SSEType"] == "KMS"
@@ -139,6 +140,14 @@ def test_a_stopped_deployment_starts_the_machine_again_which_no_failed_one_does(
     assert target["DeadLetterConfig"]
 
 
+def test_a_quarter_of_an_hour_is_all_that_a_model_sleeps_too_long(assembly: Assembly) -> None:
+    (rule,) = [rule for rule in assembly.resources("AWS::Events::Rule") if "ScheduleExpression" in rule]
+    assert rule["ScheduleExpression"] == "rate(15 minutes)"
+    assert "Sleepers" in text(rule["Targets"])
+    failed = rule_of(assembly, "aws.states", to="was not put to sleep")
+    assert failed["EventPattern"]["detail"]["status"] == ["FAILED"]
+
+
 def test_people_are_told_of_failed_and_stopped_runs_in_words(assembly: Assembly) -> None:
     rule = rule_of(assembly, names.EVENT_SOURCE, to="Tandem run")
     assert rule["EventPattern"]["detail"] == {"outcome": ["FAILED", "STOPPED"]}
@@ -171,7 +180,7 @@ def test_functions_are_small_arm_and_traced_with_logs_that_expire(assembly: Asse
         "functions.lambda_traffic.handler", "functions.lambda_versions.handler", "functions.plan.handler",
         "functions.predict.handler", "functions.prediction.handler", "functions.register.handler",
         "functions.settle.handler",
-        "functions.tidy.handler", "training.prepare.handler",
+        "functions.sleep.handler", "functions.sleepers.handler", "functions.tidy.handler", "training.prepare.handler",
     ]  # fmt: skip
     for function in functions:
         assert function["Architectures"] == ["arm64"]
@@ -210,7 +219,7 @@ def test_each_function_is_given_the_settings_it_reads(assembly: Assembly, handle
 
 def test_the_machines_are_standard_logged_and_traced(assembly: Assembly) -> None:
     machines = list(assembly.resources("AWS::StepFunctions::StateMachine"))
-    expected = {names.MACHINE_PIPELINE, names.MACHINE_DEPLOYMENT, names.MACHINE_BATCH}
+    expected = {names.MACHINE_PIPELINE, names.MACHINE_DEPLOYMENT, names.MACHINE_BATCH, names.MACHINE_SLEEP}
     assert {machine["StateMachineName"] for machine in machines} == expected
     for machine in machines:
         assert machine["TracingConfiguration"] == {"Enabled": True}
@@ -271,6 +280,6 @@ def test_templates_name_no_account_or_region_but_in_maps(assembly: Assembly) -> 
 
 
 def rule_of(assembly: Assembly, source: str, *, to: str = "") -> dict[str, Any]:
-    rules = [rule for rule in assembly.resources("AWS::Events::Rule") if rule["EventPattern"]["source"] == [source]]
+    rules = [rule for rule in assembly.resources("AWS::Events::Rule") if source in text(rule.get("EventPattern", ""))]
     (found,) = [rule for rule in rules if to in text(rule["Targets"])]
     return found

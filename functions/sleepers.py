@@ -1,0 +1,58 @@
+"""Every quarter of an hour: each model whose sleeping hours say otherwise than it is gets its machine started.
+
+One schedule serves all projects: it compares what is wanted with what is there, so that a tick that was missed, or a
+machine that failed, is made good by the next one.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from contract import ledger, names, sleeping
+from functions import table
+from functions.live import describe_endpoint
+from functions.shared import client, environment, error_code, logger
+from functions.sleep import GOING, HOURS
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Start what brings each model into the state that its hours want now.
+
+    Args:
+        event: the schedule's; one that comes twice has the same ``id``, and starts nothing twice.
+        context: unused.
+
+    Returns:
+        ``{"started"}``: names of executions.
+    """
+    now = datetime.now(UTC)
+    rows = table.scan(ledger.BY_SLEEP)
+    wanted = [(row, asleep) for row in rows if (asleep := sleeping.wanted(row, now)) is not None]
+    return {"started": [_start(row, asleep, event["id"][:8]) for row, asleep in wanted if _differs(row, asleep)]}
+
+
+def _differs(row: dict[str, Any], asleep: bool) -> bool:
+    """Say whether a champion is not what it is to be; one asleep whose endpoint is there nevertheless costs money."""
+    if bool(row.get("asleep")) is not asleep:
+        return True
+    return asleep and describe_endpoint(row["endpoint"])[0] not in (None, GOING)
+
+
+def _start(row: dict[str, Any], asleep: bool, tick: str) -> str:
+    """Start the machine, once in a tick; return the execution's name."""
+    tenant, _, project = row["pk"].removeprefix(ledger.PROJECT).partition("/")
+    name = names.sleep_execution(tenant, project, asleep, tick)
+    asked = {"tenant": tenant, "project": project, "asleep": asleep, "by": HOURS}
+    try:
+        client("stepfunctions").start_execution(
+            stateMachineArn=environment(names.SLEEP_ARN), name=name, input=json.dumps(asked)
+        )
+    except ClientError as error:
+        if error_code(error) != "ExecutionAlreadyExists":
+            raise
+    logger.info("started", extra={"project": f"{tenant}/{project}", "asleep": asleep})
+    return name
