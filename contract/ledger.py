@@ -2,8 +2,7 @@
 
 Keys ``pk`` and ``sk``, both strings. The index ``by-project`` has partition key
 ``project`` (``<tenant>/<project>``) and sort key ``started`` (ISO 8601, UTC);
-only rows of runs carry both. The index ``by-sleep`` has the partition key ``sleep``: only champions with sleeping hours
-are in it.
+only rows of runs carry both.
 
 | row | pk | sk | attributes |
 |---|---|---|---|
@@ -13,21 +12,18 @@ are in it.
 | lease | project#<tenant>/<project> | lease | holder, expires (seconds since 1970) |
 | approval | project#<tenant>/<project> | approval#<version> | token, run, package_arn, link (sha256 of its secret) |
 | batch | project#<tenant>/<project> | batch#<id> | file, status, reason, answers, version, ... |
-| prediction | project#<tenant>/<project> | prediction#<id> | answer, failure, accept, lost, expires, fetched |
+| prediction | project#<tenant>/<project> | prediction#<id> | endpoint, answer, failure, accept, lost, ... |
 | tuning | project#<tenant>/<project> | tuning | job, run, recipe, metric, jobs, hyperparameters, ranges, ... |
 | throughput | project#<tenant>/<project> | throughput#<recipe>#<instance>#<hosts> | samples_per_second, run, measured |
 | API key | apikey#<id> | apikey | tenant, consumer, created |
 
 A run's row also has execution_arn and package_arn. A champion's has configuration, of its endpoint, and in an A/B test
-challenger: package_arn, version, run, percent, since; with sleeping hours sleep, sleep_timezone and held_until (when
-they decide again, ISO 8601); and asleep (since when) while its endpoint is gone.
+challenger: package_arn, version, run, percent, since.
 """
 
 from __future__ import annotations
 
-BY_PROJECT, BY_SLEEP = "by-project", "by-sleep"
-PROJECT = "project#"
-"""How the partition of a project's rows begins."""
+BY_PROJECT = "by-project"
 
 API_KEY, BATCH, CHAMPION, LEASE, RUN, TUNING, UPLOAD = "apikey", "batch", "champion", "lease", "run", "tuning", "upload"
 PREDICTION = "prediction"
@@ -45,7 +41,7 @@ def upload_key(bucket: str, key: str, version_id: str) -> dict[str, str]:
 
 def project_pk(tenant: str, project: str) -> str:
     """Return the partition of a project's rows."""
-    return f"{PROJECT}{tenant}/{project}"
+    return f"project#{tenant}/{project}"
 
 
 def champion_key(tenant: str, project: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -11,6 +12,8 @@ from contract import keys, ledger
 from contract.async_calls import Failure
 from functions import api, documents, predict, table, waiting
 from functions.api import ApiError, Request, Response
+
+ID = re.compile(r"[A-Za-z0-9-]{1,64}")  # as API Gateway names requests
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -26,14 +29,14 @@ def look(request: Request) -> Response:
     """
     number = request.parameters["id"]
     key = ledger.prediction_key(request.tenant, request.project, number)
-    row = table.get(key)
+    row = table.get(key) if ID.fullmatch(number) else None
     if row is None:
         raise ApiError(404, "NotFound", "There is no such prediction, or not any more.", path="id")
     if (answer := documents.read_bytes(*keys.parse_uri(row["answer"]))) is not None:
         return _answered(key, answer, row["accept"])
     if (failure := documents.read_bytes(*keys.parse_uri(row["failure"]))) is not None:
         raise _failed(Failure.of(failure))
-    if time.time() > row["lost"]:
+    if time.time() > row["lost"] or api.champion(request)["endpoint"] != row["endpoint"]:
         raise ApiError(504, "TimedOut", "The request waited too long, or its endpoint is gone; send it again.")
     return waiting.pending(number)
 

@@ -13,16 +13,18 @@ LOOK_AGAIN = "2"
 """Seconds after which to ask for the answer again."""
 
 
-def record(request: Request, answer: str, failure: str, accept: str) -> None:
+def record(request: Request, endpoint: str, answer: str, failure: str, accept: str) -> None:
     """Remember a request in the ledger, for as long as its answer may be asked for.
 
     Args:
         request: its id names the prediction.
+        endpoint: name of the endpoint in whose queue it waits.
         answer, failure: S3 addresses, of which one will hold an object.
         accept: content type of the answer.
     """
     now = int(time.time())
     row = {
+        "endpoint": endpoint,
         "answer": answer,
         "failure": failure,
         "accept": accept,

@@ -104,10 +104,15 @@ class Fleet:
         at_once = client.get("MaxConcurrentInvocationsPerInstance", ASYNC_AT_ONCE) if asynchronous else None
         self.variants, self.shadows = _variants(variants, at_once), _variants(shadows)
         self.capture, self.asynchronous = capture, asynchronous
+        self.role = ""  # the model's, as soon as a server of it is started
         self._patience = ASYNC_SECONDS if asynchronous else INVOCATION_SECONDS
         self._lock = threading.Lock()
         self._starting: list[Server] = []  # of a variant that is scaled out: they take no request yet
         self._closed = False
+
+    def client(self, service: str) -> Any:
+        """Return the client with which the platform acts for the endpoint."""
+        return self.cloud.callers.client(self.role, service, "SageMaker")
 
     @property
     def all_variants(self) -> list[Variant]:
@@ -206,7 +211,7 @@ class Fleet:
     def _start(self, variant: Variant, count: int, servers: list[Server]) -> list[Server]:
         """Start ``count`` servers of ``variant``, and add them to ``servers``."""
         image = self._images.of(variant.name, variant.config["ModelName"])
-        variant.image = image.name
+        variant.image, self.role = image.name, image.definition["ExecutionRoleArn"]
         for _ in range(count):
             server = self._images.server(image, variant.name, next(variant.numbers))
             with self._lock:

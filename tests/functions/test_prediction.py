@@ -142,9 +142,20 @@ def test_a_request_that_waited_too_long_is_lost(world: World, queue: Queue, monk
     assert look(world)[1]["error"]["type"] == "TimedOut"
 
 
+def test_a_request_is_lost_with_its_endpoint(world: World, queue: Queue) -> None:
+    ask(world)
+    table.put(
+        ledger.champion_key(world.tenant, world.project), {"endpoint": "f:live", "target": "lambda", "version": 2}
+    )
+    api.champions.clear()
+    assert look(world)[1]["error"]["type"] == "TimedOut"
+    put(world, f"{keys.ASYNC_ANSWERS}1.out", ANSWER)
+    assert look(world)[0]["statusCode"] == 200, "but it was answered before"
+
+
 def test_nobody_finds_what_was_never_asked_or_another_tenants(world: World, queue: Queue) -> None:
     ask(world)
-    assert look(world, "never-asked")[0]["statusCode"] == 404
+    assert [look(world, number)[0]["statusCode"] for number in ("never-asked", "x" * 2000, "a b")] == [404] * 3
     table.put(ledger.api_key_key(KEY), {"tenant": "rival", "consumer": "spy"})
     api.keys.clear()
     assert look(world)[0]["statusCode"] == 403

@@ -163,6 +163,9 @@ class TestFailures:
         (told,) = queue.messages("ErrorTopic", asked)
         assert told["invocationStatus"] == "Failed"
         assert "client error (422)" in told["failureReason"]
+        logs = {"logGroupName": f"/aws/sagemaker/Endpoints/{queue.name}", "logStreamName": "AllTraffic/data-log"}
+        lines = [each["message"] for each in queue.cloud.client("logs").get_log_events(**logs)["events"]]
+        assert any(asked["InferenceId"] in line and "because one" in line for line in lines)
         assert eventually(lambda: queue.metric("Invocation4XXErrors", VariantName="AllTraffic") == 1)
 
     @pytest.mark.parametrize(
