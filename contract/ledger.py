@@ -2,7 +2,8 @@
 
 Keys ``pk`` and ``sk``, both strings. The index ``by-project`` has partition key
 ``project`` (``<tenant>/<project>``) and sort key ``started`` (ISO 8601, UTC);
-only rows of runs carry both.
+only rows of runs carry both. The index ``by-sleep`` has the partition key ``sleep``: only champions with sleeping hours
+are in it.
 
 | row | pk | sk | attributes |
 |---|---|---|---|
@@ -18,12 +19,15 @@ only rows of runs carry both.
 | API key | apikey#<id> | apikey | tenant, consumer, created |
 
 A run's row also has execution_arn and package_arn. A champion's has configuration, of its endpoint, and in an A/B test
-challenger: package_arn, version, run, percent, since.
+challenger: package_arn, version, run, percent, since; with sleeping hours sleep, sleep_timezone and held_until (when
+they decide again, ISO 8601); and asleep (since when) while its endpoint is gone.
 """
 
 from __future__ import annotations
 
-BY_PROJECT = "by-project"
+BY_PROJECT, BY_SLEEP = "by-project", "by-sleep"
+PROJECT = "project#"
+"""How the partition of a project's rows begins."""
 
 API_KEY, BATCH, CHAMPION, LEASE, RUN, TUNING, UPLOAD = "apikey", "batch", "champion", "lease", "run", "tuning", "upload"
 PREDICTION = "prediction"
@@ -41,7 +45,7 @@ def upload_key(bucket: str, key: str, version_id: str) -> dict[str, str]:
 
 def project_pk(tenant: str, project: str) -> str:
     """Return the partition of a project's rows."""
-    return f"project#{tenant}/{project}"
+    return f"{PROJECT}{tenant}/{project}"
 
 
 def champion_key(tenant: str, project: str) -> dict[str, str]:

@@ -45,7 +45,7 @@ def predict(request: Request) -> Response:
     """Ask the champion.
 
     Raises:
-        ApiError: when it is not there, refuses, is busy, or does not answer in time.
+        ApiError: when it is not there, sleeps, refuses, is busy, or does not answer in time.
     """
     if len(request.body) > api.BODY_LIMIT:
         size, limit = f"{len(request.body):,}", api.BODY_LIMIT // api.MIB
@@ -53,12 +53,12 @@ def predict(request: Request) -> Response:
     if request.headers.get("content-type", "").split(";")[0].strip().lower() in UNSAID:
         told = "No content type says what the body is; send one, such as content-type: application/json."
         raise ApiError(415, "UnsupportedContentType", told)
-    champion = api.champion(request)
+    champion = api.awake(request)
     try:
         response = _ask(champion, request)
     except NotInService:
         api.champions.clear()
-        fresh = api.champion(request)
+        fresh = api.awake(request)
         if fresh["endpoint"] == champion["endpoint"]:
             raise
         response = _ask(fresh, request)  # what we remembered was replaced just now
