@@ -68,5 +68,6 @@ PLACES = {
     "serverless": Place(open=deployed.endpoint, settings={"target": "serverless"}),
     "lambda": Place(open=deployed.function, settings={"target": "lambda"}),
     "realtime": Place(open=deployed.endpoint, settings={"target": "realtime"}),
+    "async": Place(open=deployed.queue, settings={"target": "async"}),
     "batch": Place(open=deployed.files),
 }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from benchmarks.places.version import Send, Served, Version, eventually
+from cli import asynchronous, ledger
 from cli.commands import batch
 from contract import keys
 from contract.batch import RUNNING
@@ -23,7 +24,7 @@ JSON = "application/json"
 def endpoint(version: Version, settings: Mapping[str, Any]) -> Iterator[Served]:
     """Serve behind an endpoint of SageMaker that answers at once."""
     name = version.release(settings)["endpoint"]
-    yield Served(send=partial(_invoke, version, name), again=partial(_another_endpoint, version, name))
+    yield Served(send=partial(_invoke, version, name), again=partial(_another_endpoint, version, name, _invoke))
 
 
 def _invoke(version: Version, name: str, body: bytes) -> bytes:
@@ -33,16 +34,36 @@ def _invoke(version: Version, name: str, body: bytes) -> bytes:
 
 
 @contextmanager
-def _another_endpoint(version: Version, name: str) -> Iterator[Send]:
+def _another_endpoint(version: Version, name: str, ask: Callable[[Version, str, bytes], bytes]) -> Iterator[Send]:
     """Create another endpoint of the same configuration, and delete it at the end."""
     sagemaker, other = version.account.client("sagemaker"), f"{name}-{secrets.token_hex(4)}"
     config = sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"]
     sagemaker.create_endpoint(EndpointName=other, EndpointConfigName=config)
     try:
         eventually(lambda: sagemaker.describe_endpoint(EndpointName=other)["EndpointStatus"] == "InService", 0.01)
-        yield partial(_invoke, version, other)
+        yield partial(ask, version, other)
     finally:
         sagemaker.delete_endpoint(EndpointName=other)
+
+
+@contextmanager
+def queue(version: Version, settings: Mapping[str, Any]) -> Iterator[Served]:
+    """Serve behind an endpoint of SageMaker that answers when it comes to it."""
+    name = version.release(settings)["endpoint"]
+    yield Served(send=partial(_wait_for, version, name), again=partial(_another_endpoint, version, name, _wait_for))
+
+
+def _wait_for(version: Version, name: str, body: bytes) -> bytes:
+    project = (version.tenant, version.project)
+    answer, failure = asynchronous.send(version.account, project, name, JSON, body)
+
+    def come() -> bytes | None:
+        if failed := ledger.read(version.account, keys.parse_uri(failure)[1]):
+            raise RuntimeError(failed.decode())
+        return ledger.read(version.account, keys.parse_uri(answer)[1])
+
+    told: bytes = eventually(come, 0.005)
+    return told
 
 
 @contextmanager

@@ -32,7 +32,7 @@ IMAGE = "registry/model:1"
 @contextmanager
 def device(version: Version, settings: Mapping[str, Any]) -> Iterator[Served]:
     """Serve a bundle by `tandem edge run`, which asks the golden samples first."""
-    archive = _export(version, "edge") / exports.BUNDLE
+    archive = export(version, "edge") / exports.BUNDLE
 
     @contextmanager
     def run() -> Iterator[Send]:
@@ -56,7 +56,7 @@ def container(version: Version, settings: Mapping[str, Any], *, kind: str, path:
         kind: ``docker`` or ``kserve``.
         path: where its server is asked.
     """
-    context = _export(version, kind)
+    context = export(version, kind)
     image = _build(context, version.folder)
     environment = {**image.environment, names.BASE_DIR: str(image.files / names.DEFAULT_BASE_DIR.lstrip("/"))}
     if kind == "kserve":
@@ -82,7 +82,8 @@ def _build(context: Path, folder: Path) -> images.Image:
     return images.load(folder, digest)
 
 
-def _export(version: Version, kind: str) -> Path:
+def export(version: Version, kind: str) -> Path:
+    """Have a version written to a new folder by `tandem export`."""
     folder = version.folder / f"{kind}-{secrets.token_hex(4)}"
     command = ["export", f"{version.tenant}/{version.project}", str(version.number), "--to", kind, "-o", str(folder)]
     done = CliRunner().invoke(app, [*command, *(["--image", IMAGE] if kind == "kserve" else [])])

@@ -19,7 +19,7 @@ from contract.config import Deploy
 from contract.manifest import ModelManifest
 from contract.run import RUNNING
 
-PATIENCE = 120.0  # seconds, for whatever is waited for
+PATIENCE = 300.0  # seconds, for whatever is waited for
 Send = Callable[[bytes], bytes]
 """Asks with a request's body; returns that of the answer."""
 
