@@ -20,7 +20,7 @@ from moto.codebuild.exceptions import InvalidInputException, ResourceNotFoundExc
 
 from contract import names
 from local import dockerfile, images
-from local.logs import LogStream
+from local.permissions import platform
 from local.sagemaker.objects import Location, MissingInput, Objects
 from local.sagemaker.records import now
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 REPOSITORY = (names.SERVING_IMAGE_REPOSITORY, "IMAGE_REPOSITORY_URI")
 TAG = (names.SERVING_IMAGE_TAG, "IMAGE_TAG")
+PLATFORM = "AWSCodeBuild"  # the session's name when it takes a project's role
 OVERRIDES = {"projectName", "environmentVariablesOverride", "sourceVersion", "idempotencyToken"}
 
 
@@ -54,8 +55,9 @@ class Build:
         self.cloud, self.project, self.variables = cloud, project, variables
         self.id = f"{project['name']}:{uuid.uuid4()}"
         self.stream = self.id.split(":")[1]
-        self.group = f"/aws/codebuild/{project['name']}"
-        self._log = LogStream(account=account, region=region, group=self.group, name=self.stream)
+        told = (project.get("logsConfig") or {}).get("cloudWatchLogs") or {}
+        self.group = told.get("groupName") or f"/aws/codebuild/{project['name']}"
+        self._log = platform.log_stream(cloud, project["serviceRole"], PLATFORM, self.group, self.stream)
         self._lock = threading.Lock()
         self.folder = cloud.root / "builds" / self.stream
         self.stopped = threading.Event()
@@ -125,7 +127,7 @@ class Build:
         bucket, _, key = source["location"].removeprefix("arn:aws:s3:::").partition("/")
         archive = self.folder / "source.zip"
         try:
-            s3 = self.cloud.callers.client(self.project["serviceRole"], "s3", "AWSCodeBuild")
+            s3 = self.cloud.callers.client(self.project["serviceRole"], "s3", PLATFORM)
             Objects(s3).download(Location(bucket=bucket, key=key), archive)
             with zipfile.ZipFile(archive) as packed:
                 packed.extractall(self.folder / "source")
@@ -150,6 +152,9 @@ class Build:
 
     def _push(self, digest: str) -> None:
         repository, tag = _either(self.variables, REPOSITORY), _either(self.variables, TAG)
+        verbs = (*platform.PUSH, *platform.PULL)  # what another build was faster with is pulled
+        if refusal := platform.moving(self.cloud, self.project["serviceRole"], PLATFORM, repository, verbs):
+            raise Failed("COMMAND_EXECUTION_ERROR", f"docker push {repository}:{tag}: denied: {refusal}")
         try:
             pushed = images.push(self.cloud, digest, repository, tag)
         except images.PushFailed as error:

@@ -37,28 +37,35 @@ def deliver(cloud: Cloud, arn: str, text: str, **options: Any) -> None:
         cloud: where.
         arn: of the queue, topic, function, state machine, log group or event bus.
         text: the message; JSON where the receiver wants JSON.
-        options: ``attributes`` (SQS and SNS message attributes), ``group_id`` (FIFO queues).
+        options: ``attributes`` (SQS and SNS message attributes), ``group_id`` (FIFO queues), ``role`` (the ARN of the
+            role that sends it; without one the service does).
     """
     _SENDERS[service_of(arn)](cloud, arn, text, options)
 
 
+def _client(cloud: Cloud, service: str, options: dict[str, Any]) -> Any:
+    role = options.get("role")
+    return cloud.callers.client(role, service, "delivery") if role else cloud.client(service)
+
+
 def _to_queue(cloud: Cloud, arn: str, text: str, options: dict[str, Any]) -> None:
-    sqs = cloud.client("sqs")
-    url = sqs.get_queue_url(QueueName=arn.rsplit(":", 1)[1])["QueueUrl"]
+    url = cloud.client("sqs").get_queue_url(QueueName=arn.rsplit(":", 1)[1])["QueueUrl"]
+    sqs = _client(cloud, "sqs", options)
     group = {"MessageGroupId": options["group_id"]} if options.get("group_id") else {}
     sqs.send_message(QueueUrl=url, MessageBody=text, MessageAttributes=options.get("attributes", {}), **group)
 
 
 def _to_topic(cloud: Cloud, arn: str, text: str, options: dict[str, Any]) -> None:
-    cloud.client("sns").publish(TopicArn=arn, Message=text, MessageAttributes=options.get("attributes", {}))
+    _client(cloud, "sns", options).publish(TopicArn=arn, Message=text, MessageAttributes=options.get("attributes", {}))
 
 
 def _to_function(cloud: Cloud, arn: str, text: str, options: dict[str, Any]) -> None:
-    cloud.client("lambda").invoke(FunctionName=arn, InvocationType="Event", Payload=text.encode())
+    _client(cloud, "lambda", options).invoke(FunctionName=arn, InvocationType="Event", Payload=text.encode())
 
 
 def _to_state_machine(cloud: Cloud, arn: str, text: str, options: dict[str, Any]) -> None:
-    cloud.client("stepfunctions").start_execution(stateMachineArn=arn, name=str(uuid.uuid4()), input=text)
+    states = _client(cloud, "stepfunctions", options)
+    states.start_execution(stateMachineArn=arn, name=str(uuid.uuid4()), input=text)
 
 
 def _to_log_group(cloud: Cloud, arn: str, text: str, options: dict[str, Any]) -> None:

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
 MAX_ATTEMPTS = 185  # EventBridge's default, over 24 hours
 LONGEST_WAIT_S = 3600
-PERMANENT = ("ResourceNotFoundException", "AWS.SimpleQueueService.NonExistentQueue", "StateMachineDoesNotExist")
+PERMANENT = (
+    "AccessDeniedException",
+    "ResourceNotFoundException",
+    "AWS.SimpleQueueService.NonExistentQueue",
+    "StateMachineDoesNotExist",
+)
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +106,7 @@ def _deliver(cloud: Cloud, rule: Rule, target: dict[str, Any], event: dict[str, 
     group = target.get("SqsParameters", {}).get("MessageGroupId")
     retries = target.get("RetryPolicy", {}).get("MaximumRetryAttempts", MAX_ATTEMPTS)
     for attempt in range(retries + 1):
-        error = _attempt(cloud, target["Arn"], text, group)
+        error = _attempt(cloud, target, text, group)
         if error is None:
             return
         last = attempt == retries or getattr(error, "response", {}).get("Error", {}).get("Code") in PERMANENT
@@ -114,9 +119,9 @@ def _deliver(cloud: Cloud, rule: Rule, target: dict[str, Any], event: dict[str, 
             return
 
 
-def _attempt(cloud: Cloud, arn: str, text: str, group: str | None) -> Exception | None:
+def _attempt(cloud: Cloud, target: dict[str, Any], text: str, group: str | None) -> Exception | None:
     try:
-        deliver(cloud, arn, text, group_id=group)
+        deliver(cloud, target["Arn"], text, group_id=group, role=target.get("RoleArn"))
     except (ClientError, BotoCoreError, UnsupportedTarget) as error:
         return error
     return None

@@ -10,6 +10,13 @@ import pytest
 
 from local.clock import Clock
 from local.cloud import Cloud
+from tests import permissions
+from tests.permissions import (  # noqa: F401  pytest finds its hooks here
+    pytest_addoption,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+)
 
 # Before any test makes a client: none may speak to a person's real account, whatever their shell says.
 for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -19,7 +26,8 @@ os.environ["NO_PROXY"] = os.environ["no_proxy"] = "localhost,127.0.0.1"
 
 
 @pytest.fixture(scope="session")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+def cloud(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Cloud]:
     """The laptop cloud, waits fifty times faster, shared by the session's tests."""
     with Cloud(root=Path(tmp_path_factory.mktemp("cloud")), clock=Clock(scale=0.02)) as running:
         yield running
+        permissions.keep(pytestconfig, running)

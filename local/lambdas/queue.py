@@ -71,13 +71,15 @@ class AsynchronousQueue:
         error = json.loads(result.payload).get("errorMessage", "") if result else "Throttled"
         texts = {"RequestID": invocation.request_id, "ErrorCode": "200", "ErrorMessage": error[:1024] or "unknown"}
         attributes = {name: {"DataType": "String", "StringValue": value} for name, value in texts.items()}
-        deliver(self._cloud, target, invocation.payload.decode(), attributes=attributes)
+        role = invocation.function.role
+        deliver(self._cloud, target, invocation.payload.decode(), attributes=attributes, role=role)
 
     def _deliver(self, kind: str, invocation: Invocation, result: Result | None, attempts: int, condition: str) -> None:
         """Send the invocation record to the destination configured for ``kind``, if any."""
         destination = _settings(invocation).get("DestinationConfig", {}).get(kind, {}).get("Destination", "")
         if destination:
-            deliver(self._cloud, destination, json.dumps(_record(invocation, result, attempts, condition)))
+            record = json.dumps(_record(invocation, result, attempts, condition))
+            deliver(self._cloud, destination, record, role=invocation.function.role)
 
 
 def _settings(invocation: Invocation) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from pathlib import Path
 
 import psutil
 
-from local import logs
 from local.chaos import functions
 from local.chaos.faults import FunctionFault
 from local.lambdas.config import FunctionConfig
@@ -53,7 +52,7 @@ class Sandbox:
         self._started = time.monotonic()
         stream_name = f"{datetime.now(UTC):%Y/%m/%d}/[{config.version}]{self.id}"
         self._process = self._spawn(stream_name)
-        stream = logs.LogStream(account=around.account, region=around.region, group=config.log_group, name=stream_name)
+        stream = around.stream(stream_name)
         assert self._process.stdout is not None
         self._output = Output(os.dup(self._process.stdout.fileno()), stream, around.publish)
         threading.Thread(target=self._wait_for_exit, daemon=True).start()

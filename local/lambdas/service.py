@@ -20,6 +20,7 @@ from local.lambdas.meters import Meters
 from local.lambdas.outcome import Result
 from local.lambdas.pool import Pool
 from local.lambdas.surroundings import Surroundings
+from local.permissions import platform
 
 if TYPE_CHECKING:
     from local.cloud import Cloud
@@ -170,6 +171,7 @@ class Lambdas:
             account=cloud.account,
             region=cloud.region,
             environment=lambda role: cloud.callers.environment(role, config.name),
+            stream=lambda name: platform.log_stream(cloud, config.role, config.name, config.log_group, name),
             scratch=self._folder / "tmp",
             publish=self._publish_metrics,
         )

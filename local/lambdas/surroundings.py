@@ -11,6 +11,7 @@ from pathlib import Path
 from local.apigateway.address import on_this_machine
 from local.lambdas.config import FunctionConfig
 from local.lambdas.output import PublishMetrics
+from local.logs import LogStream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,7 @@ class Surroundings:
     Args:
         account, region: whose function it is.
         environment: returns the variables that point AWS clients at the cloud, as the role with this ARN.
+        stream: makes the log stream of a sandbox by its name.
         scratch: folder under which sandboxes have their TMPDIR.
         publish: what to do with embedded metrics.
     """
@@ -27,6 +29,7 @@ class Surroundings:
     account: str
     region: str
     environment: Callable[[str], dict[str, str]]
+    stream: Callable[[str], LogStream]
     scratch: Path
     publish: PublishMetrics
 

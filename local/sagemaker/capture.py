@@ -41,6 +41,7 @@ class Place(NamedTuple):
     key: str
     endpoint: str
     variant: str
+    role: str
 
 
 class Capture:
@@ -68,6 +69,7 @@ class Capture:
         asked: Part,
         answered: Part,
         metadata: dict[str, Any],
+        role: str,
     ) -> None:
         """Keep a request and its answer if the sample wants them; returns at once.
 
@@ -76,10 +78,11 @@ class Capture:
             endpoint, variant: names.
             asked, answered: what went to the container, and what came.
             metadata: more fields of eventMetadata.
+            role: the ARN of the role that writes it.
         """
         if not is_on(config) or random.random() * 100 >= config["InitialSamplingPercentage"]:
             return
-        place = Place(config["DestinationS3Uri"], config.get("KmsKeyId", ""), endpoint, variant)
+        place = Place(config["DestinationS3Uri"], config.get("KmsKeyId", ""), endpoint, variant, role)
         moment = datetime.now(UTC)
         with self._lock:
             if self._count < MOST_PENDING:
@@ -110,7 +113,8 @@ class Capture:
         body = "".join(json.dumps(_record(**event), separators=(",", ":")) + "\n" for event in events)
         encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": place.key} if place.key else {}
         try:
-            self.cloud.client("s3").put_object(Bucket=location.bucket, Key=key, Body=body.encode(), **encryption)
+            s3 = self.cloud.callers.client(place.role, "s3", "SageMaker")
+            s3.put_object(Bucket=location.bucket, Key=key, Body=body.encode(), **encryption)
         except (ClientError, BotoCoreError) as error:
             log.warning("%d captured requests of %s are lost: %s", len(events), place.endpoint, error)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local import dockerfile, images
+from local.permissions import platform
 from local.sagemaker import namespace
 
 if TYPE_CHECKING:
@@ -78,8 +79,10 @@ class Container:
         )
 
 
-def resolve(cloud: Cloud, uri: str) -> Container:
-    """Return how to start the image ``uri``; raises NoImage."""
+def resolve(cloud: Cloud, uri: str, role: str) -> Container:
+    """Return how to start the image ``uri``, which a role pulls; raises NoImage."""
+    if refusal := platform.moving(cloud, role, "SageMaker", uri, platform.PULL):
+        raise NoImage(f"the image {uri} does not exist, or its permissions are incorrect: {refusal}")
     laptop = {name: os.environ[name] for name in LAPTOP if name in os.environ}
     base = {"PATH": _path(dockerfile.BASE_ENVIRONMENT["PATH"]), **PYTHON, **laptop}
     try:

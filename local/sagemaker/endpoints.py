@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from local import scaling
 from local.chaos.faults import UnhealthyEndpoint
 from local.chaos.lab import LAB
+from local.permissions import platform
 from local.sagemaker import endpoint_changes, endpoint_view, models
 from local.sagemaker.async_queue import Backlog, Queue
 from local.sagemaker.errors import Refused
@@ -27,6 +28,7 @@ from local.sagemaker.traffic import Traffic
 if TYPE_CHECKING:
     from local.cloud import Cloud
 
+LOGS = "/aws/sagemaker/Endpoints/"  # the log groups of endpoints begin so
 log = logging.getLogger(__name__)
 
 
@@ -70,13 +72,12 @@ class Endpoints:
         given = {key: value for key, value in request.items() if key != "DeploymentConfig"}
         record = models.add(backend.endpoints, backend, "endpoint", name, given)
         record.update(EndpointArn=record.arn, EndpointStatus="Creating", LastDeploymentConfig=deployment)
-        group = f"/aws/sagemaker/Endpoints/{name}"
+        group = f"{LOGS}{name}"
+        role = models.definition(backend, variants[0]["ModelName"])["ExecutionRoleArn"]
         endpoint = Endpoint(
             record,
             LogStreams(
-                account=backend.account_id,
-                region=backend.region_name,
-                group=group,
+                stream=lambda name: platform.log_stream(self.cloud, role, "SageMaker", group, name, described=True),
                 folder=self.cloud.root / "endpoints" / name / "logs",
             ),
         )

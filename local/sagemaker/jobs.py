@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from contract import names
 from local.chaos import processes
+from local.permissions import platform
 from local.sagemaker import containers, namespace, opt_ml, python
 from local.sagemaker.machines import Host, Machines
 from local.sagemaker.objects import Objects
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0  # how often a running job's deadline and metrics are looked at
+PLATFORM = "SageMaker"  # the session's name when the platform takes a role
 STOP_SECONDS = 120.0  # between SIGTERM and SIGKILL, as StopTrainingJob promises; real, not scaled
 _clusters = itertools.count(1)
 
@@ -123,7 +125,8 @@ class Job:
         self.folder = cloud.root / "jobs" / record.name
         self.objects = Objects(self.client("s3"))
         self.logs = LogStreams(
-            account=record.arn.split(":")[4], region=record.arn.split(":")[3], group=group, folder=self.folder / "logs"
+            stream=lambda name: platform.log_stream(cloud, self.role, PLATFORM, group, name, described=True),
+            folder=self.folder / "logs",
         )
         self.events: queue.Queue[Event] = queue.Queue()
         self.machines: Machines | None = None
@@ -140,13 +143,13 @@ class Job:
 
     def client(self, service: str) -> Any:
         """Return the client with which the platform acts for the job."""
-        return self.cloud.callers.client(self.role, service, "SageMaker")
+        return self.cloud.callers.client(self.role, service, PLATFORM)
 
     @property
     def reach(self) -> dict[str, str]:
         """The variables with which its containers reach AWS; none where they are isolated."""
         isolated = describe_network(self.record.request)
-        return {} if isolated else self.cloud.callers.environment(self.role, "SageMaker")
+        return {} if isolated else self.cloud.callers.environment(self.role, PLATFORM)
 
     def start(self) -> None:
         """Begin; returns at once."""

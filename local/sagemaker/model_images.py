@@ -65,7 +65,7 @@ class ModelImages:
         definition = self._model(model)
         name = definition["Image"]
         try:
-            container = containers.resolve(self.cloud, name)
+            container = containers.resolve(self.cloud, name, definition["ExecutionRoleArn"])
         except containers.NoImage as error:
             raise NoFleet(f"The image for production variant {variant} cannot be started: {error}") from error
         if container.deep_learning:

@@ -90,7 +90,7 @@ class Models:
 
     def _check_parts(self, definition: dict[str, Any], role: str) -> None:
         try:
-            containers.resolve(self.cloud, definition["Image"])
+            containers.resolve(self.cloud, definition["Image"], role)
         except containers.NoImage as error:
             raise Refused(f"Requested image {definition['Image']} not found: {error}") from error
         if url := definition.get("ModelDataUrl"):

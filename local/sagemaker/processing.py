@@ -60,7 +60,7 @@ class ProcessingJob(Job):
         """Return the image's container and the command to run in it."""
         application = self.request["AppSpecification"]
         try:
-            container = containers.resolve(self.cloud, application["ImageUri"])
+            container = containers.resolve(self.cloud, application["ImageUri"], self.role)
         except containers.NoImage as error:
             raise failed(f"ClientError: Cannot pull container image: {error}") from error
         entrypoint = application.get("ContainerEntrypoint", container.entrypoint)

@@ -12,6 +12,7 @@ from moto.sagemaker.models import sagemaker_backends
 from local.sagemaker.async_inference import AsyncInference
 from local.sagemaker.async_queue import AsyncRequest
 from local.sagemaker.capture import Capture, Part
+from local.sagemaker.endpoints import LOGS as ENDPOINT_LOGS
 from local.sagemaker.endpoints import Endpoint, Endpoints
 from local.sagemaker.errors import Refused
 from local.sagemaker.fleets import NoServer
@@ -113,7 +114,8 @@ class Runtime:
             metadata["inferenceId"] = inference
         asked = Part(headers.get("Content-Type", ""), body)
         answered = Part(answer.headers.get("content-type", ""), answer.body)
-        self.capture.note(taken.fleet.capture, name, taken.variant.name, asked, answered, metadata)
+        fleet = taken.fleet
+        self.capture.note(fleet.capture, name, taken.variant.name, asked, answered, metadata, fleet.role)
 
     def _ask(self, endpoint: Endpoint, taken: Taken, headers: dict[str, str], body: bytes) -> tuple[Answer, float]:
         """Return the container's answer, and the seconds it took; raises ModelError when it does not answer."""
@@ -182,5 +184,5 @@ class Runtime:
 
 def _model_error(endpoint: Endpoint, status: int, said: str) -> ModelError:
     account, region = endpoint.record.arn.split(":")[4], endpoint.record.arn.split(":")[3]
-    stream = f"arn:aws:logs:{region}:{account}:log-group:{endpoint.logs.group}"
-    return ModelError(status, said, endpoint.logs.group, stream)
+    group = f"{ENDPOINT_LOGS}{endpoint.record.name}"
+    return ModelError(status, said, group, f"arn:aws:logs:{region}:{account}:log-group:{group}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import threading
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,12 @@ class LogStreams:
     """The log streams of one job or endpoint, written while it runs.
 
     Args:
-        account, region: whose CloudWatch Logs.
-        group: ``/aws/sagemaker/TrainingJobs``.
+        stream: makes a stream by its name.
         folder: where each stream is kept as a file too.
     """
 
-    def __init__(self, *, account: str, region: str, group: str, folder: Path) -> None:
-        self.account, self.region, self.group, self.folder = account, region, group, folder
+    def __init__(self, *, stream: Callable[[str], LogStream], folder: Path) -> None:
+        self._stream, self.folder = stream, folder
         self._streams: dict[str, LogStream] = {}
         self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
@@ -34,9 +34,7 @@ class LogStreams:
         """Add a line to ``stream``."""
         with self._lock:
             if stream not in self._streams:
-                self._streams[stream] = LogStream(
-                    account=self.account, region=self.region, group=self.group, name=stream
-                )
+                self._streams[stream] = self._stream(stream)
             with (self.folder / f"{stream.rpartition('/')[2]}.log").open("a", encoding="utf-8") as file:
                 file.write(f"{line}\n")
         self._streams[stream].write([line])

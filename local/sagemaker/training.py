@@ -99,7 +99,7 @@ class TrainingJob(Job):
         """Return the image's container and the command to run in it."""
         algorithm = self.request["AlgorithmSpecification"]
         try:
-            container = containers.resolve(self.cloud, algorithm["TrainingImage"])
+            container = containers.resolve(self.cloud, algorithm["TrainingImage"], self.role)
         except containers.NoImage as error:
             raise failed(f"ClientError: Cannot pull algorithm container: {error}") from error
         if "ContainerEntrypoint" in algorithm:

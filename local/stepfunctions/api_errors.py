@@ -11,6 +11,12 @@ class InvalidDefinition(AWSError):
     TYPE = "InvalidDefinition"
 
 
+class AccessDenied(AWSError):
+    """The machine's role does not allow what the machine needs."""
+
+    TYPE = "AccessDeniedException"
+
+
 class StateMachineAlreadyExists(AWSError):
     """A machine of this name exists with another definition or role."""
 

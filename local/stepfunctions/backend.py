@@ -16,7 +16,7 @@ from moto.stepfunctions import exceptions
 from moto.stepfunctions.models import StateMachine, StepFunctionBackend
 from moto.utilities.utils import get_partition
 
-from local.stepfunctions import status_events
+from local.stepfunctions import permissions, status_events
 from local.stepfunctions.api_errors import (
     ExecutionNotRedrivable,
     InvalidDefinition,
@@ -54,6 +54,7 @@ class LaptopStepFunctions(StepFunctionBackend):
         known = next((machine for machine in self.state_machines if machine.name == name), None)
         if known is not None and (known.definition, known.roleArn) != (definition, roleArn):
             raise StateMachineAlreadyExists(f"State Machine Already Exists: '{known.arn}'")
+        permissions.check(self.cloud, roleArn, definition, settings.get("loggingConfiguration") or {})
         return super().create_state_machine(name, definition, roleArn, **settings)
 
     def update_state_machine(self, arn: str, definition: str | None = None, **settings: Any) -> StateMachine:  # type: ignore[override]

@@ -13,6 +13,7 @@ import pytest
 from local.cloud import Cloud
 from tests.local import sagemaker
 from tests.local.conftest import Vanilla
+from tests.local.functions import role
 from tests.local.machines import create, ended, outcome, run, start, wait_for
 
 
@@ -47,13 +48,10 @@ def function(cloud: Cloud) -> str:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("index.py", HANDLER)
-    role = cloud.client("iam").create_role(RoleName=f"r-{uuid.uuid4().hex[:8]}", AssumeRolePolicyDocument="{}")["Role"][
-        "Arn"
-    ]
     created = cloud.client("lambda").create_function(
         FunctionName=f"echo-{uuid.uuid4().hex[:8]}",
         Runtime="python3.12",
-        Role=role,
+        Role=role(cloud.client),
         Handler="index.handler",
         Code={"ZipFile": buffer.getvalue()},
         Timeout=10,

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from local.stepfunctions import permissions
 from local.stepfunctions.history import data
 from local.stepfunctions.tasks import jobs, sdk, shapes
-from local.stepfunctions.tasks.integration import REQUEST, TOKEN, Integration, Task
+from local.stepfunctions.tasks.integration import REQUEST, SYNC, TOKEN, Integration, Task
 from local.stepfunctions.tasks.optimised import INTEGRATIONS, PATTERNS
 from local.stepfunctions.tasks.resource import Resource, unknown
 
@@ -50,6 +51,8 @@ def run(task: Task) -> Any:
         Interrupted: the execution ends; a job that was started is stopped.
     """
     integration = find(task.resource)
+    if task.resource.pattern == SYNC:
+        permissions.check_tags(task)
     started = integration.call(task)
     if task.resource.pattern == REQUEST:
         return started

@@ -1,0 +1,143 @@
+"""The evidence of permissions: which of the application's grants the tests use (docs/reference/permissions.json).
+
+    make permissions                       every test runs, and the evidence is what they used
+    pytest tests/... --record-permissions  what these tests use is added
+
+Every laptop cloud of a session notes what the roles of the deployed application do. A role that is refused anything
+fails the session, even where the program that asked went on. tests/e2e/test_permissions.py compares the evidence with
+the policies.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract import names
+from local.cloud import Cloud
+from local.permissions.conditions import listed
+from local.permissions.guard import policies
+
+EVIDENCE = Path(__file__).parents[1] / "docs" / "reference" / "permissions.json"
+RANDOM = re.compile(r"-[A-Za-z0-9]{12}|[0-9a-f-]{36}")
+"""How the names end that CloudFormation makes, and those of keys."""
+Grant = tuple[str, str, str]
+"""Role, action and resource, with names that are the same in every account."""
+
+USED, DENIED = pytest.StashKey[set[Grant]](), pytest.StashKey[set[Grant]]()
+
+
+class Names:
+    """The names of a cloud's resources, and those that templates have for them."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        client = cloud.client("cloudformation")
+        stacks = {stack["StackName"] for stack in client.describe_stacks()["Stacks"]} & set(names.STACKS)
+        self.roles: dict[str, str] = {}
+        self._known: dict[str, str] = {}
+        for stack in sorted(stacks):
+            for each in client.describe_stack_resources(StackName=stack)["StackResources"]:
+                self._learn(stack, each)
+
+    def _learn(self, stack: str, resource: Any) -> None:
+        physical = resource["PhysicalResourceId"].rpartition("/")[2].rpartition(":")[2]
+        logical = re.sub(r"[0-9A-F]{8}$", "", resource["LogicalResourceId"])
+        if resource["ResourceType"] == "AWS::IAM::Role":
+            self.roles[physical] = f"{stack}/{logical}"
+        if RANDOM.fullmatch(physical[-13:]) or RANDOM.fullmatch(physical):
+            self._known[physical] = f"<{logical}>"
+
+    def plain(self, resource: str) -> str:
+        """Return a resource without what differs from account to account and from day to day."""
+        for physical in sorted(self._known, key=len, reverse=True):
+            resource = resource.replace(physical, self._known[physical])
+        resource = re.sub(r"[0-9a-f]{64}", "<hash>", resource.removeprefix("arn:aws:"))
+        return re.sub(r":us-east-1:(\d{12}|):", ":", resource).replace("123456789012-us-east-1", "<account>")
+
+    def of(self, calls: Iterator[Grant]) -> set[Grant]:
+        """Return the grants or calls of the application's own roles, by their plain names."""
+        found = ((self.roles.get(role.rpartition("/")[2]), action, resource) for role, action, resource in calls)
+        return {(role, action, self.plain(resource)) for role, action, resource in found if role}
+
+
+def granted(cloud: Cloud) -> set[Grant]:
+    """Return what the policies of the application's roles allow, as they are deployed."""
+    told = Names(cloud)
+    roles = [
+        role["Arn"] for page in cloud.client("iam").get_paginator("list_roles").paginate() for role in page["Roles"]
+    ]
+    return told.of(
+        (role, action, resource)
+        for role in roles
+        for document in policies(cloud.account, role)
+        for statement in listed(json.loads(document)["Statement"])
+        if statement["Effect"] == "Allow"
+        for action in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+    )
+
+
+def evidence() -> set[Grant]:
+    """Return the recorded grants."""
+    told: dict[str, dict[str, list[str]]] = json.loads(EVIDENCE.read_text())
+    return {(role, action, each) for role, actions in told.items() for action in actions for each in actions[action]}
+
+
+def write(grants: set[Grant]) -> None:
+    """Record grants: role, action, resources, in order."""
+    told: dict[str, dict[str, list[str]]] = {}
+    for role, action, resource in sorted(grants):
+        told.setdefault(role, {}).setdefault(action, []).append(resource)
+    EVIDENCE.write_text(json.dumps(told, indent=1) + "\n")
+
+
+def keep(config: pytest.Config, cloud: Cloud) -> None:
+    """Take what the roles of a cloud's application did, before the cloud stops."""
+    told = Names(cloud)
+    denied = ((each.role, each.action, each.resource) for each in cloud.calls.denied())
+    config.stash.setdefault(USED, set()).update(told.of(iter(cloud.calls.used())))
+    config.stash.setdefault(DENIED, set()).update(told.of(denied))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--record-permissions`` and ``--replace-permissions``."""
+    parser.addoption("--record-permissions", action="store_true", help="add what the tests use to the evidence")
+    parser.addoption("--replace-permissions", action="store_true", help="the evidence is what the tests use")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a worker's cloud noted (pytest-xdist)."""
+    told = getattr(node, "workeroutput", {})
+    for key, name in ((USED, "used"), (DENIED, "denied")):
+        node.config.stash.setdefault(key, set()).update(tuple(each) for each in told.get(name, []))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand over what was noted, or record it; refusals fail the session."""
+    config = session.config
+    nothing: set[Grant] = set()
+    used, denied = config.stash.get(USED, nothing), config.stash.get(DENIED, nothing)
+    if hasattr(config, "workeroutput"):
+        config.workeroutput.update(used=sorted(used), denied=sorted(denied))
+        return
+    if config.getoption("replace_permissions"):
+        write(used)
+    elif config.getoption("record_permissions"):
+        write(evidence() | used)
+    if denied:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say what was refused."""
+    nothing: set[Grant] = set()
+    denied = config.stash.get(DENIED, nothing)
+    for role, action, resource in sorted(denied):
+        terminalreporter.write_line(f"REFUSED {role}: {action} on {resource}: a grant is missing", red=True)
