@@ -22,12 +22,15 @@ EXAMPLE_START = "2026-01-31T08:00"
 NPY = "application/x-npy"
 ERRORS = {
     "400": "The request does not fit the model; `path` says where.",
-    "403": "The key is missing, unknown, or another tenant's.",
+    "403": "The key is missing, unknown, switched off, or another tenant's.",
     "404": "No model of this project is in service.",
+    "406": "Accept allows neither JSON nor CSV.",
     "413": "The body is too large; send fewer rows.",
     "415": "The model does not read this content type.",
     "429": "The key's throttle or quota is used up, or the model is busy; see Retry-After.",
+    "502": "The model failed; its log says why.",
     "503": "The model is not in service now, or sleeps; see Retry-After.",
+    "504": "The model took more than 25 s.",
 }
 
 LATER_ERRORS = {
