@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from benchmarks.places import predictions
+from benchmarks.places.exported import export
+from benchmarks.places.version import Version
+from cli.aws import Account
 from contract.run import Outcome
 from tests.e2e.app import App
 from tests.e2e.data import table, table_toml
@@ -16,7 +23,7 @@ SECONDS = 600  # a run: TensorFlow's start on each host is most of it
 pytestmark = pytest.mark.timeout(2 * SECONDS)
 
 
-def test_digits_are_learned_on_two_hosts_and_served(app: App) -> None:
+def test_digits_are_learned_on_two_hosts_and_served(app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project, toml = app.project(), (ROOT / "examples/keras/project.toml").read_text()
     assert tomllib.loads(toml)["train"]["hosts"] == 2
     app.configure(project, toml)
@@ -32,6 +39,34 @@ def test_digits_are_learned_on_two_hosts_and_served(app: App) -> None:
     assert "/tensorflow-training:2.21.0-cpu" in job["AlgorithmSpecification"]["TrainingImage"]
     assert job["ResourceConfig"]["InstanceCount"] == 2
     assert {metric["MetricName"] for metric in job["FinalMetricDataList"]} >= {"validation_accuracy", "train_loss"}
+    for name, value in app.cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    package_arn = app.champion(project)["package_arn"]
+    version = Version(account=Account(), tenant="acme", project=project, package_arn=package_arn, folder=tmp_path)
+    scans = np.stack([np.asarray(Image.open(path)) for path in sorted((digits / "held_out").glob("*.png"))])
+    assert np.abs(by_tensorflow(version, scans) - by_endpoint(app, version, scans)).max() < 1e-5
+
+
+def by_tensorflow(version: Version, scans: np.ndarray) -> np.ndarray:
+    """Return what an exported version answers as TensorFlow Serving asks it: by its signature."""
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(export(version, "tensorflow") / version.project / str(version.number)))
+    signature = loaded.signatures["serving_default"]
+    answers: np.ndarray = signature(image=tf.constant(scans[..., np.newaxis]))["probabilities"].numpy()
+    return answers
+
+
+def by_endpoint(app: App, version: Version, scans: np.ndarray) -> np.ndarray:
+    """Return what the version in service answers."""
+    body = io.BytesIO()
+    np.save(body, scans)
+    answer = version.account.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName=app.champion(version.project)["endpoint"],
+        ContentType="application/x-npy",
+        Body=body.getvalue(),
+    )
+    return predictions(answer["Body"].read(), version.files()[0].schema.labels)
 
 
 def test_a_table_is_learned_on_one_host_and_replaces_what_torch_learned(app: App) -> None:
