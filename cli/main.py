@@ -6,6 +6,8 @@ import typer
 
 from cli.commands.approve import approve, reject
 from cli.commands.batch import batch
+from cli.commands.budget import budget
+from cli.commands.cost import cost
 from cli.commands.demo import demo
 from cli.commands.deploy import deploy
 from cli.commands.destroy import destroy
@@ -33,6 +35,7 @@ COMMANDS = {
     "Start": (demo, doctor, up, deploy),
     "Work": (new, submit, runs, watch, logs, report),
     "Serve": (models, approve, reject, reproduce, predict, batch, key, promote, rollback, sleep, wake),
+    "Money": (cost, budget),
     "Elsewhere": (export, edge),
     "End": (destroy,),
 }

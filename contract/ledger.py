@@ -16,11 +16,17 @@ are in it.
 | prediction | project#<tenant>/<project> | prediction#<id> | endpoint, answer, failure, accept, lost, ... |
 | tuning | project#<tenant>/<project> | tuning | job, run, recipe, metric, jobs, hyperparameters, ranges, ... |
 | throughput | project#<tenant>/<project> | throughput#<recipe>#<instance>#<hosts> | samples_per_second, run, measured |
+| budget | tenant#<tenant> | budget | usd (a month) |
+| month | tenant#<tenant> | month#<YYYY-MM> | committed, spent |
+| charge | tenant#<tenant> | charge#<YYYY-MM>#<run> | project, charged, settled |
 | API key | apikey#<id> | apikey | tenant, consumer, created |
 
 A run's row also has execution_arn and package_arn. A champion's has configuration, of its endpoint, and in an A/B test
 challenger: package_arn, version, run, percent, since; with sleeping hours sleep, sleep_timezone and held_until (when
 they decide again, ISO 8601); and asleep (since when) while its endpoint is gone.
+
+Amounts of months and charges are whole millionths of a US dollar. ``charged`` is a run's part of the month's
+``committed``: its worst case while it runs, what it did cost (``settled``, a part of ``spent``) once it has ended.
 """
 
 from __future__ import annotations
@@ -81,6 +87,31 @@ def tuning_key(tenant: str, project: str) -> dict[str, str]:
 def throughput_key(tenant: str, project: str, recipe: str, instance: str, hosts: int) -> dict[str, str]:
     """Return the key of a measured training throughput."""
     return {"pk": project_pk(tenant, project), "sk": f"throughput#{recipe}#{instance}#{hosts}"}
+
+
+BUDGET, MONTH, CHARGE = "budget", "month", "charge"
+MICROS = 1_000_000
+"""Of a US dollar: amounts are added up as whole numbers."""
+
+
+def tenant_pk(tenant: str) -> str:
+    """Return the partition of a tenant's rows."""
+    return f"tenant#{tenant}"
+
+
+def budget_key(tenant: str) -> dict[str, str]:
+    """Return the key of the row that says what a tenant may spend a month."""
+    return {"pk": tenant_pk(tenant), "sk": BUDGET}
+
+
+def month_key(tenant: str, month: str) -> dict[str, str]:
+    """Return the key of the row of what a tenant has reserved and spent in a month (``2026-11``)."""
+    return {"pk": tenant_pk(tenant), "sk": f"{MONTH}#{month}"}
+
+
+def charge_key(tenant: str, month: str, run: str) -> dict[str, str]:
+    """Return the key of the row of a run's part of that."""
+    return {"pk": tenant_pk(tenant), "sk": f"{CHARGE}#{month}#{run}"}
 
 
 def api_key_key(key_id: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from contract.recipes import load_recipes
 from contract.reports import DatasetReport
 from contract.request import RunRequest
 from contract.run import Outcome
-from functions import combinations, documents, table, tuning
+from functions import budget, combinations, documents, runs, table, tuning
 from functions.shared import client, environment, logger
 from functions.worst_case import Definition, Passage
 
@@ -60,9 +60,19 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     passing = (event["state"], {"prepared_in_job": prepared})
     price = partial(worst_case, definition=Definition.parse(answer["definition"]), passing=passing)
     plan = make_plan(request, DatasetReport.from_dict(event["dataset"]), price, prepared_in_job=prepared)
+    plan |= _reserved(request, plan)
     documents.write(request.prefix + keys.PLAN, plan)
     logger.info("planned", extra={"run": request.run, "accepted": plan["accepted"], "reasons": plan["reasons"]})
     return plan
+
+
+def _reserved(request: RunRequest, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the worst case out of the tenant's budget; return the refusal when that lacks it, else nothing new."""
+    if not plan["accepted"]:
+        return {}
+    began = runs.started(request.run)
+    reason = budget.reserve(request, month=budget.month_of(began), usd=plan["worst_case"]["usd"])
+    return {"accepted": False, "outcome": Outcome.REFUSED.value, "reasons": [reason]} if reason else {}
 
 
 def _deployed() -> str:
@@ -91,8 +101,8 @@ def make_plan(request: RunRequest, dataset: DatasetReport, price: Pricing, *, pr
         request = _with_time(request, dataset, price)
     parts = make_parts(request, dataset)
     worst = price(request, parts)
-    budget = request.budget.max_usd_per_run
-    refused = [_over_budget(request, worst, budget)] if worst["usd"] > budget else []
+    cap = request.budget.max_usd_per_run
+    refused = [_over_budget(request, worst, cap)] if worst["usd"] > cap else []
     return {**_answer(request, refused), **parts, "expected": expected(request, dataset), "worst_case": worst}
 
 

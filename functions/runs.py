@@ -38,6 +38,14 @@ def begin(run: str, execution_arn: str, values: Mapping[str, Any]) -> None:
         raise RunIdTaken(f"run {run} belongs to {owner}; start the execution again under another name")
 
 
+def started(run: str) -> str:
+    """Return when a run began, in ISO 8601."""
+    row = table.get(ledger.run_key(run))
+    if row is None:
+        raise LookupError(f"the ledger has no run {run!r}; Accept request makes its row")
+    return str(row["started"])
+
+
 def note(run: str, values: Mapping[str, Any]) -> None:
     """Add what was learned of a run to its row."""
     table.change(ledger.run_key(run), values, only_if=Attr("pk").exists())

@@ -20,7 +20,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from contract import keys, ledger, names
 from contract.run import RUNNING, Failure, Job, Outcome, Run
-from functions import causes, documents, history, jobs, report, runs, searches, table
+from functions import budget, causes, documents, history, jobs, report, runs, searches, table
 from functions.shared import client, logger
 
 OUTCOMES = {"FAILED": Outcome.FAILED, "TIMED_OUT": Outcome.STOPPED, "ABORTED": Outcome.STOPPED}
@@ -109,6 +109,7 @@ def settle(news: News) -> bool:
         stop_searches(news, row["execution_arn"])
         run = tell(row, news)
         _write(run)
+        budget.settle(run)
         settled = _settled_row(run)
         if not runs.settle(row, settled):
             return False

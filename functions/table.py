@@ -56,6 +56,28 @@ def change(key: Key, values: Mapping[str, Any], only_if: ConditionBase) -> bool:
     )
 
 
+def transact(*writes: Mapping[str, Any]) -> list[str]:
+    """Do all writes or none; return why not, a code for each (``None`` for those that could be), or an empty list.
+
+    Args:
+        writes: items of TransactWriteItems without their table, such as ``{"Put": {"Item": ..., ...}}``; keys, items
+            and values in plain Python.
+    """
+    items = [{kind: _in_table(write) for kind, write in each.items()} for each in writes]
+    try:
+        client("dynamodb").transact_write_items(TransactItems=items)
+    except ClientError as error:
+        if error_code(error) != "TransactionCanceledException":
+            raise
+        return [reason.get("Code", "None") for reason in error.response["CancellationReasons"]]
+    return []
+
+
+def _in_table(write: Mapping[str, Any]) -> dict[str, Any]:
+    typed = {name: _typed(write[name]) for name in ("Key", "Item", "ExpressionAttributeValues") if name in write}
+    return {"TableName": _table(), **write, **typed}
+
+
 def _conditionally(write: Any, **arguments: Any) -> bool:
     try:
         write(TableName=_table(), **arguments)

@@ -49,7 +49,9 @@ def build(*, outdir: str | None = None, context: Mapping[str, Any] | None = None
     serving = Serving(app, names.STACK_SERVING, storage=storage, settings=settings)
     api = PublicApi(app, names.STACK_API, storage=storage, settings=settings) if settings.api else None
     pipeline = Pipeline(app, names.STACK_PIPELINE, storage=storage, serving=serving, api=api, settings=settings)
-    operations = Operations(app, names.STACK_OPERATIONS, storage=storage, serving=serving, pipeline=pipeline)
+    operations = Operations(
+        app, names.STACK_OPERATIONS, storage=storage, serving=serving, pipeline=pipeline, settings=settings
+    )
     cdk.Tags.of(app).add(names.TAG_APP, names.APP)
     cdk.Aspects.of(app).add(EncryptedLogs(storage.key))
     suppressions.explain(storage=storage, serving=serving, pipeline=pipeline, operations=operations, api=api)

@@ -122,8 +122,9 @@ class Handlers(Construct):
     def _plan(self) -> lambda_.Function:
         """Reads the definition that the execution runs, and what it may cost."""
         layers = [powertools(self), Layer(self, "PlanLayer", pins=PLAN_PINS)]
-        plan = self._handler("Plan", environment={names.PIPELINE_ARN: self._machine}, layers=layers)
-        grants.rows(plan, self._places.ledger, "GetItem")
+        told = {names.PIPELINE_ARN: self._machine, names.MONTHLY_USD: str(self._settings.monthly_usd)}
+        plan = self._handler("Plan", environment=told, layers=layers)
+        grants.rows(plan, self._places.ledger, *ROW)
         grants.allow(plan, ["states:DescribeStateMachine"], [self._machine])
         execution = grants.execution_arn(self, names.MACHINE_PIPELINE)
         grants.allow(plan, ["states:DescribeStateMachineForExecution"], [execution])

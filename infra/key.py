@@ -15,7 +15,7 @@ from infra.settings import Settings
 
 
 class Key(kms.Key):
-    """A rotating customer key, which EventBridge and CloudWatch may use for encrypted topics, queues and logs.
+    """A rotating customer key, which EventBridge, CloudWatch and Budgets may use for encrypted topics, queues and logs.
 
     Without that grant their messages would vanish silently, and so would EventBridge's with a condition on the
     source: SNS supports none in a key's policy for EventBridge ("Key management", Amazon SNS Developer Guide). The
@@ -31,7 +31,8 @@ class Key(kms.Key):
             removal_policy=settings.removal_policy,
         )
         self._let_publish("events.amazonaws.com")
-        self._let_publish("cloudwatch.amazonaws.com", StringEquals={"aws:SourceAccount": Aws.ACCOUNT_ID})
+        for service in ("cloudwatch", "budgets"):
+            self._let_publish(f"{service}.amazonaws.com", StringEquals={"aws:SourceAccount": Aws.ACCOUNT_ID})
         self._let_log()
 
     def _let_publish(self, service: str, **conditions: Any) -> None:

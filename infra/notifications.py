@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aws_cdk import Aws, Duration
+from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_events as events
@@ -17,23 +18,27 @@ from contract import batch, names
 from contract.run import Outcome
 from infra.rules import execution_ends
 
+SPENDING = (("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100))
+"""When people are told: percent of the month's budget."""
+
 
 class Notifications(sns.Topic):
-    """The topic that people subscribe to, encrypted, TLS only; this account's alarms may publish to it.
+    """The topic that people subscribe to, encrypted, TLS only; this account's alarms and budgets may publish to it.
 
     A topic with a policy of its own has lost SNS's default one, which would have let them.
     """
 
     def __init__(self, scope: Construct, id: str, *, key: kms.IKey) -> None:
         super().__init__(scope, id, display_name="Tandem", master_key=key, enforce_ssl=True)
-        self.add_to_resource_policy(
-            iam.PolicyStatement(
-                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
-                actions=["sns:Publish"],
-                resources=[self.topic_arn],
-                conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+        for service in ("cloudwatch", "budgets"):
+            self.add_to_resource_policy(
+                iam.PolicyStatement(
+                    principals=[iam.ServicePrincipal(f"{service}.amazonaws.com")],
+                    actions=["sns:Publish"],
+                    resources=[self.topic_arn],
+                    conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+                )
             )
-        )
 
 
 def _field(name: str) -> str:
@@ -140,6 +145,32 @@ class ApprovalWantedRule(MessageRule):
                 f"Look at it: tandem report {_field('run')}\nApprove it: {_field('how')}"
             ),
         )
+
+
+class SpendingAlarm(budgets.CfnBudget):
+    """What the account spends in a month -> the topic: most of it, all of it, and when all of it is to be expected.
+
+    The whole account: AWS Budgets sees a tag only after somebody has activated it for cost allocation.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, monthly_usd: int, topic: sns.ITopic) -> None:
+        spend = budgets.CfnBudget.SpendProperty(amount=monthly_usd, unit="USD")
+        subscriber = budgets.CfnBudget.SubscriberProperty(subscription_type="SNS", address=topic.topic_arn)
+        super().__init__(
+            scope,
+            id,
+            budget=budgets.CfnBudget.BudgetDataProperty(budget_type="COST", time_unit="MONTHLY", budget_limit=spend),
+            notifications_with_subscribers=[
+                budgets.CfnBudget.NotificationWithSubscribersProperty(
+                    notification=budgets.CfnBudget.NotificationProperty(
+                        comparison_operator="GREATER_THAN", notification_type=kind, threshold=percent
+                    ),
+                    subscribers=[subscriber],
+                )
+                for kind, percent in SPENDING
+            ],
+        )
+        self.node.add_dependency(topic)  # with its policy: Budgets must be allowed to publish when it is made
 
 
 class DeadLetterAlarm(cloudwatch.Alarm):

@@ -19,6 +19,8 @@ class Settings:
         log_level: level of the handlers' logs.
         mlflow: ARN of SageMaker's managed tracking server, or a tracking URI, that runs are told to; empty for none.
         tensorboard: whether each run gets a TensorBoard event file.
+        monthly_usd: US dollars a month at which AWS Budgets tells people, and that a tenant without a budget of its own
+            may spend.
         api: whether applications can ask the models over HTTPS, with a key.
     """
 
@@ -28,6 +30,7 @@ class Settings:
     mlflow: str = ""
     tensorboard: bool = False
     api: bool = True
+    monthly_usd: int = 200
 
     @classmethod
     def from_context(cls, node: Node) -> Settings:
@@ -46,6 +49,7 @@ class Settings:
             mlflow=mlflow or cls.mlflow,
             tensorboard=_switch(node, "tensorboard", cls.tensorboard),
             api=_switch(node, "api", cls.api),
+            monthly_usd=_dollars(node, "monthly_usd", cls.monthly_usd),
         )
 
     @property
@@ -64,6 +68,15 @@ def _switch(node: Node, name: str, default: bool) -> bool:
     if value not in (None, True, False, "true", "false"):
         raise ValueError(f"context tandem:{name} is {value!r}; expected true or false")
     return default if value is None else value in (True, "true")
+
+
+def _dollars(node: Node, name: str, default: int) -> int:
+    value = node.try_get_context(f"tandem:{name}")
+    if value is None:
+        return default
+    if not f"{value}".isdecimal() or not int(value):
+        raise ValueError(f"context tandem:{name} is {value!r}; expected a whole number of US dollars, at least 1")
+    return int(value)
 
 
 RETENTIONS = {

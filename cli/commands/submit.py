@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from botocore.exceptions import ClientError
 
-from cli import ending, render, upload
+from cli import ending, estimate, render, upload
 from cli.aws import Account, error_code, split_project
 from cli.errors import CommandError, Exit
 from cli.options import Context
@@ -30,6 +30,7 @@ def submit(
         typer.Option(help="project.toml to upload first; by default the one beside PATH, if there is one."),
     ] = None,
     follow: Annotated[bool, typer.Option(help="Follow the run until it ends.")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what the run could cost; upload nothing.")] = False,
 ) -> int:
     """Check a file, upload it, and follow the run that it starts."""
     tenant, name = split_project(project)
@@ -37,6 +38,8 @@ def submit(
     config = config or _beside(path)
     table = upload.read_config(config) if config else _deployed_config(context.account, tenant, name)
     recipe = _check(path, table, project)
+    if dry_run:
+        return estimate.show(context, estimate.worst_case(context.account, path, tenant, name, table))
     run = send(context.account, path, tenant, name, config)
     configured = f", as {config} says" if config else f", as the bucket's {CONFIG_NAME} says" if table else ""
     size = render.size(path.stat().st_size)

@@ -70,3 +70,4 @@ class Pipeline(Stack):
         if settings.mlflow or settings.tensorboard:
             Tracking(self, "Tracking", artifacts=storage.artifacts, dead_letters=self.dead_letters, settings=settings)
         CfnOutput(self, names.OUTPUT_PIPELINE_ARN, value=runner.machine.state_machine_arn)
+        CfnOutput(self, names.OUTPUT_MONTHLY_USD, value=str(settings.monthly_usd))

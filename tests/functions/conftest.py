@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from contract import attempts, keys, ledger, names
-from functions import shared
+from contract.run import RUNNING
+from functions import shared, table
 from local.cloud import Cloud
 from tests import definitions
 
@@ -96,8 +97,9 @@ class World:
             time.sleep(0.05)
         return found
 
-    def planning(self) -> dict[str, str]:
-        """Return what Plan compute is told of its execution."""
+    def planning(self, run: str = "digits-1f3a9c2b7d") -> dict[str, str]:
+        """Make a run's row as Accept request does; return what Plan compute is told of its execution."""
+        table.put(ledger.run_key(run), {"started": "2026-11-21T10:00:00Z", "status": RUNNING})
         return {"execution": planning(self.cloud)[1], "state": attempts.PLAN}
 
     def run_row(self, run: str) -> dict[str, Any]:
@@ -144,6 +146,7 @@ def world(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         names.LEDGER_TABLE: made.table,
         names.KEY: "arn:aws:kms:us-east-1:123456789012:key/0123abcd",
         names.PIPELINE_ARN: made.machine,
+        names.MONTHLY_USD: "200",
         names.SERVING_IMAGE_REPOSITORY: "123456789012.dkr.ecr.us-east-1.amazonaws.com/tandem-serving",
         names.SERVING_IMAGE_TAG: "0123abcd",
     }.items():

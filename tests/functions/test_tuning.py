@@ -40,7 +40,7 @@ def auto(suffix: str = ".csv", **sections: Any) -> RunRequest:
 
 def make(world: World, given: RunRequest, **dataset: Any) -> dict[str, Any]:
     report = examples.dataset().to_dict() | dataset
-    event = {"run": given.to_dict(), "dataset": report, "prepared_in_job": False, **world.planning()}
+    event = {"run": given.to_dict(), "dataset": report, "prepared_in_job": False, **world.planning(given.run)}
     return plan.handler(json.loads(json.dumps(event)), None)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from contract import names
-from tests.infra.conftest import Assembly
+from tests.infra.conftest import Assembly, listed
 from tests.infra.test_arguments import States, check, evaluate, resource_of, variables
 
 __all__ = ["variables"]  # a fixture of test_arguments
@@ -24,23 +24,23 @@ def statements(assembly: Assembly, role: str = "") -> Iterator[dict[str, Any]]:
 def publishers(policy: dict[str, Any], action: str) -> dict[str, Any]:
     """Return the services that a resource's policy lets do something, with their conditions."""
     return {
-        statement["Principal"]["Service"]: statement.get("Condition")
+        service: statement.get("Condition")
         for statement in policy["Statement"]
         if statement["Effect"] == "Allow" and action in statement["Action"] and "Service" in statement["Principal"]
+        for service in listed(statement["Principal"]["Service"])
+        if isinstance(service, str)
     }
 
 
 def test_the_keys_policy_has_no_condition_that_silences_eventbridge(assembly: Assembly) -> None:
-    policy = assembly.one("AWS::KMS::Key")["KeyPolicy"]
-    named = [each for each in policy["Statement"] if isinstance(each["Principal"].get("Service"), str)]
-    allowed = publishers({"Statement": named}, "kms:GenerateDataKey*")
-    assert set(allowed) == {"events.amazonaws.com", "cloudwatch.amazonaws.com"}
+    allowed = publishers(assembly.one("AWS::KMS::Key")["KeyPolicy"], "kms:GenerateDataKey*")
+    assert set(allowed) == {"events.amazonaws.com", "cloudwatch.amazonaws.com", "budgets.amazonaws.com"}
     assert allowed["events.amazonaws.com"] is None  # SNS supports none for EventBridge
 
 
 def test_eventbridge_and_this_accounts_alarms_may_publish_to_the_topic(assembly: Assembly) -> None:
     allowed = publishers(assembly.one("AWS::SNS::TopicPolicy")["PolicyDocument"], "sns:Publish")
-    assert set(allowed) == {"events.amazonaws.com", "cloudwatch.amazonaws.com"}
+    assert set(allowed) == {"events.amazonaws.com", "cloudwatch.amazonaws.com", "budgets.amazonaws.com"}
     assert allowed["cloudwatch.amazonaws.com"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
 
@@ -118,3 +118,15 @@ def test_a_deployment_started_by_hand_gives_its_lease_back_whatever_its_input_la
 ) -> None:
     assigned = evaluate(deployment_states["Take lease"]["Assign"], variables)
     assert (assigned["run"], assigned["package_arn"], assigned["expected_champion"]) == ("", "", None)
+
+
+def test_the_months_bill_is_watched_and_budgets_may_tell_of_it(assembly: Assembly) -> None:
+    budget = assembly.one("AWS::Budgets::Budget")
+    assert budget["Budget"]["BudgetLimit"] == {"Amount": 200, "Unit": "USD"}
+    told = [(each["Notification"]["NotificationType"], each["Notification"]["Threshold"])
+            for each in budget["NotificationsWithSubscribers"]]  # fmt: skip
+    assert told == [("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100)]
+    assert all(each["Subscribers"][0]["SubscriptionType"] == "SNS" for each in budget["NotificationsWithSubscribers"])
+    template = assembly.template(names.STACK_OPERATIONS)["Resources"].values()
+    (resource,) = (each for each in template if each["Type"] == "AWS::Budgets::Budget")
+    assert [each for each in resource["DependsOn"] if "Policy" in each]  # it publishes as soon as it is made

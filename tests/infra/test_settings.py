@@ -35,7 +35,9 @@ def test_days_of_logs_may_be_a_number_or_its_text() -> None:
     assert settings(log_days=7).retention == settings(log_days="7").retention == logs.RetentionDays.ONE_WEEK
 
 
-@pytest.mark.parametrize(("name", "value"), [("keep_data", "maybe"), ("log_days", 5), ("log_days", "week")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("keep_data", "maybe"), ("log_days", 5), ("log_days", "week"), ("monthly_usd", -5)]
+)
 def test_a_value_that_cannot_be_meant_is_refused_with_what_is_allowed(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"tandem:{name} is {value!r}; expected"):
         settings(**{name: value})

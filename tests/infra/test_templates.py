@@ -87,7 +87,8 @@ def test_the_key_rotates_and_lets_eventbridge_alarms_and_logs_use_it(assembly: A
         if "kms:GenerateDataKey*" in statement["Action"]
     ]
     logs = {"Fn::Join": ["", ["logs.", {"Ref": "AWS::Region"}, ".amazonaws.com"]]}
-    assert users == ['"events.amazonaws.com"', '"cloudwatch.amazonaws.com"', json.dumps(logs)]
+    services = [f'"{service}.amazonaws.com"' for service in ("events", "budgets", "cloudwatch")]
+    assert users == [*services, json.dumps(logs)]
 
 
 def test_every_log_group_and_the_images_are_encrypted_with_the_key(assembly: Assembly) -> None:

@@ -1,0 +1,133 @@
+"""What a tenant may spend a month: reserved before anything is paid, settled with what was.
+
+A run is charged its worst case when it is planned and its true cost when it is
+settled, in the month in which it began. Both change the charge and the month's
+sum in one transaction, so that runs that race for the last dollars cannot get
+them twice, and news that arrive twice change nothing.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from contract import ledger, names
+from contract.ledger import MICROS
+from contract.request import RunRequest
+from contract.run import Run
+from functions import table
+from functions.shared import environment
+
+TRIES = 40
+LONGEST_PAUSE = 0.5
+"""Seconds between two tries: a transaction is refused while another one changes the same rows."""
+
+
+def month_of(started: str) -> str:
+    """Return the month of a time in ISO 8601: ``2026-11``."""
+    return started[:7]
+
+
+def limit(tenant: str) -> float:
+    """Return what a tenant may spend a month, in US dollars."""
+    row = table.get(ledger.budget_key(tenant))
+    return float(row["usd"]) if row else float(environment(names.MONTHLY_USD))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """Where a run's charge stands."""
+
+    tenant: str
+    project: str
+    month: str
+    run: str
+
+
+def reserve(request: RunRequest, *, month: str, usd: float) -> str:
+    """Charge a run what it may cost, on top of what it did cost already; return why not, or an empty text."""
+    account = Account(tenant=request.tenant, project=request.project, month=month, run=request.run)
+    allowed = limit(request.tenant)
+    if _charge(account, lambda settled: (settled + _micros(usd), settled), most=_micros(allowed)):
+        return ""
+    return _refusal(account, usd, allowed)
+
+
+def settle(run: Run) -> None:
+    """Charge a run what it did cost; one whose cost is not known keeps its reservation."""
+    if not run.tenant or run.usd is None:
+        return
+    account = Account(tenant=run.tenant, project=run.project, month=month_of(run.started), run=run.run)
+    cost = _micros(run.usd)
+    _charge(account, lambda settled: (cost, cost))
+
+
+def _charge(account: Account, to: Callable[[int], tuple[int, int]], most: int | None = None) -> bool:
+    """Change a run's charge and with it the month's sums, both or neither.
+
+    Args:
+        account: whose.
+        to: returns what is ``charged`` and ``settled`` from now on; takes what is settled so far.
+        most: what the month may have committed then; None for any sum. Where it is more, nothing changes, and False is
+            returned.
+    """
+    key = ledger.charge_key(account.tenant, account.month, account.run)
+    for attempt in range(TRIES):
+        before = table.get(key) or {}
+        old = (before.get("charged", 0), before.get("settled", 0))
+        new = to(old[1])
+        if new == old:
+            return True
+        more = new[0] - old[0]
+        if most is not None and more > most:
+            return False
+        why = table.transact(
+            _add_to_month(account, more, new[1] - old[1], most),
+            _put(key, before, charged=new[0], settled=new[1], project=f"{account.tenant}/{account.project}"),
+        )
+        if not why:
+            return True
+        if why[0] == "ConditionalCheckFailed":
+            return False
+        time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
+    raise TimeoutError(f"others changed the budget of {account.tenant} at the same moment, {TRIES} times in a row")
+
+
+def _add_to_month(account: Account, committed: int, spent: int, most: int | None) -> dict[str, Any]:
+    change: dict[str, Any] = {
+        "Key": ledger.month_key(account.tenant, account.month),
+        "UpdateExpression": "ADD committed :committed, spent :spent",
+        "ExpressionAttributeValues": {":committed": committed, ":spent": spent},
+    }
+    if most is not None and committed > 0:
+        change["ConditionExpression"] = "attribute_not_exists(committed) OR committed <= :room"
+        change["ExpressionAttributeValues"] |= {":room": most - committed}
+    return {"Update": change}
+
+
+def _put(key: dict[str, str], before: dict[str, Any], **values: Any) -> dict[str, Any]:
+    """Return the write of a charge that nobody has changed since it was read."""
+    item = {**key, **values}
+    if not before:
+        return {"Put": {"Item": item, "ConditionExpression": "attribute_not_exists(pk)"}}
+    unchanged = "charged = :charged AND settled = :settled"
+    read = {":charged": before["charged"], ":settled": before["settled"]}
+    return {"Put": {"Item": item, "ConditionExpression": unchanged, "ExpressionAttributeValues": read}}
+
+
+def _refusal(account: Account, usd: float, allowed: float) -> str:
+    row = table.get(ledger.month_key(account.tenant, account.month)) or {}
+    committed, spent = row.get("committed", 0) / MICROS, row.get("spent", 0) / MICROS
+    return (
+        f"the worst case costs ${usd:.2f}, more than is left of {account.tenant}'s budget of ${allowed:.2f} for"
+        f" {account.month}: ${spent:.2f} is spent and ${committed - spent:.2f} reserved by runs in progress. Wait until"
+        " those have ended, lower the worst case (train.max_minutes, train.hosts), or raise the budget:"
+        f" `tandem budget {account.tenant} AMOUNT`"
+    )
+
+
+def _micros(usd: float) -> int:
+    return round(usd * MICROS)

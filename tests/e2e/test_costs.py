@@ -1,0 +1,62 @@
+"""What a run may cost is told before it starts, kept within the tenant's budget, and settled with what it did cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app as cli
+from contract.run import Outcome
+from tests.e2e.app import App
+from tests.e2e.data import table, table_toml
+
+TENANT = "payers"
+
+
+def test_no_run_costs_a_tenant_more_than_it_was_told(app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in app.cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    project = f"{TENANT}/{app.project()}"
+    rows, toml = tmp_path / "rows.csv", tmp_path / "project.toml"
+    rows.write_bytes(table(seed=1))
+    toml.write_text(table_toml(epochs=1))
+
+    def tandem(*arguments: object, code: int = 0) -> Any:
+        told = CliRunner().invoke(cli, ["--json", *map(str, arguments)])
+        assert told.exit_code == code, told.output
+        return json.loads(told.stdout.splitlines()[-1])
+
+    # Told before: by the deployed definition, and nothing is uploaded.
+    submit = ("submit", rows, "--project", project)
+    before = tandem(*submit, "--dry-run")
+    assert before["accepted"]
+    assert {line["state"] for line in before["worst_case"]["lines"]} >= {"Train on demand", "Evaluate"}
+    assert app.s3.list_objects_v2(Bucket=app.data, Prefix=project)["KeyCount"] == 0
+
+    # Refused: the tenant has less than the worst case, however much the run's own cap would allow.
+    assert tandem("budget", TENANT, "0.1")["left"] == 0.1
+    refused = tandem(*submit, code=3)
+    assert refused["outcome"] == Outcome.REFUSED
+    assert "payers's budget of $0.10" in refused["reasons"][0]
+    assert tandem("budget", TENANT)["spent"] == 0
+
+    # Settled: what is left over comes back.
+    tandem("budget", TENANT, "50")
+    toml.write_text(table_toml(epochs=2))
+    run = tandem(*submit)
+    document = app.settled(run["run"])
+    assert document["outcome"] == Outcome.DEPLOYED, document["reasons"]
+    assert 0 < document["usd"] <= document["plan"]["worst_case"]["usd"] <= before["worst_case"]["usd"]
+    month = tandem("budget", TENANT)
+    assert (month["spent"], month["reserved"]) == (pytest.approx(document["usd"]), 0)
+    assert tandem("cost", TENANT)["projects"][project]["spent"] == pytest.approx(document["usd"])
+    assert {each["run"]: each["reserved"] for each in tandem("cost", project)["runs"]} == {run["run"]: 0}
+    jobs = tandem("cost", run["run"])["jobs"]
+    assert {job["kind"] for job in jobs} == {"training", "processing"}
+    assert sum(job["usd"] for job in jobs) == pytest.approx(document["usd"])
+    assert TENANT in {each["tenant"] for each in tandem("cost")}
+    assert tandem("budget", TENANT, "default")["own"] is False
