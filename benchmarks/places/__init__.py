@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from benchmarks.places import deployed, exported
 from benchmarks.places.version import Served, Version
 
+TOLERANCE = 1e-5
+"""Largest difference of a probability, of a float32 form, between a place and ONNX Runtime by itself."""
+
 
 def instances(scans: NDArray[np.uint8]) -> bytes:
     """Return a request for images [n, height, width], as the server has it."""

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.places import PLACES
+from benchmarks.places import PLACES, TOLERANCE
 from benchmarks.places.version import Version
 from cli.aws import Account
 from contract import keys
@@ -23,7 +23,6 @@ from contract.run import Outcome
 from tests.e2e.app import App
 
 EXAMPLE = Path(__file__).parents[2] / "examples/digits"
-TOLERANCE = 1e-5
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.places import predictions
+from benchmarks.places import TOLERANCE, predictions
 from benchmarks.places.exported import export
 from benchmarks.places.version import Version
 from cli.aws import Account
@@ -44,7 +44,7 @@ def test_digits_are_learned_on_two_hosts_and_served(app: App, tmp_path: Path, mo
     package_arn = app.champion(project)["package_arn"]
     version = Version(account=Account(), tenant="acme", project=project, package_arn=package_arn, folder=tmp_path)
     scans = np.stack([np.asarray(Image.open(path)) for path in sorted((digits / "held_out").glob("*.png"))])
-    assert np.abs(by_tensorflow(version, scans) - by_endpoint(app, version, scans)).max() < 1e-5
+    assert np.abs(by_tensorflow(version, scans) - by_endpoint(app, version, scans)).max() < TOLERANCE
 
 
 def by_tensorflow(version: Version, scans: np.ndarray) -> np.ndarray:
