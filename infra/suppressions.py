@@ -17,6 +17,7 @@ from infra.stacks.operations import Operations
 from infra.stacks.pipeline import Pipeline
 from infra.stacks.serving import Serving
 from infra.stacks.storage import Storage
+from infra.wildcards import WILDCARDS
 
 HERE = "<AWS::Region>:<AWS::AccountId>"
 
@@ -24,11 +25,7 @@ RUNTIME = (
     "The handlers run on Python 3.12 on purpose: AWS's Deep Learning Containers have that version, so that "
     "training/prepare.py runs on one interpreter in Lambda and in jobs; it is supported until 2028-10-31."
 )
-NO_RESOURCE = (
-    "The actions have no resource in IAM: X-Ray's PutTraceSegments, PutTelemetryRecords and sampling, CloudWatch "
-    "Logs' delivery of Step Functions' logs, ecr:GetAuthorizationToken, cloudwatch:PutMetricData (limited to "
-    "SageMaker's namespaces), sagemaker:List*. tests/infra/test_grants.py holds the list."
-)
+NO_RESOURCE = f"The actions have no resource in IAM (infra/wildcards.py): {'; '.join(WILDCARDS)}."
 NAMES_AT_RUN_TIME = "Made at run time, one for each {what}: names are known by their pattern only (contract/names.py)."
 
 PATTERNS = {
