@@ -13,7 +13,7 @@ from contract import bundle, keys
 
 ROOT = Path(__file__).parents[1]
 """Where the server's source is."""
-BUNDLE, RECIPE, SERVICE = "bundle.zip", "recipe.json", "inference-service.json"
+BUNDLE, RECIPE, SERVICE = keys.EDGE_BUNDLE, keys.EDGE_RECIPE, "inference-service.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +70,14 @@ def kserve(asked: Asked) -> Export:
     )
 
 
+def bundled(archive: bytes, golden: bytes) -> bytes:
+    """Return bundle.zip of a version."""
+    return bundle.zipped(bundle.files(ROOT, archive, golden))
+
+
 def edge(asked: Asked) -> Export:
     """A bundle, and the recipe of a Greengrass component that serves it."""
-    packed = bundle.zipped(bundle.files(ROOT, asked.archive, asked.golden))
+    packed = bundled(asked.archive, asked.golden)
     uri = asked.uri or f"s3://bucket/{asked.tenant}/{asked.project}/edge/{BUNDLE}"
     recipe = bundle.component(asked.tenant, asked.project, asked.version, packed, uri)
     run = shlex.join(["tandem", "edge", "run", str(asked.folder / BUNDLE)])

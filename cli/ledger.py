@@ -129,6 +129,22 @@ def get_version(account: Account, tenant: str, project: str, version: int) -> di
     return found[version]
 
 
+def archive(account: Account, tenant: str, project: str, version: int) -> tuple[bytes, bytes]:
+    """Return a version's archive and its golden samples.
+
+    Raises:
+        NotFound: with the versions that there are.
+    """
+    package = get_version(account, tenant, project, version)
+    model = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+    golden = package["CustomerMetadataProperties"]["golden"]
+    model_archive, samples = (
+        account.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+        for bucket, key in map(keys.parse_uri, (model, golden))
+    )
+    return model_archive, samples
+
+
 def run_document(account: Account, row: RunRow) -> dict[str, Any] | None:
     """Return run.json of a settled run; None while there is none."""
     body = read(account, row.prefix + keys.RUN_DOCUMENT)

@@ -11,7 +11,7 @@ from cli.aws import split_project
 from cli.errors import CommandError, Exit, Unwatched
 from cli.follow import explain_failure
 from cli.options import Context
-from contract import packages
+from contract import offline, packages
 
 
 def release(context: Context, project: str, package_arn: str, *, word: str, title: str) -> int:
@@ -40,7 +40,8 @@ def release(context: Context, project: str, package_arn: str, *, word: str, titl
         )
     output, version = _output(context, arn), packages.version(package_arn)
     context.out.document({"project": project, "version": version, "changed": True, **output})
-    context.out.show(f"Version {version} of {project} is in service at {output.get('endpoint')}.")
+    where = f" at {output['endpoint']}." if output.get("endpoint") else ". " + offline.how(output["target"], project)
+    context.out.show(f"Version {version} of {project} is in service{where}")
     return Exit.GOOD
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from contract import batch
 from contract.forms import FLOAT32, FORMS, INT8
 from contract.parsing import setting
 from contract.prices import load_prices
@@ -305,8 +306,9 @@ class Deploy:
 
     target: str = setting(
         "'serverless' and 'lambda' cost nothing when idle; 'realtime' keeps instances; 'async' keeps instances and a "
-        "queue of requests, whose answers are fetched later.",
-        default="serverless", choices=("serverless", "realtime", "async", "lambda"),
+        "queue of requests, whose answers are fetched later; 'batch' answers files only, 'edge' "
+        "makes a bundle for devices, and nothing waits for requests.",
+        default="serverless", choices=("serverless", "realtime", "async", "lambda", "batch", "edge"),
     )  # fmt: skip
     memory_mb: int = setting(
         "Memory in MB: of a serverless endpoint in steps of 1024 up to 6144, of a Lambda function any.",
@@ -353,6 +355,11 @@ class Deploy:
         default="",
     )  # fmt: skip
     sleep_timezone: str = setting("Whose clock the hours are of: a name such as Europe/Rome.", default="UTC")
+    batch_instance: str = setting(
+        "Instance type of transform jobs: what answers files, whatever the target, and the golden samples of targets "
+        "'batch' and 'edge'.",
+        default=batch.INSTANCE, pattern=INSTANCE, examples=tuple(load_prices().transform),
+    )  # fmt: skip
     golden_samples: int = setting(
         "Held-out rows that must predict as evaluated before any traffic.", default=8, minimum=1, maximum=100
     )

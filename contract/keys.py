@@ -84,7 +84,19 @@ def async_prefix(tenant: str, project: str) -> str:
     return f"{tenant}/{project}/async/"
 
 
-BATCH_INPUT = "input/"  # below <tenant>/<project>/batch/<file>/<id>/: the copy that is answered
+def golden_prefix(tenant: str, project: str, model: str) -> str:
+    """Return the prefix of the golden samples that a transform job answers before a version is champion."""
+    return f"{tenant}/{project}/{BATCH}/golden/{model}/"
+
+
+def edge_prefix(tenant: str, project: str, version: int | str) -> str:
+    """Return the prefix of a version's bundle for devices."""
+    return f"{tenant}/{project}/edge/v{version}/"
+
+
+EDGE_BUNDLE, EDGE_RECIPE = "bundle.zip", "recipe.json"  # below edge_prefix
+
+BATCH_INPUT = "input/"  # below <tenant>/<project>/batch/<file>/<id>/ and golden_prefix: what is answered
 BATCH_ANSWERS = "answers/"  # <file>.out
 
 REQUEST = "request.json"

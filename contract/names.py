@@ -180,6 +180,9 @@ def endpoint(tenant: str, project: str, target: str) -> str:
 ENDPOINT_TARGETS = ("serverless", "realtime", "async")
 """The kinds of target that are endpoints of SageMaker."""
 
+OFFLINE_TARGETS = ("batch", "edge")
+"""The kinds of target where nothing on AWS waits for requests."""
+
 INSTANCE_TARGETS = ("realtime", "async")
 """Those of them that keep instances."""
 

@@ -64,6 +64,7 @@ def _prices(request: RunRequest, prepared_in_job: bool) -> Iterator[InvalidConfi
         wanted.append(("processing", request.prepare.instance, "prepare.instance"))
     if request.deploy.target in names.INSTANCE_TARGETS:
         wanted.append(("hosting", request.deploy.instance, "deploy.instance"))
+    wanted.append(("transform", request.deploy.batch_instance, "deploy.batch_instance"))
     for use, instance, path in wanted:
         try:
             load_prices().hourly(use, instance, path)

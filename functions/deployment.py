@@ -121,6 +121,8 @@ def target_plan(
     """Return what the states of the target make."""
     if deploy.target == "lambda":
         return rollout.function_plan(tenant, project, deploy, properties["model_sha256"], at_once)
+    if deploy.target in names.OFFLINE_TARGETS:
+        return rollout.offline_plan(tenant, project, deploy, unique_name(tenant, project, version))
     return endpoint_plan(tenant, project, version, deploy, properties["run"], row, at_once)
 
 
@@ -159,7 +161,7 @@ def endpoint_plan(
     live = look(endpoint)
     if at_once:
         deploy = dataclasses.replace(deploy, rollout="all", shadow_percent=0, ab_percent=0)
-    unique = f"{tenant}--{project}--v{version}-{secrets.token_hex(4)}"
+    unique = unique_name(tenant, project, version)
     rival = (live or asleep(row, endpoint)) if deploy.ab_percent else None
     variants = rollout.ab_variants(unique, deploy, rival) if rival else [rollout.as_many(unique, deploy, live)]
     bucket = environment(names.ARTIFACTS_BUCKET)
@@ -179,6 +181,11 @@ def endpoint_plan(
         **watching(endpoint, variants, deploy, live, at_once, names.tags(tenant, project, run)),
         **shadow(unique, deploy, live),
     }
+
+
+def unique_name(tenant: str, project: str, version: int) -> str:
+    """Return a name that no other deployment has: of its models and configurations."""
+    return f"{tenant}--{project}--v{version}-{secrets.token_hex(4)}"
 
 
 def shadow(unique: str, deploy: Deploy, live: Live | None) -> dict[str, Any]:

@@ -25,6 +25,7 @@ ERRORS = {
     "403": "The key is missing, unknown, switched off, or another tenant's.",
     "404": "No model of this project is in service.",
     "406": "Accept allows neither JSON nor CSV.",
+    "409": "The version in service has no endpoint: it answers files, or runs on devices.",
     "413": "The body is too large; send fewer rows.",
     "415": "The model does not read this content type.",
     "429": "The key's throttle or quota is used up, or the model is busy; see Retry-After.",

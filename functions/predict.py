@@ -14,7 +14,7 @@ from typing import Any
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
-from contract import keys, names
+from contract import keys, names, offline
 from contract.lambda_calls import Answered, Asked
 from functions import api, shared, waiting
 from functions.api import ApiError, Request, Response
@@ -54,6 +54,9 @@ def predict(request: Request) -> Response:
         told = "No content type says what the body is; send one, such as content-type: application/json."
         raise ApiError(415, "UnsupportedContentType", told)
     champion = api.awake(request)
+    if champion["target"] in names.OFFLINE_TARGETS:
+        instead = offline.how(champion["target"], f"{request.tenant}/{request.project}")
+        raise ApiError(409, "NoEndpoint", f"Version {champion['version']} is in service without an endpoint. {instead}")
     try:
         response = _ask(champion, request)
     except NotInService:

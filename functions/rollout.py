@@ -194,6 +194,18 @@ def function_plan(tenant: str, project: str, deploy: Deploy, model_sha256: str, 
     }
 
 
+def offline_plan(tenant: str, project: str, deploy: Deploy, model: str) -> dict[str, Any]:
+    """Return what the states of a version without an endpoint make; ``prefix`` is of its golden samples as files."""
+    return {
+        "model_name": model,
+        "endpoint": "",
+        "config_name": "",
+        "prefix": keys.golden_prefix(tenant, project, model),
+        "batch_instance": deploy.batch_instance,
+        "alarms": [],
+    }
+
+
 def poll_seconds(deploy: Deploy) -> int:
     """Return how often to look at an endpoint: seldom in a long rollout, whose execution has 25,000 events."""
     return max(5, deploying.waiting_minutes(deploy) // 15)

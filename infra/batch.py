@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 from aws_cdk import aws_dynamodb as dynamodb
-from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -20,18 +19,17 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from contract import keys, names
+from contract import names
 from infra import grants
 from infra.asl import machine
 from infra.machine import Machine, MachineRole
-from infra.roles import SageMakerRole
+from infra.offline import BATCHES, TransformRole
 from infra.rules import object_arrives
 from infra.settings import Settings
 from infra.steps import batch as steps
 from infra.steps.batch import BatchParts
 
 LONGEST_SECONDS = 28_800
-OBJECTS = f"*/{keys.BATCH}/*"
 
 
 def story(parts: BatchParts) -> dict[str, Any]:
@@ -61,16 +59,6 @@ def story(parts: BatchParts) -> dict[str, Any]:
     )
 
 
-class TransformRole(SageMakerRole):
-    """What the containers of transform jobs may do: fetch image and model, read a batch's copy, write its answers."""
-
-    def __init__(self, scope: Construct, id: str, *, repository: ecr.IRepository, artifacts: s3.IBucket) -> None:
-        super().__init__(scope, id, repository_arns=[repository.repository_arn], log_groups=names.TRANSFORM_LOGS)
-        grants.read(self, artifacts, f"*/runs/*/{keys.MODEL}")
-        grants.read(self, artifacts, OBJECTS)
-        grants.write(self, artifacts, OBJECTS)
-
-
 class Batch(Construct):
     """The machine with its grants."""
 
@@ -82,23 +70,23 @@ class Batch(Construct):
         data: s3.IBucket,
         artifacts: s3.IBucket,
         ledger: dynamodb.ITable,
-        images: ecr.IRepository,
+        transform_role: TransformRole,
         settings: Settings,
     ) -> None:
         super().__init__(scope, id)
-        model_role = TransformRole(self, "TransformRole", repository=images, artifacts=artifacts)
         assert artifacts.encryption_key
         parts = BatchParts(
             artifacts_bucket=artifacts.bucket_name,
             ledger=ledger.table_name,
-            model_role=model_role.role_arn,
+            model_role=transform_role.role_arn,
             key=artifacts.encryption_key.key_arn,
         )
         role = MachineRole(self, "Role")
         grants.rows(role, ledger, "GetItem", "UpdateItem")
-        grants.read(role, data, OBJECTS)
-        grants.write(role, artifacts, OBJECTS)
-        self._grant_sagemaker(role, model_role)
+        grants.read(role, data, BATCHES)
+        grants.write(role, artifacts, BATCHES)
+        self._grant_sagemaker(role)
+        transform_role.grant_jobs(role)
         bus = events.EventBus.from_event_bus_name(self, "Bus", "default")
         own = {"events:source": names.EVENT_SOURCE}
         grants.allow(role, ["events:PutEvents"], [bus.event_bus_arn], StringEquals=own)
@@ -106,16 +94,11 @@ class Batch(Construct):
             self, "Machine", name=names.MACHINE_BATCH, definition=story(parts), role=role, settings=settings
         )
 
-    def _grant_sagemaker(self, role: iam.IRole, model_role: iam.IRole) -> None:
+    def _grant_sagemaker(self, role: iam.IRole) -> None:
         model = grants.arn(self, "sagemaker", "model", "*--*--batch-*")
         grants.allow(role, ["sagemaker:CreateModel", "sagemaker:DeleteModel", "sagemaker:AddTags"], [model])
         package = grants.arn(self, "sagemaker", "model-package", "*--*/*")
         grants.allow(role, ["sagemaker:DescribeModelPackage"], [package])
-        job = grants.arn(self, "sagemaker", "transform-job", "*--*")
-        actions = [f"sagemaker:{verb}TransformJob" for verb in ("Create", "Describe", "Stop")]
-        grants.allow(role, [*actions, "sagemaker:AddTags", "sagemaker:ListTags"], [job])
-        grants.wait_for(role, self, "StepFunctionsGetEventsForSageMakerTransformJobsRule")
-        grants.pass_role(role, model_role, "sagemaker.amazonaws.com")
 
 
 class BatchRule(events.Rule):
@@ -128,6 +111,6 @@ class BatchRule(events.Rule):
             scope,
             id,
             description="A file to answer arrives",
-            event_pattern=object_arrives(bucket, OBJECTS),
+            event_pattern=object_arrives(bucket, BATCHES),
             targets=[targets.SfnStateMachine(machine, dead_letter_queue=dead_letters)],
         )

@@ -14,6 +14,7 @@ from contract import keys, names
 from infra import deployment, grants
 from infra.handler import Handler, source
 from infra.machine import Machine, MachineRole
+from infra.offline import OfflineHandlers, TransformRole
 from infra.settings import Settings
 from infra.steps.deployment_parts import DeploymentParts
 
@@ -37,9 +38,12 @@ class Deployer(Construct):
         function_role: iam.IRole,
         function_logs: logs.ILogGroup,
         images: ecr.IRepository,
+        transform_role: TransformRole,
         settings: Settings,
     ) -> None:
         super().__init__(scope, id)
+        assert artifacts.encryption_key
+        offline = OfflineHandlers(self, "Offline", artifacts=artifacts, settings=settings)
         code = source("functions", "contract")
         plan = self._plan(code, artifacts, ledger, settings)
         golden = self._golden(code, artifacts, settings)
@@ -55,12 +59,20 @@ class Deployer(Construct):
             tidy=tidy.function_arn,
             make_function=make_function.function_arn,
             shift_traffic=shift_traffic.function_arn,
+            write_requests=offline.write.function_arn,
+            check_answers=offline.check.function_arn,
+            make_bundle=offline.bundle.function_arn,
             model_role=model_role.role_arn,
+            transform_role=transform_role.role_arn,
+            key=artifacts.encryption_key.key_arn,
+            artifacts_bucket=artifacts.bucket_name,
             ledger=ledger.table_name,
         )
         self._grant(role, model_role)
         grants.rows(role, ledger, "PutItem", "UpdateItem", "DeleteItem")
         grants.invoke(role, plan, golden, tidy, make_function, shift_traffic)
+        grants.invoke(role, offline.write, offline.check, offline.bundle)
+        transform_role.grant_jobs(role)
         self.machine = Machine(
             self,
             "Machine",

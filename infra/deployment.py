@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from infra.asl import machine
-from infra.steps import alarms, endpoints, lambda_target, lease, scale, serving, switch
+from infra.steps import alarms, endpoints, lambda_target, lease, offline, scale, serving, switch
 from infra.steps.deployment_parts import DeploymentParts, on_failure, was_made_before
 from infra.steps.endpoints import LIVE, NEW, SHADOWED, STAGED, STAGING
 
@@ -31,7 +31,10 @@ def story(parts: DeploymentParts) -> dict[str, Any]:
                 yes="Which target?", changed="Release lease", nothing_to_do="Tidy up"
             ),
             "Which target?": lease.which_target(
-                endpoint="Create model", function="Make function version", unknown="Tidy up"
+                endpoint="Create model",
+                function="Make function version",
+                offline="Write golden requests",
+                unknown="Tidy up",
             ),
             # A Lambda function: a version of its own, checked before the alias sends anybody to it.
             "Make function version": lambda_target.make_version(
@@ -47,6 +50,15 @@ def story(parts: DeploymentParts) -> dict[str, Any]:
             "Watch version": lambda_target.watch(then="Shift traffic"),
             "Make function champion": switch.champion(parts, then="Tidy up", failed="Take traffic back"),
             "Take traffic back": lambda_target.take_back(parts, then="Tidy up"),
+            # Nothing that waits for requests: a transform job answers the golden samples, as it will answer files.
+            "Write golden requests": offline.write_requests(parts, then="Create transform model", failed="Tidy up"),
+            "Create transform model": offline.create_model(parts, then="Answer golden requests", failed=made),
+            "Answer golden requests": offline.answer(parts, then="Are they answered?", failed="Tidy up"),
+            "Are they answered?": offline.are_answered(yes="Check golden answers", no="Tidy up"),
+            "Check golden answers": offline.check_answers(parts, then="Is it for the edge?", failed="Tidy up"),
+            "Is it for the edge?": offline.is_for_edge(yes="Make bundle", no="Make champion without endpoint"),
+            "Make bundle": offline.make_bundle(parts, then="Make champion without endpoint", failed="Tidy up"),
+            "Make champion without endpoint": switch.champion(parts, then="Tidy up", failed="Tidy up"),
             # What an endpoint is made of.
             "Create model": serving.create_model(parts, then="Create endpoint configuration", failed=made),
             "Create endpoint configuration": serving.create_configuration(
@@ -106,6 +118,7 @@ def story(parts: DeploymentParts) -> dict[str, Any]:
             # A creation that failed: an attempt whose answer was lost may have made it.
             made: was_made_before(
                 {
+                    "Create transform model": "Answer golden requests",
                     "Create model": "Create endpoint configuration",
                     "Create endpoint configuration": "Create staging configuration",
                     "Create staging configuration": "Create staging endpoint",

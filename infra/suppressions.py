@@ -75,6 +75,8 @@ OBJECTS = {
         keys.async_prefix("/*", "*") + f"{keys.ASYNC_ANSWERS}*": ASYNC,
         keys.async_prefix("/*", "*") + f"{keys.ASYNC_FAILURES}*": ASYNC,
         f"/*/{keys.BATCH}/*": "Files that champions answer, and the answers: projects and files are made at run time.",
+        keys.golden_prefix("/*", "*", "*") + "*": "The golden samples of any version that gets no endpoint, as files.",
+        keys.edge_prefix("/*", "*", "*") + "*": "The bundle of any version that is for devices.",
         f"/*/runs/*/{keys.GOLDEN}": "The golden samples of any version that may be deployed.",
     },
     "data": {

@@ -9,10 +9,9 @@ from typing import Annotated
 import typer
 
 from cli import exports, ledger
-from cli.aws import Account, split_project
+from cli.aws import split_project
 from cli.errors import BadArgument
 from cli.options import Context, Project, Version
-from contract import keys
 
 
 class Kind(StrEnum):
@@ -43,7 +42,7 @@ def export(
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise BadArgument(f"{output} is there already.", "Name a folder that is new or empty.")
     tenant, name = split_project(project)
-    archive, golden = _read(context.account, tenant, name, version)
+    archive, golden = ledger.archive(context.account, tenant, name, version)
     asked = exports.Asked(
         tenant=tenant,
         project=name,
@@ -66,15 +65,3 @@ def _write(files: dict[str, bytes], folder: Path) -> None:
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-
-
-def _read(account: Account, tenant: str, project: str, version: int) -> tuple[bytes, bytes]:
-    """Return a version's archive and its golden samples."""
-    package = ledger.get_version(account, tenant, project, version)
-    model = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
-    golden = package["CustomerMetadataProperties"]["golden"]
-    archive, samples = (
-        account.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-        for bucket, key in map(keys.parse_uri, (model, golden))
-    )
-    return archive, samples

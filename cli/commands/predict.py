@@ -16,7 +16,7 @@ from cli import asynchronous, ledger, render
 from cli.aws import Account, error_code, split_project
 from cli.errors import BadArgument, CommandError, ModelRefused, NotFound, model_reason
 from cli.options import Context, Project
-from contract import sleeping
+from contract import names, offline, sleeping
 from contract.async_calls import MAX_PAYLOAD_MB
 from contract.lambda_calls import Answered, Asked
 
@@ -77,6 +77,9 @@ def ask(
     if champion.get("asleep"):
         raise CommandError(sleeping.told(champion, datetime.now(UTC)), f"Wake it with: tandem wake {tenant}/{project}")
     endpoint, target = champion["endpoint"], champion["target"]
+    if target in names.OFFLINE_TARGETS:
+        told = f"Version {champion['version']} of {tenant}/{project} is in service without an endpoint."
+        raise CommandError(told, offline.how(target, f"{tenant}/{project}"))
     if target == "async":
         body = _read(file, MAX_PAYLOAD_MB * MIB)
         answer = asynchronous.ask(account, (tenant, project), endpoint, content_type, body, tell)

@@ -97,6 +97,13 @@ def _serving(run: Run, evaluation: EvaluationReport | None) -> Markup | None:
         million = words.usd(1e6 * seconds * memory * gb_second)
         text = f"Serving costs nothing when idle, and about {million} for a million rows asked one by one"
         return el("p", f"{text} ({memory:g} GB for the median latency; requests and data come on top).", class_="note")
+    if deploy["target"] == "edge":
+        return el("p", "Serving costs nothing on AWS: devices answer.", class_="note")
+    if deploy["target"] == "batch":
+        machine = deploy["batch_instance"]
+        price = words.usd(load_prices().transform.get(machine))
+        text = f"Serving costs nothing between files, and {price} an hour while one is answered ({machine})."
+        return el("p", text, class_="note")
     hourly = load_prices().hosting.get(deploy["instance"])
     total = None if hourly is None else hourly * deploy["instances"]
     machines = f"{deploy['instances']} x {deploy['instance']}"

@@ -10,6 +10,7 @@ from contract import names
 from infra.batch import Batch
 from infra.deployer import Deployer
 from infra.image import ImageBuild, Repository
+from infra.offline import TransformRole
 from infra.roles import FunctionRole, ModelRole
 from infra.settings import Settings
 from infra.sleep import Sleep
@@ -27,6 +28,7 @@ class Serving(Stack):
         function_logs = logs.LogGroup(
             self, "FunctionLogs", retention=settings.retention, removal_policy=settings.removal_policy
         )
+        transform_role = TransformRole(self, "TransformRole", repository=self.images, artifacts=storage.artifacts)
         self.deployer = Deployer(
             self,
             "Deployment",
@@ -36,6 +38,7 @@ class Serving(Stack):
             function_role=FunctionRole(self, "FunctionRole", artifacts=storage.artifacts, logs=function_logs),
             function_logs=function_logs,
             images=self.images,
+            transform_role=transform_role,
             settings=settings,
         )
         self.batch = Batch(
@@ -44,7 +47,7 @@ class Serving(Stack):
             data=storage.data,
             artifacts=storage.artifacts,
             ledger=storage.ledger,
-            images=self.images,
+            transform_role=transform_role,
             settings=settings,
         )
         self.sleep = Sleep(self, "Sleep", ledger=storage.ledger, settings=settings)

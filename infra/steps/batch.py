@@ -6,21 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contract import batch, keys, ledger, names
+from contract import batch, keys, ledger, names, packages
 from infra.asl import State, caught, choice, expression, task, transient, when
+from infra.steps import transforms
 from infra.steps.champion import LEDGER_ERRORS, key
 from infra.steps.deployment_parts import FAILURE, SAGEMAKER_ERRORS
+from infra.steps.transforms import STOPPED
 
-CREATE_ERRORS = ("SageMaker.AmazonSageMakerException", "SageMaker.SdkClientException")
 EVENT_ERRORS = ("EventBridge.AmazonEventBridgeException", "EventBridge.SdkClientException")
 S3_ERRORS = ("S3.S3Exception", "S3.SdkClientException")
 TAKEN = "DynamoDB.ConditionalCheckFailedException"
-JOB_SECONDS = 21_600
-START_UP = 1_800  # machines, image, model
 ENDED = "$exists($states.input.detail.executionArn)"
 """Whether the input is the event of the end of a batch that was stopped."""
 INPUT = f"({ENDED} ? $parse($states.input.detail.input) : $states.input).detail"
-STOPPED = "Stopped"  # error of a batch that a person or its time limit ended
 STATUS = f"$failure = null ? '{batch.ANSWERED}' : $failure.error = '{STOPPED}' ? '{batch.STOPPED}' : '{batch.FAILED}'"
 MODEL_NAME = expression("$tenant & '--' & $project & '--batch-' & $id")
 
@@ -56,7 +54,7 @@ def is_file(*, yes: str, stopped: str, no: str) -> State:
         "prefix": f"{parts}[0] & '/' & {parts}[1] & '/{keys.BATCH}/' & {parts}[3] & '/' & {batch_id} & '/'",
         "size": f"{INPUT}.object.size",
         "source": f"$encodeUrlComponent({INPUT}.bucket.name & '/' & {INPUT}.object.key) & '?versionId=' & {version}",
-        "instance": f"$exists($states.input.instance) ? $states.input.instance : '{batch.INSTANCE}'",
+        "instance": "$exists($states.input.instance) ? $states.input.instance : ''",
         "ending": f"'.' & $lowercase($split({parts}[3], '.')[-1])",
         "champion": "null",
         "failure": "null",
@@ -155,7 +153,8 @@ def copy_file(parts: BatchParts, *, then: str, failed: str) -> State:
 
 
 def describe_version(*, then: str, failed: str) -> State:
-    """Look up the image and the archive of the champion's version."""
+    """Look up the image, the archive and the machine of the champion's version."""
+    machine = f"$states.result.CustomerMetadataProperties.`{packages.DEPLOY}batch_instance`"
     container = "$states.result.InferenceSpecification.Containers[0]"
     return task(
         "aws-sdk:sagemaker:describeModelPackage",
@@ -168,6 +167,9 @@ def describe_version(*, then: str, failed: str) -> State:
                 "Image": expression(f"{container}.Image"),
                 "ModelDataUrl": expression(f"{container}.ModelDataUrl"),
             },
+            "instance": expression(
+                f"$instance != '' ? $instance : $exists({machine}) ? {machine} : '{batch.INSTANCE}'"
+            ),
             "tags": names.tags(
                 "{% $tenant %}", "{% $project %}", "{% $states.result.CustomerMetadataProperties.run %}"
             ),
@@ -198,38 +200,19 @@ def create_model(parts: BatchParts, *, then: str, failed: str) -> State:
 
 def transform(parts: BatchParts, *, then: str, failed: str) -> State:
     """Have the model answer the file, in one request: a CSV's header is needed in each."""
-    context = "$states.context"  # a name is never taken twice
-    execution = f"$substring($hash({context}.Execution.Id, 'SHA-256'), 0, {batch.ID_LENGTH})"
-    attempt = f"{execution} & '-' & {context}.Execution.RedriveCount & '-' & {context}.State.RetryCount"
-    source = {"S3DataType": "S3Prefix", "S3Uri": parts.artifact(keys.BATCH_INPUT)}
-    return task(
-        "sagemaker:createTransformJob.sync",
-        {
-            "TransformJobName": expression(f"$tenant & '--' & $project & '--' & {attempt}"),
-            "ModelName": MODEL_NAME,
-            "MaxConcurrentTransforms": 1,
-            "MaxPayloadInMB": batch.MAX_PAYLOAD_MB,
-            "ModelClientConfig": {"InvocationsTimeoutInSeconds": 3600, "InvocationsMaxRetries": 1},
-            "TransformInput": {
-                "DataSource": {"S3DataSource": source},
-                "ContentType": "{% $content_type %}",
-                "SplitType": "None",
-            },
-            "TransformOutput": {
-                "S3OutputPath": parts.artifact(keys.BATCH_ANSWERS),
-                "Accept": expression(f"$content_type = '{batch.CSV}' ? '{batch.CSV}' : '{batch.JSON}'"),
-                "AssembleWith": "None",
-                "KmsKeyId": parts.key,
-            },
-            "TransformResources": {"InstanceType": "{% $instance %}", "InstanceCount": 1},
-            "Tags": "{% $tags %}",
-        },
+    execution = f"$substring($hash($states.context.Execution.Id, 'SHA-256'), 0, {batch.ID_LENGTH})"
+    return transforms.run(
+        name=f"$tenant & '--' & $project & '--' & {execution}",
+        model=MODEL_NAME,
+        content_type="{% $content_type %}",
+        requests=parts.artifact(keys.BATCH_INPUT),
+        answers=parts.artifact(keys.BATCH_ANSWERS),
+        accept=expression(f"$content_type = '{batch.CSV}' ? '{batch.CSV}' : '{batch.JSON}'"),
+        instance="{% $instance %}",
+        key=parts.key,
+        tags="{% $tags %}",
         then=then,
-        seconds=JOB_SECONDS + START_UP,
-        retry=[transient(*CREATE_ERRORS, first=10, times=3)],
-        assign={"failure": _stopped()},
-        output={"job": "{% $states.result.TransformJobName %}"},
-        catch=[caught("States.ALL", then=failed, assign={"failure": _job_failure()})],
+        failed=failed,
     )
 
 
@@ -326,18 +309,3 @@ def _row() -> dict[str, Any]:
 
 def _on_failure(then: str) -> list[dict[str, Any]]:
     return [caught("States.ALL", then=then, assign={"failure": FAILURE})]
-
-
-def _job_failure() -> dict[str, str]:
-    """What SageMaker says of the job, where the cause is its description, and where more is told."""
-    cause = "('' & $states.errorOutput.Cause)"  # an error may have none
-    job = f"$parse({cause})"
-    said = f"{job}.FailureReason & ' (log group {names.TRANSFORM_LOGS}, streams ' & {job}.TransformJobName & '/...)'"
-    code = f"$substring({cause}, 0, 1) = '{{' ? ($exists({job}.FailureReason) ? {said} : {cause}) : {cause}"
-    return {**FAILURE, "cause": expression(code)}
-
-
-def _stopped() -> str:
-    """A job that a person stopped is no error of its state."""
-    stopped = f"{{'error': '{STOPPED}', 'cause': 'The transform job was stopped.'}}"
-    return expression(f"$states.result.TransformJobStatus = 'Completed' ? null : {stopped}")

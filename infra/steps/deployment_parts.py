@@ -21,7 +21,7 @@ SAGEMAKER_ERRORS = ("SageMaker.SageMakerException", "SageMaker.SdkClientExceptio
 class DeploymentParts:
     """Everything outside the state machine that the deployment's states name.
 
-    ``ledger`` is a name, all others are ARNs.
+    ``ledger`` and ``artifacts_bucket`` are names, all others are ARNs.
     """
 
     plan: str
@@ -29,7 +29,13 @@ class DeploymentParts:
     tidy: str
     make_function: str
     shift_traffic: str
+    write_requests: str
+    check_answers: str
+    make_bundle: str
     model_role: str
+    transform_role: str
+    key: str
+    artifacts_bucket: str
     ledger: str
 
 

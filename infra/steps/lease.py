@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from contract import ledger, names
@@ -89,14 +89,18 @@ def is_as_evaluated(*, yes: str, changed: str, nothing_to_do: str) -> State:
     )
 
 
-def which_target(*, endpoint: str, function: str, unknown: str) -> State:
-    """Decide by the kind of target: an endpoint of SageMaker, or a Lambda function."""
-    kinds = ", ".join(f"'{target}'" for target in names.ENDPOINT_TARGETS)
+def which_target(*, endpoint: str, function: str, offline: str, unknown: str) -> State:
+    """Decide by the kind of target: an endpoint of SageMaker, a Lambda function, or nothing that waits for requests."""
+
+    def one_of(targets: Sequence[str]) -> str:
+        return "$deployment.target in [" + ", ".join(f"'{target}'" for target in targets) + "]"
+
     cause = expression("'No steps deploy to target ' & $deployment.target")
     failure = {"error": "UnknownTarget", "cause": cause}
     return choice(
-        when(f"$deployment.target in [{kinds}]", endpoint),
+        when(one_of(names.ENDPOINT_TARGETS), endpoint),
         when("$deployment.target = 'lambda'", function),
+        when(one_of(names.OFFLINE_TARGETS), offline),
         otherwise=unknown,
         assign={"failure": failure},
     )

@@ -1,10 +1,11 @@
-"""Files that the champion answers: they arrive in S3, and their answers lie there."""
+"""Files that the champion answers: they arrive in S3, and their answers lie there; champions without an endpoint."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,41 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app as cli
-from contract import batch, keys, ledger, names
+from contract import batch, bundle, keys, ledger, names
+from contract.golden import Golden
 from tests.e2e.app import App, subscriber
 from tests.e2e.data import table, table_toml
+from tests.e2e.versions import another, archive_of
 
 ROWS = b"income,age,region\n100,20,north\n50000,60,south\n,40,\n"
 
 
+BATCH = """
+[deploy]
+target = "batch"
+golden_samples = 3
+"""
+
+
 @pytest.fixture(scope="module")
 def project(app: App) -> str:
-    """A project with a model in service."""
+    """A project whose first run ended with a champion that answers files."""
     project = app.project()
-    app.configure(project, table_toml(epochs=1))
-    app.settled(app.upload(project, "rows.csv", table(seed=1)))
+    app.configure(project, table_toml(epochs=1, more=BATCH))
+    run = app.settled(app.upload(project, "rows.csv", table(seed=1)))
+    assert run["outcome"] == "DEPLOYED", run
     return project
+
+
+def left(app: App, project: str) -> list[str]:
+    """Return the names of the project's endpoints, endpoint configurations, models and alarms."""
+    sagemaker, name = app.cloud.client("sagemaker"), f"acme--{project}--"
+    found = [
+        item["EndpointConfigName"] for item in sagemaker.list_endpoint_configs(NameContains=name)["EndpointConfigs"]
+    ]
+    found += [item["ModelName"] for item in sagemaker.list_models(NameContains=name)["Models"]]
+    alarms = app.cloud.client("cloudwatch").describe_alarms(AlarmNamePrefix=name)["MetricAlarms"]
+    return [*app.endpoints(project), *found, *[alarm["AlarmName"] for alarm in alarms]]
 
 
 def send(app: App, project: str, file: str, body: bytes) -> tuple[str, str, str]:
@@ -49,6 +71,12 @@ def settled(app: App, project: str, number: str) -> dict[str, Any]:
     return row(app, project, number)
 
 
+def labels(app: App, told: dict[str, Any]) -> list[str]:
+    """Return what a batch answered."""
+    _, answers = keys.parse_uri(told["answers"])
+    return [each["label"] for each in csv.DictReader(io.StringIO(app.read(answers).decode()))]
+
+
 def start(app: App, key: str, version: str, size: int, **more: Any) -> dict[str, Any]:
     """Give the machine an event by hand; return the ended execution."""
     detail = {"bucket": {"name": app.data}, "object": {"key": key, "version-id": version, "size": size}}
@@ -57,21 +85,42 @@ def start(app: App, key: str, version: str, size: int, **more: Any) -> dict[str,
     return app.ended(started["executionArn"])
 
 
+def command(app: App, monkeypatch: pytest.MonkeyPatch, *words: str) -> Any:
+    for name, value in app.cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    return CliRunner().invoke(cli, list(words))
+
+
+def test_a_champion_for_files_answered_its_golden_samples_by_a_transform_job_and_has_no_endpoint(
+    app: App, project: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    row = app.champion(project)
+    assert (row["target"], row["endpoint"], row["configuration"]) == ("batch", "", "")
+    assert left(app, project) == []
+    jobs = app.cloud.client("sagemaker").list_transform_jobs(NameContains=f"acme--{project}")["TransformJobSummaries"]
+    assert [job["TransformJobStatus"] for job in jobs] == ["Completed"]
+    answers = app.s3.list_objects_v2(Bucket=app.artifacts, Prefix=f"acme/{project}/{keys.BATCH}/golden/")["Contents"]
+    assert sum(item["Key"].endswith(".json.out") for item in answers) == 3
+    rows = tmp_path / "rows.csv"
+    rows.write_bytes(ROWS)
+    refused = command(app, monkeypatch, "predict", f"acme/{project}", str(rows))
+    assert refused.exit_code == 1
+    assert "in service without an endpoint" in refused.output
+    assert f"tandem batch acme/{project}" in refused.output
+
+
 def test_a_file_is_answered_by_the_champion_once_however_often_its_event_comes(app: App, project: str) -> None:
     key, version, number = send(app, project, "some rows+.csv", ROWS)
     told = settled(app, project, number)
     assert told["status"] == batch.ANSWERED, told
-    _, answers = keys.parse_uri(told["answers"])
-    rows = list(csv.DictReader(io.StringIO(app.read(answers).decode())))
-    direct = app.predict(project, ROWS, "text/csv")["predictions"]
-    assert [each["label"] for each in rows] == [each["label"] for each in direct]
+    assert len(labels(app, told)) == 3
     assert told["version"] == app.champion(project)["version"]
     again = start(app, key, version, len(ROWS))
     assert again["status"] == "SUCCEEDED"
     assert row(app, project, number) == told
     sagemaker = app.cloud.client("sagemaker")
     jobs = sagemaker.list_transform_jobs(NameContains=f"acme--{project}")["TransformJobSummaries"]
-    assert [job["TransformJobStatus"] for job in jobs] == ["Completed"]
+    assert [job["TransformJobStatus"] for job in jobs] == ["Completed"] * 2, "of the deployment, and of the file"
     assert sagemaker.list_models(NameContains=f"acme--{project}--batch")["Models"] == []
 
 
@@ -145,13 +194,65 @@ def test_a_file_that_is_gone_is_no_answer(app: App, project: str) -> None:
 def test_the_command_line_uploads_a_file_and_fetches_its_answers(
     app: App, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in app.cloud.environment.items():
-        monkeypatch.setenv(name, value)
     rows, answers = tmp_path / "rows.csv", tmp_path / "answers.csv"
     rows.write_bytes(ROWS)
-    told = CliRunner().invoke(cli, ["--json", "batch", f"acme/{project}", str(rows), "-o", str(answers)])
+    told = command(app, monkeypatch, "--json", "batch", f"acme/{project}", str(rows), "-o", str(answers))
     assert told.exit_code == 0, told.output
     assert answers.read_text().count("\n") == 4
     (tmp_path / "rows.json").write_text("{}")
-    refused = CliRunner().invoke(cli, ["batch", f"acme/{project}", str(tmp_path / "rows.json")])
+    refused = command(app, monkeypatch, "batch", f"acme/{project}", str(tmp_path / "rows.json"))
     assert (refused.exit_code, "See job logs" in refused.output) == (1, True)
+
+
+def test_a_version_that_answers_otherwise_than_evaluated_does_not_become_champion(app: App, project: str) -> None:
+    champion = app.champion(project)["package_arn"]
+    package = another(app, champion, {"target": "batch"})
+    sagemaker = app.cloud.client("sagemaker")
+    golden = sagemaker.describe_model_package(ModelPackageName=package)["CustomerMetadataProperties"]["golden"]
+    bucket, key = keys.parse_uri(golden)
+    samples = json.loads(app.read(key))
+    outputs = samples["samples"][0]["outputs"]
+    outputs |= {label: 1 - value for label, value in outputs.items()}
+    other = f"acme/{project}/runs/other/{keys.GOLDEN}"
+    app.s3.put_object(Bucket=bucket, Key=other, Body=json.dumps(samples))
+    properties = {"golden": f"s3://{bucket}/{other}"}
+    sagemaker.update_model_package(ModelPackageArn=package, CustomerMetadataProperties=properties)
+    ended = app.deploy(project, package)
+    assert (ended["status"], ended["error"]) == ("FAILED", "GoldenSamplesDiffer")
+    assert app.champion(project)["package_arn"] == champion
+    assert left(app, project) == []
+
+
+def test_a_version_for_devices_has_a_bundle_that_answers_its_golden_samples(
+    app: App, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion = app.champion(project)["package_arn"]
+    package = another(app, champion, {"target": "edge", "batch_instance": "ml.m5.xlarge"})
+    ended = app.deploy(project, package)
+    assert ended["status"] == "SUCCEEDED", ended
+    row = app.champion(project)
+    assert (row["target"], row["endpoint"], row["package_arn"]) == ("edge", "", package)
+    prefix = keys.edge_prefix("acme", project, row["version"])
+    packed = app.read(prefix + keys.EDGE_BUNDLE)
+    with zipfile.ZipFile(io.BytesIO(packed)) as files:
+        assert f"{bundle.MODEL}/{keys.MODEL_ONNX}" in files.namelist()
+        golden = files.read(bundle.GOLDEN)
+    assert len(Golden.from_dict(json.loads(golden)).samples) == 3
+    made = bundle.zipped(bundle.files(Path(bundle.__file__).parents[1], archive_of(app, package), golden))
+    assert packed == made, "tandem export makes the same bytes"
+    recipe = json.loads(app.read(prefix + keys.EDGE_RECIPE))
+    (artifact,) = recipe["Manifests"][0]["Artifacts"]
+    assert artifact["URI"] == f"s3://{app.artifacts}/{prefix}{keys.EDGE_BUNDLE}"
+    assert recipe["ComponentVersion"] == f"1.{row['version']}.0"
+
+
+def test_a_change_to_files_deletes_the_endpoint_after_the_switch(app: App, project: str) -> None:
+    champion = app.champion(project)["package_arn"]
+    assert app.deploy(project, another(app, champion, {"target": "serverless"}))["status"] == "SUCCEEDED"
+    assert app.endpoints(project) == [f"acme--{project}--serverless"]
+    direct = app.predict(project, ROWS, "text/csv")["predictions"]
+    assert app.deploy(project, champion)["status"] == "SUCCEEDED"
+    assert app.champion(project)["target"] == "edge"
+    assert left(app, project) == []
+    _, _, number = send(app, project, "compared.csv", ROWS)
+    assert labels(app, settled(app, project, number)) == [each["label"] for each in direct]

@@ -39,6 +39,7 @@ NOTHING: dict[str, Any] = {
     "staging_config": "acme--none--v1-s", "staging_variant": VARIANT,
     "configuration": {"ProductionVariants": [VARIANT]},
     "target": "serverless", "tags": [], "previous_config": "acme--none--v0", "champion": "arn:none", "update": {},
+    "prefix": "acme/none/batch/golden/none/", "batch_instance": "ml.m5.large",
     "verdict": "go", "package_arn": "arn:none", "poll_seconds": 5, "ab_percent": 0, "alarms": [{"AlarmName": "none"}],
     "shadow": {"config_name": "acme--none--v1-w", "ProductionVariants": [VARIANT],
                "ShadowProductionVariants": [VARIANT]},
@@ -170,6 +171,7 @@ UPDATING = {**KEPT, "status": "Updating"}
 FAILURE = {"error": "E", "cause": "c"}
 MADE = {"error": "E", "cause": 'Cannot create already existing model "arn:none"'}
 MADE_BEFORE = [
+    ("Create transform model", "Answer golden requests"),
     ("Create model", "Create endpoint configuration"),
     ("Create endpoint configuration", "Create staging configuration"),
     ("Create staging configuration", "Create staging endpoint"),
@@ -183,7 +185,12 @@ DEPLOYMENT_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("Is champion as evaluated?", {"deployment": {**NOTHING, "verdict": "nothing_to_do"}}, {}, "Tidy up"),
     ("Which target?", {"deployment": NOTHING}, {}, "Create model"),
     ("Which target?", {"deployment": {**NOTHING, "target": "lambda"}}, {}, "Make function version"),
+    ("Which target?", {"deployment": {**NOTHING, "target": "edge"}}, {}, "Write golden requests"),
     ("Which target?", {"deployment": {**NOTHING, "target": "none"}}, {}, "Tidy up"),
+    ("Are they answered?", {"failure": None}, {}, "Check golden answers"),
+    ("Are they answered?", {"failure": FAILURE}, {}, "Tidy up"),
+    ("Is it for the edge?", {"deployment": {**NOTHING, "target": "edge"}}, {}, "Make bundle"),
+    ("Is it for the edge?", {"deployment": {**NOTHING, "target": "batch"}}, {}, "Make champion without endpoint"),
     ("Is all traffic shifted?", {}, {"done": True}, "Make function champion"),
     ("Is all traffic shifted?", {}, {"done": False}, "Watch version"),
     ("Is staging in service?", {"deployment": NOTHING, "endpoint": STAGED}, {}, "Check golden samples"),

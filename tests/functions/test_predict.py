@@ -151,6 +151,17 @@ def test_a_model_that_sleeps_says_until_when(
     assert runtime.asked == []
 
 
+@pytest.mark.parametrize(("target", "instead"), [("batch", "tandem batch"), ("edge", "tandem edge run")])
+def test_a_champion_without_an_endpoint_says_what_answers_instead(
+    ask: Ask, runtime: Runtime, world: World, target: str, instead: str
+) -> None:
+    put_champion(world, "", target)
+    answer, body = ask()
+    assert (answer["statusCode"], body["error"]["type"]) == (409, "NoEndpoint")
+    assert f"{instead} {world.tenant}/{world.project}" in body["error"]["message"]
+    assert runtime.asked == []
+
+
 def test_a_refusal_of_the_models_server_goes_through(ask: Ask, runtime: Runtime) -> None:
     said = {"type": "InvalidInput", "message": "'x' is text", "path": "instances[0].age"}
     runtime.answers["first"] = refusal(400, **said)

@@ -113,7 +113,11 @@ def run_states(parts: Parts) -> dict[str, dict[str, Any]]:
 def deployment_states() -> dict[str, dict[str, Any]]:
     """The deployment's states."""
     parts = dataclasses.replace(
-        _named(DeploymentParts), model_role="arn:aws:iam::123456789012:role/model", ledger="ledger-table"
+        _named(DeploymentParts),
+        model_role="arn:aws:iam::123456789012:role/model",
+        transform_role="arn:aws:iam::123456789012:role/transform",
+        artifacts_bucket="artifacts-bucket",
+        ledger="ledger-table",
     )
     return deployment.story(parts)["States"]
 

@@ -28,6 +28,7 @@ OPERATIONS = {
     "aws-sdk:sagemaker:describeHyperParameterTuningJob": ("sagemaker", "DescribeHyperParameterTuningJob"),
     "aws-sdk:sagemaker:stopHyperParameterTuningJob": ("sagemaker", "StopHyperParameterTuningJob"),
     "sagemaker:createProcessingJob.sync": ("sagemaker", "CreateProcessingJob"),
+    "sagemaker:createTransformJob.sync": ("sagemaker", "CreateTransformJob"),
     "aws-sdk:sagemaker:createModel": ("sagemaker", "CreateModel"),
     "aws-sdk:sagemaker:createEndpointConfig": ("sagemaker", "CreateEndpointConfig"),
     "aws-sdk:sagemaker:createEndpoint": ("sagemaker", "CreateEndpoint"),
@@ -104,6 +105,7 @@ def variables() -> dict[str, Any]:
         "tags": names.tags("acme", "tab", "r"), "target": "serverless", "version": 1,
         "previous_config": "acme--tab--v0", "champion": "", "run": "r", "golden_uri": "s3://artifacts-bucket/golden.json",
         "package_arn": "arn:package", "poll_seconds": 5, "ab_percent": 10, "watch": WATCH, "alarms": [ALARM],
+        "prefix": "acme/tab/batch/golden/acme--tab--v1/", "batch_instance": "ml.m5.large",
         "configuration": {"ProductionVariants": [VARIANT]}, "staging_config": "acme--tab--v1-s",
         "staging_variant": VARIANT, "update": {"DeploymentConfig": rollout.deployment_config(Deploy(), ["a"])},
         "shadow": {"config_name": "acme--tab--v1-w", "ProductionVariants": [VARIANT],
@@ -179,7 +181,7 @@ def test_every_call_of_a_deployment_fits_the_services_model(
         if state["Type"] == "Task":
             check(resource_of(state), evaluate(state["Arguments"], variables))
             checked += 1
-    assert checked == 30
+    assert checked == 36
     alarms = deployment_states["Create alarms"]
     assert evaluate(alarms["Items"], variables) == [ALARM]
     (put,) = alarms["ItemProcessor"]["States"].values()

@@ -48,13 +48,18 @@ def test_cdk_nag_has_nothing_to_say_that_is_not_explained(assembly: Assembly) ->
 
 
 def test_a_role_is_handed_over_only_to_its_service(assembly: Assembly) -> None:
-    passing = [s for s in statements(assembly) if "iam:PassRole" in listed(s["Action"])]
+    passing = [
+        (json.dumps(role), statement["Condition"])
+        for statement in statements(assembly)
+        if "iam:PassRole" in listed(statement["Action"])
+        for role in listed(statement["Resource"])
+    ]
     roles = {"JobRole": "sagemaker", "ModelRole": "sagemaker", "TransformRole": "sagemaker", "FunctionRole": "lambda"}
-    assert len(passing) == len(roles)
-    for statement in passing:
-        (service,) = [service for role, service in roles.items() if role in json.dumps(statement["Resource"])]
-        assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": f"{service}.amazonaws.com"}}
-        assert "*" not in json.dumps(statement["Resource"])
+    assert {name for name in roles for role, _ in passing if name in role} == set(roles)
+    for role, condition in passing:
+        (service,) = [service for name, service in roles.items() if name in role]
+        assert condition == {"StringEquals": {"iam:PassedToService": f"{service}.amazonaws.com"}}
+        assert "*" not in role
 
 
 def test_functions_that_serve_are_made_and_called_by_their_projects_names(assembly: Assembly) -> None:

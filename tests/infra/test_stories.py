@@ -30,7 +30,9 @@ RUN = [
 DEPLOYMENT = [
     "Take lease", "Plan deployment", "Is champion as evaluated?", "Which target?", "Make function version",
     "Check version's golden samples", "Shift traffic", "Is all traffic shifted?", "Watch version",
-    "Make function champion", "Take traffic back", "Create model",
+    "Make function champion", "Take traffic back",
+    "Write golden requests", "Create transform model", "Answer golden requests", "Are they answered?",
+    "Check golden answers", "Is it for the edge?", "Make bundle", "Make champion without endpoint", "Create model",
     "Create endpoint configuration", "Create staging configuration", "Create staging endpoint", "Wait for staging",
     "Describe staging", "Is staging in service?", "Check golden samples", "Delete staging endpoint", "Create alarms",
     "Is there an endpoint?", "Create endpoint", "Stop scaling", "Look at live endpoint", "Is live endpoint steady?",
@@ -215,8 +217,8 @@ def test_functions_decide_and_never_only_forward(run_states: States, deployment_
         if state.get("Resource") == "arn:aws:states:::lambda:invoke"
     ]
     assert sorted(called) == [
-        "Accept request", "Check golden samples", "Check version's golden samples", "Choose best model",
-        "Fail search", "Fail training", "Judge script", "Make function version", "Plan compute", "Plan deployment",
-        "Prepare dataset", "Register model", "Register script", "Settle run", "Shift traffic", "Stop training",
-        "Take traffic back", "Tidy up",
+        "Accept request", "Check golden answers", "Check golden samples", "Check version's golden samples",
+        "Choose best model", "Fail search", "Fail training", "Judge script", "Make bundle", "Make function version",
+        "Plan compute", "Plan deployment", "Prepare dataset", "Register model", "Register script", "Settle run",
+        "Shift traffic", "Stop training", "Take traffic back", "Tidy up", "Write golden requests",
     ]  # fmt: skip

@@ -176,7 +176,8 @@ def test_functions_are_small_arm_and_traced_with_logs_that_expire(assembly: Asse
     assert sorted(function["Handler"] for function in functions) == [
         "functions.accept.handler", "functions.approval.handler", "functions.ask.handler", "functions.best.handler",
         "functions.decide.handler", "functions.deployment.handler", "functions.describe.handler",
-        "functions.golden.handler",
+        "functions.edge.handler", "functions.golden.handler", "functions.golden_files.check",
+        "functions.golden_files.write",
         "functions.halt.handler", "functions.intake.handler", "functions.judge.handler",
         "functions.lambda_traffic.handler", "functions.lambda_versions.handler", "functions.plan.handler",
         "functions.predict.handler", "functions.prediction.handler", "functions.register.handler",
