@@ -24,6 +24,7 @@ ROW = {"income": 2.0, "age": 80, "region": "south"}
 GOOD = json.dumps({"instances": [ROW]})
 BAD = json.dumps({"instances": [{**ROW, "income": "much"}]})
 CANARY = {"target": "async", "instances": 2, "rollout": "canary", "step_percent": 50, "bake_minutes": 1}
+TO_ZERO = {"min_instances": 0, "max_instances": 2, "backlog_per_instance": 50.0}
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +100,7 @@ def test_an_update_in_steps_loses_none_of_the_requests_that_wait(app: App, first
     sagemaker.update_endpoint_weights_and_capacities(EndpointName=ENDPOINT, DesiredWeightsAndCapacities=none)
     app.eventually(lambda: sagemaker.describe_endpoint(EndpointName=ENDPOINT)["EndpointStatus"] == "InService")
     asked = [_ask(app) for _ in range(40)]
-    second = another(app, first, CANARY)
+    second = another(app, first, CANARY | TO_ZERO)
     assert not _answered(app, asked), "there is nobody to answer"
     arn = app.start_deployment(PROJECT, second)
     app.reaches(arn, "Wait for endpoint")
@@ -108,9 +109,26 @@ def test_an_update_in_steps_loses_none_of_the_requests_that_wait(app: App, first
     assert execution["status"] == "SUCCEEDED", execution
     assert app.champion(PROJECT)["package_arn"] == second
     assert app.eventually(lambda: len(_answered(app, asked)) == len(asked))
+    policies, alarms = _scaling(app)
+    assert set(policies) == {"backlog-per-instance", "first-instance"}
+    assert alarms == {names.alarm(ENDPOINT, "AllTraffic", "backlog"): [policies["first-instance"]]}
     other = app.deploy(PROJECT, another(app, first, {"target": "serverless"}), at_once=True)
     assert other["status"] == "SUCCEEDED", other
     app.eventually(lambda: app.endpoints(PROJECT) == [names.endpoint("acme", PROJECT, "serverless")])
+    assert app.eventually(lambda: _scaling(app) == ({}, {}))
+
+
+def _scaling(app: App) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Return the ARNs of the endpoint's scaling policies by name, and what its alarm on the queue does."""
+    found = app.cloud.client("application-autoscaling").describe_scaling_policies(
+        ServiceNamespace="sagemaker", ResourceId=names.variant_resource(ENDPOINT, "AllTraffic")
+    )["ScalingPolicies"]
+    backlog = names.alarm(ENDPOINT, "AllTraffic", "backlog")
+    alarms = app.cloud.client("cloudwatch").describe_alarms(AlarmNames=[backlog])["MetricAlarms"]
+    return (
+        {policy["PolicyName"]: policy["PolicyARN"] for policy in found},
+        {alarm["AlarmName"]: alarm["AlarmActions"] for alarm in alarms},
+    )
 
 
 def _answered(app: App, asked: list[str]) -> set[str]:

@@ -120,6 +120,29 @@ def test_realtime_keeps_instances(world: World) -> None:
     assert answer["update"] == {}, "the first version has nothing to take traffic from"
 
 
+@pytest.mark.parametrize(("ab_percent", "variants"), [(0, ["AllTraffic"]), (20, ["AllTraffic", "Challenger"])])
+def test_a_champion_that_sleeps_is_woken_by_a_deployment_and_for_an_ab_test(
+    world: World, monkeypatch: pytest.MonkeyPatch, ab_percent: int, variants: list[str]
+) -> None:
+    deploy = {"target": "realtime", "ab_percent": ab_percent, "sleep": "20:00-07:00", "max_instances": 2}
+    champion = register_model(world, deploy={"target": "realtime"})["package_arn"]
+    arn = register_model(world, run="digits-other", deploy={**deploy, "invocations_per_instance": 60})["package_arn"]
+    fake = Endpoints(shared.client("sagemaker"))
+    monkeypatch.setattr(live, "client", lambda service: fake)
+    row = {"package_arn": champion, "run": "x", "version": 1, "target": "realtime", "configuration": "config-1"}
+    row |= {"endpoint": names.endpoint(world.tenant, "digits", "realtime"), "asleep": "2026-11-21T20:00:00Z"}
+    table.put(ledger.champion_key(world.tenant, "digits"), row)
+    planned = plan(world, arn)
+    assert planned["previous_config"] is None, "so that the endpoint is created"
+    assert [each["VariantName"] for each in planned["configuration"]["ProductionVariants"]] == variants
+    assert planned["ab_percent"] == ab_percent
+    assert [each["target"]["ResourceId"].split("/")[-1] for each in planned["scaling"]] == variants[-1:]
+    assert planned["scaling_before"] == [], "asleep, nothing is scaled"
+    assert planned["hours"]["sleep"] == {"S": "20:00-07:00"}
+    assert planned["hours"]["held_until"]["S"] > "2026"
+    assert deployment.is_as_recorded(row), "there is nothing to put back"
+
+
 @pytest.mark.parametrize(
     ("expected", "changed"), [("", True), ("arn:other", True), ("arn:champion", False), (None, False)]
 )

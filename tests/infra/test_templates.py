@@ -133,8 +133,11 @@ def test_every_bad_end_of_a_run_reaches_settle(assembly: Assembly) -> None:
     assert "Settle" in text(rule["Targets"][0]["Arn"])
 
 
-def test_a_stopped_deployment_starts_the_machine_again_which_no_failed_one_does(assembly: Assembly) -> None:
-    rule = rule_of(assembly, "aws.states", to="Deployment")
+@pytest.mark.parametrize("machine", ["Deployment", "Sleep"])
+def test_what_was_stopped_starts_its_machine_again_which_nothing_that_failed_does(
+    assembly: Assembly, machine: str
+) -> None:
+    rule = rule_of(assembly, "aws.states", to=f"{machine}Machine")
     assert rule["EventPattern"]["detail"]["status"] == ["ABORTED", "TIMED_OUT"]
     (target,) = rule["Targets"]
     assert target["Arn"] == rule["EventPattern"]["detail"]["stateMachineArn"][0]

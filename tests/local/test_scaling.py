@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from contract.config import Deploy
+from functions.scaling import policies
 from local import schedules
 from local.cloud import Cloud
 from local.scaling_rules import by_steps, by_tracking
@@ -18,6 +20,7 @@ from tests.local import machines
 from tests.local import sagemaker as sm
 from tests.local.functions import eventually
 from tests.local.hosting import Hosting, invoke, refused, settled
+from tests.local.test_async_inference import Queue
 
 SCALABLE = {"ServiceNamespace": "sagemaker", "ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}
 PREDEFINED = "SageMakerVariantInvocationsPerInstance"
@@ -221,6 +224,32 @@ class TestByLoad:
         other = hosting.config("two", VariantName="AllTraffic", InstanceType="ml.m5.large")
         error = refused(hosting.client.update_endpoint, EndpointName=serving, EndpointConfigName=other)
         assert "must be deregistered as scalable targets" in error["Error"]["Message"]
+
+
+class TestByBacklog:
+    def test_a_queue_lets_its_last_instance_go_and_takes_one_back_for_a_request(
+        self, cloud: Cloud, hosting: Hosting
+    ) -> None:
+        """By the very policies that a deployment puts."""
+        queue, scaling = Queue(cloud, hosting), cloud.client("application-autoscaling")
+        deploy = Deploy(target="async", min_instances=0, max_instances=2, backlog_per_instance=2.0)
+        for each in policies(queue.name, {"AllTraffic": deploy}, []):
+            scaling.register_scalable_target(**each["target"])
+            arn = scaling.put_scaling_policy(**each["policy"])["PolicyARN"]
+            for alarm in each["alarms"]:
+                cloud.client("cloudwatch").put_metric_alarm(**alarm, AlarmActions=[arn])
+        alarms = cloud.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"TargetTracking-endpoint/{queue.name}/")
+        (low,) = [each["AlarmName"] for each in alarms["MetricAlarms"] if "AlarmLow" in each["AlarmName"]]
+
+        def idle() -> bool:  # fifteen minutes with an empty queue, cut short
+            cloud.client("cloudwatch").set_alarm_state(AlarmName=low, StateValue="ALARM", StateReason="a test")
+            time.sleep(0.3)
+            return instances(cloud, queue.name) == 0
+
+        assert eventually(idle)
+        assert queue.answer(queue.ask(b"hello"))["model"] == "one"
+        assert instances(cloud, queue.name) == 1
+        hosting.client.delete_endpoint(EndpointName=queue.name)
 
 
 class TestByTime:
