@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.permissions.conditions import Context, listed
+from moto.stepfunctions import models as stepfunctions
+
+from local.permissions.conditions import Context
 from local.permissions.requests import Call
 
 
@@ -154,8 +156,10 @@ def _lambda(call: Call, here: Place) -> Iterator[Need]:
 
 def _states(call: Call, here: Place) -> Iterator[Need]:
     if call.operation.startswith("SendTask"):
-        # The token tells the machine; IAM's reference gives the action the resource of a state machine.
-        yield Need(action=f"states:{call.operation}", resource=here.arn("states", "stateMachine:*"))
+        backend: Any = stepfunctions.stepfunctions_backends[here.account][here.region]
+        waiting = backend.callbacks.find(call.params["taskToken"])
+        if waiting:  # the token tells the machine
+            yield Need(action=f"states:{call.operation}", resource=waiting.machine)
         return
     resource = call.params.get("executionArn") or call.params["stateMachineArn"]
     yield Need(action=f"states:{call.operation}", resource=resource)
@@ -264,6 +268,3 @@ def of(call: Call, here: Place) -> list[Need]:
         return list(rule(call, here))
     except (LookupError, AttributeError) as error:
         raise NotImplementedError(f"what {call.service}:{call.operation} needs ({error!r})") from error
-
-
-__all__ = ["RULES", "Need", "Place", "Rule", "listed", "of", "pass_role"]

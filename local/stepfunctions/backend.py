@@ -43,7 +43,7 @@ class LaptopStepFunctions(StepFunctionBackend):
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
         self._starting = threading.Lock()
-        self._callbacks = Callbacks()
+        self.callbacks = Callbacks()
         self.cloud.on_stop(self.cancel_all)
 
     def create_state_machine(self, name: str, definition: str, roleArn: str, **settings: Any) -> StateMachine:  # type: ignore[override]
@@ -138,7 +138,7 @@ class LaptopStepFunctions(StepFunctionBackend):
                     execution.ended.wait(timeout=5)
 
     def _callback(self, token: str) -> Callback:
-        callback = self._callbacks.find(token)
+        callback = self.callbacks.find(token)
         if callback is None:
             raise exceptions.InvalidToken(f"'{token}'")
         if not callback.open:
@@ -172,7 +172,7 @@ class LaptopStepFunctions(StepFunctionBackend):
             machine_alias_arn=alias.arn if alias else None,
             input=input,
             cloud=self.cloud,
-            callbacks=self._callbacks,
+            callbacks=self.callbacks,
             changed=lambda execution: status_events.publish(self.cloud, execution),
         )
 

@@ -15,10 +15,14 @@ from local.stepfunctions.scope import Scope
 
 
 class Callback:
-    """One token and the answer it waits for."""
+    """One token and the answer it waits for.
 
-    def __init__(self) -> None:
-        self.token = str(uuid.uuid4())
+    Args:
+        machine: the ARN of the state machine that waits.
+    """
+
+    def __init__(self, machine: str) -> None:
+        self.token, self.machine = str(uuid.uuid4()), machine
         self.open = True
         self._signal = threading.Event()
         self._lock = threading.Lock()
@@ -70,9 +74,9 @@ class Callbacks:
     def __init__(self) -> None:
         self._by_token: dict[str, Callback] = {}
 
-    def create(self) -> Callback:
-        """Return a callback with a token of its own."""
-        callback = Callback()
+    def create(self, machine: str) -> Callback:
+        """Return a callback with a token of its own, for a state of the machine with this ARN."""
+        callback = Callback(machine)
         self._by_token[callback.token] = callback
         return callback
 

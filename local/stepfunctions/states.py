@@ -98,7 +98,8 @@ def _task(visit: Visit) -> Step:
 def _attempt_task(visit: Visit) -> Any:
     resource = parse_resource(visit.state["Resource"])
     world, trail = visit.flow.world, visit.flow.trail
-    visit.callback = world.callbacks.create() if resource.pattern == "waitForTaskToken" else None
+    waits, machine = resource.pattern == "waitForTaskToken", world.context["StateMachine"]["Id"]
+    visit.callback = world.callbacks.create(machine) if waits else None
     arguments = visit.fill(visit.state.get("Arguments"), "Arguments")
     timeout, heartbeat = visit.seconds("TimeoutSeconds"), visit.seconds("HeartbeatSeconds")
     fields = resource.event_fields
