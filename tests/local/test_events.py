@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from local import events
 from local.cloud import Cloud
 from local.event_input import target_text
 from local.event_pattern import InvalidPattern, check, matches
+from local.event_schedules import is_due
 from tests.local.functions import Function, eventually, queue, received
 
 ECHO = "import json\ndef handler(e, c):\n    print(json.dumps(e))\n"
@@ -30,6 +32,38 @@ def put(cloud: Cloud, source: str, **detail: Any) -> None:
     entry = {"Source": source, "DetailType": "t", "Detail": json.dumps(detail)}
     answer = cloud.client("events").put_events(Entries=[entry])
     assert answer["FailedEntryCount"] == 0
+
+
+class TestSchedules:
+    @pytest.mark.parametrize(
+        ("expression", "scale", "due"),
+        [
+            ("rate(15 minutes)", 1.0, [15, 30]),
+            ("rate(15 minutes)", 0.2, [3, 6, 9, 12, 15, 18, 21, 24, 27, 30]),
+            ("cron(0 8 * * ? *)", 0.2, [20]),
+        ],
+    )
+    def test_a_rate_follows_the_clock_and_a_time_of_day_does_not(
+        self, expression: str, scale: float, due: list[int]
+    ) -> None:
+        made = datetime(2026, 11, 21, 7, 40, tzinfo=UTC)
+        ends = [made + timedelta(minutes=number) for number in range(31)]
+        looks = range(1, 31)
+        found = [number for number in looks if is_due(expression, made, ends[number - 1], ends[number], scale)]
+        assert found == due
+
+    def test_a_rule_with_a_rate_tells_its_targets_until_it_is_disabled(self, cloud: Cloud) -> None:
+        client, name, (url, arn) = cloud.client("events"), f"r-{uuid.uuid4().hex[:8]}", queue(cloud)
+        client.put_rule(Name=name, ScheduleExpression="rate(1 minute)")
+        client.put_targets(Rule=name, Targets=[{"Id": "0", "Arn": arn}])
+        event = json.loads(received(cloud, url)["Body"])
+        assert (event["source"], event["detail-type"]) == ("aws.events", "Scheduled Event")
+        client.remove_targets(Rule=name, Ids=["0"])
+        client.delete_rule(Name=name)
+
+    def test_what_is_no_schedule_is_refused(self, cloud: Cloud) -> None:
+        with pytest.raises(ClientError, match="ScheduleExpression"):
+            cloud.client("events").put_rule(Name="r-never", ScheduleExpression="rate(now and then)")
 
 
 @pytest.mark.parametrize(
