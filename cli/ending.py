@@ -13,7 +13,7 @@ from cli.errors import CommandError, Exit, Unwatched
 from cli.follow import Progress, explain_failure
 from cli.options import Context
 from contract import keys
-from contract.run import Outcome
+from contract.run import RUNNING, Outcome
 
 SETTLE_SECONDS = 90.0  # an execution that failed is settled by an event, a little later
 
@@ -47,7 +47,8 @@ def settled(context: Context, run: str, progress: Progress) -> dict[str, Any]:
     deadline = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < deadline:
         row = ledger.find_run(context.account, run)
-        document = ledger.run_document(context.account, row) if row and row.ended else None
+        told = row and row.ended and row.status != RUNNING
+        document = ledger.run_document(context.account, row) if row and told else None
         if document is not None and _tells_of(document, progress):
             return document
         time.sleep(watch.POLL_SECONDS / 2)

@@ -160,6 +160,8 @@ def read_history(events: Iterable[Mapping[str, Any]], *, depth: int = 0) -> Prog
         elif kind.endswith("StateExited"):
             _leave(visits, details["name"], when)
             variables |= _assigned(details)
+        elif kind == "ExecutionRedriven":
+            end = {}
         elif kind in _ENDS:
             end = {"status": _ENDS[kind], "ended": when} | _failure(details)
             _leave_all(visits, when)

@@ -22,6 +22,7 @@ from cli.commands.predict import predict
 from cli.commands.promote import promote
 from cli.commands.report import report
 from cli.commands.reproduce import reproduce
+from cli.commands.resume import resume
 from cli.commands.rollback import rollback
 from cli.commands.runs import runs
 from cli.commands.sleep import sleep, wake
@@ -33,7 +34,7 @@ from cli.options import remember, with_options
 
 COMMANDS = {
     "Start": (demo, doctor, up, deploy),
-    "Work": (new, submit, runs, watch, logs, report),
+    "Work": (new, submit, runs, watch, logs, report, resume),
     "Serve": (models, approve, reject, reproduce, predict, batch, key, promote, rollback, sleep, wake),
     "Money": (cost, budget),
     "Elsewhere": (export, edge),

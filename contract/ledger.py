@@ -21,9 +21,12 @@ are in it.
 | charge | tenant#<tenant> | charge#<YYYY-MM>#<run> | project, charged, settled |
 | API key | apikey#<id> | apikey | tenant, consumer, created |
 
-A run's row also has execution_arn and package_arn. A champion's has configuration, of its endpoint, and in an A/B test
-challenger: package_arn, version, run, percent, since; with sleeping hours sleep, sleep_timezone and held_until (when
-they decide again, ISO 8601); and asleep (since when) while its endpoint is gone.
+A run's row also has execution_arn and package_arn; once it was resumed, resumes (the number of the redrive that is
+covered), reserved_usd, and while it goes on the ended of before.
+
+A champion's has configuration, of its endpoint, and in an A/B test challenger: package_arn, version, run, percent,
+since; with sleeping hours sleep, sleep_timezone and held_until (when they decide again, ISO 8601); and asleep (since
+when) while its endpoint is gone.
 
 Amounts of months and charges are whole millionths of a US dollar. ``charged`` is a run's part of the month's
 ``committed``: its worst case while it runs, what it did cost (``settled``, a part of ``spent``) once it has ended.

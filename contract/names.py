@@ -66,6 +66,7 @@ OUTPUT_DATA_BUCKET = "DataBucket"
 OUTPUT_ARTIFACTS_BUCKET = "ArtifactsBucket"
 OUTPUT_LEDGER_TABLE = "LedgerTable"
 OUTPUT_PIPELINE_ARN = "PipelineArn"
+OUTPUT_RESUME_FUNCTION = "ResumeFunction"
 OUTPUT_MONTHLY_USD = "MonthlyUsd"  # of a tenant without a budget of its own
 OUTPUT_DEPLOYMENT_ARN = "DeploymentArn"
 OUTPUT_BATCH_ARN = "BatchArn"

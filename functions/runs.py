@@ -66,6 +66,8 @@ def age(row: Mapping[str, Any], outcome: str, ended: str) -> Age:
     end (good, or bad at a later time) replaces it.
     """
     status = row["status"]
+    if status == RUNNING and outcome in UNFINISHED and ended <= row.get("ended", ""):
+        return Age.OLD  # the end before the redrive that goes on now
     if status == RUNNING or (status in UNFINISHED and outcome not in UNFINISHED):
         return Age.NEW
     if status in UNFINISHED and ended > row["ended"]:
@@ -76,10 +78,27 @@ def age(row: Mapping[str, Any], outcome: str, ended: str) -> Age:
 
 def settle(row: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
     """Settle a row that is still as it was read; return False when somebody else changed it."""
+    return table.change(ledger.run_key(row["run"]), {**values, "announced": False}, only_if=_unchanged(row))
+
+
+def resume(row: Mapping[str, Any], *, redrive: int, reserved_usd: float) -> bool:
+    """Have a row that is still as it was read tell that its run goes on; return False when somebody changed it.
+
+    It keeps ``ended``, so that late news of that end is known to be old, and ``usd``, what the run has cost so far.
+    """
+    values = {"status": RUNNING, "outcome": None, "reasons": None, "resumes": redrive, "reserved_usd": reserved_usd}
+    return table.change(ledger.run_key(row["run"]), values, only_if=_unchanged(row))
+
+
+def restore(row: Mapping[str, Any]) -> None:
+    """Take back what :func:`resume` wrote."""
+    values = {name: row.get(name) for name in ("status", "outcome", "reasons", "resumes", "reserved_usd")}
+    table.change(ledger.run_key(row["run"]), values, only_if=Attr("status").eq(RUNNING))
+
+
+def _unchanged(row: Mapping[str, Any]) -> ConditionBase:
     unchanged: ConditionBase = Attr("status").eq(row["status"])
-    if row.get("ended"):
-        unchanged = unchanged & Attr("ended").eq(row["ended"])
-    return table.change(ledger.run_key(row["run"]), {**values, "announced": False}, only_if=unchanged)
+    return unchanged & Attr("ended").eq(row["ended"]) if row.get("ended") else unchanged
 
 
 def announce(row: Mapping[str, Any]) -> None:

@@ -41,15 +41,22 @@ def put(key: Key, values: Mapping[str, Any]) -> None:
 
 
 def change(key: Key, values: Mapping[str, Any], only_if: ConditionBase) -> bool:
-    """Set attributes of a row; return False, changing nothing, when ``only_if`` does not hold."""
+    """Set attributes of a row, and remove those that are None.
+
+    Returns:
+        False, with nothing changed, when ``only_if`` does not hold.
+    """
     condition = ConditionExpressionBuilder().build_expression(only_if)
-    changes = ", ".join(f"#s{i} = :s{i}" for i in range(len(values)))
-    attributes = {f"#s{i}": name for i, name in enumerate(values)} | condition.attribute_name_placeholders
-    typed = {f":s{i}": value for i, value in enumerate(values.values())} | condition.attribute_value_placeholders
+    places = {name: f"s{i}" for i, name in enumerate(values)}
+    kept = [f"#{place} = :{place}" for name, place in places.items() if values[name] is not None]
+    gone = [f"#{place}" for name, place in places.items() if values[name] is None]
+    update = [f"{word} {', '.join(found)}" for word, found in (("SET", kept), ("REMOVE", gone)) if found]
+    attributes = {f"#{place}": name for name, place in places.items()} | condition.attribute_name_placeholders
+    typed = {f":{place}": values[name] for name, place in places.items()} | condition.attribute_value_placeholders
     return _conditionally(
         client("dynamodb").update_item,
         Key=_typed(key),
-        UpdateExpression=f"SET {changes}",
+        UpdateExpression=" ".join(update),
         ConditionExpression=condition.condition_expression,
         ExpressionAttributeNames=attributes,
         ExpressionAttributeValues=_typed(typed),

@@ -57,6 +57,7 @@ class Handlers(Construct):
         self.intake = self._intake()
         self.accept = self._accept()
         self.prepare = self._prepare()
+        self._pricing = [powertools(self), Layer(self, "PlanLayer", pins=PLAN_PINS)]
         self.plan = self._plan()
         self.best = self._best()
         self.halt = self._handler("Halt")
@@ -65,6 +66,7 @@ class Handlers(Construct):
         self.ask = self._ask()
         self.decide = self._decide()
         self.settle = self._settle()
+        self.resume = self._resume()
 
     def _handler(self, id: str, *, environment: dict[str, str] | None = None, **options: Any) -> lambda_.Function:
         return Handler(
@@ -121,9 +123,8 @@ class Handlers(Construct):
 
     def _plan(self) -> lambda_.Function:
         """Reads the definition that the execution runs, and what it may cost."""
-        layers = [powertools(self), Layer(self, "PlanLayer", pins=PLAN_PINS)]
         told = {names.PIPELINE_ARN: self._machine, names.MONTHLY_USD: str(self._settings.monthly_usd)}
-        plan = self._handler("Plan", environment=told, layers=layers)
+        plan = self._handler("Plan", environment=told, layers=self._pricing)
         grants.rows(plan, self._places.ledger, *ROW)
         grants.allow(plan, ["states:DescribeStateMachine"], [self._machine])
         execution = grants.execution_arn(self, names.MACHINE_PIPELINE)
@@ -228,6 +229,23 @@ class Handlers(Construct):
         grants.allow(settle, actions, [logs, f"{logs}:*"])
         self._announce(settle)
         return settle
+
+    def _resume(self) -> lambda_.Function:
+        """Covers the rest of a run and redrives it, or stops what was redriven uncovered."""
+        resume = self._handler(
+            "Resume",
+            seconds=120,
+            memory_mb=1024,
+            environment={names.MONTHLY_USD: str(self._settings.monthly_usd)},
+            layers=self._pricing,
+            dead_letter_queue=self._dead_letters,
+        )
+        grants.encrypt(resume, self._dead_letters.encryption_master_key)
+        grants.rows(resume, self._places.ledger, *ROW)
+        verbs = ("DescribeExecution", "GetExecutionHistory", "DescribeStateMachineForExecution", "RedriveExecution")
+        execution = grants.execution_arn(self, names.MACHINE_PIPELINE)
+        grants.allow(resume, [f"states:{verb}" for verb in (*verbs, "StopExecution")], [execution])
+        return resume
 
     def _announce(self, function: lambda_.Function) -> None:
         bus = events.EventBus.from_event_bus_name(self, f"{function.node.id}Bus", "default")

@@ -61,6 +61,26 @@ class SettleRule(events.Rule):
         )
 
 
+class RedriveRule(events.Rule):
+    """A run was redriven -> resume, which covers what is left, or stops it; one that it redrove itself is covered."""
+
+    def __init__(
+        self, scope: Construct, id: str, *, machine_arn: str, resume: lambda_.IFunction, dead_letters: sqs.IQueue
+    ) -> None:
+        running = execution_ends(machine_arn, ["RUNNING"])
+        super().__init__(
+            scope,
+            id,
+            description="A run was redriven",
+            event_pattern=events.EventPattern(
+                source=running.source,
+                detail_type=running.detail_type,
+                detail={**(running.detail or {}), "redriveCount": [{"numeric": [">", 0]}]},
+            ),
+            targets=[reliably(resume, dead_letters)],
+        )
+
+
 class ApprovalRule(events.Rule):
     """A version was approved or rejected in the registry -> decide, which wakes the run that waits for it."""
 

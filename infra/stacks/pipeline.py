@@ -8,7 +8,7 @@ from constructs import Construct
 from contract import names
 from infra.batch import BatchRule
 from infra.handlers import Handlers, Places
-from infra.rules import ApprovalRule, DeadLetters, SettleRule, StoppedRule, UploadRule
+from infra.rules import ApprovalRule, DeadLetters, RedriveRule, SettleRule, StoppedRule, UploadRule
 from infra.runner import Runner
 from infra.settings import Settings
 from infra.stacks.api import PublicApi
@@ -60,6 +60,13 @@ class Pipeline(Stack):
             settle=handlers.settle,
             dead_letters=self.dead_letters,
         )
+        RedriveRule(
+            self,
+            "Redrive",
+            machine_arn=runner.machine.state_machine_arn,
+            resume=handlers.resume,
+            dead_letters=self.dead_letters,
+        )
         BatchRule(self, "Batch", bucket=storage.data, machine=serving.batch.machine, dead_letters=self.dead_letters)
         ApprovalRule(self, "Approval", decide=handlers.decide, dead_letters=self.dead_letters)
         machines = {
@@ -69,5 +76,6 @@ class Pipeline(Stack):
             StoppedRule(self, f"Stopped{what.title()}", what=what, machine=machine, dead_letters=self.dead_letters)
         if settings.mlflow or settings.tensorboard:
             Tracking(self, "Tracking", artifacts=storage.artifacts, dead_letters=self.dead_letters, settings=settings)
+        CfnOutput(self, names.OUTPUT_RESUME_FUNCTION, value=handlers.resume.function_name)
         CfnOutput(self, names.OUTPUT_PIPELINE_ARN, value=runner.machine.state_machine_arn)
         CfnOutput(self, names.OUTPUT_MONTHLY_USD, value=str(settings.monthly_usd))

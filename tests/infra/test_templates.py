@@ -152,6 +152,13 @@ def test_a_quarter_of_an_hour_is_all_that_a_model_sleeps_too_long(assembly: Asse
     assert failed["EventPattern"]["detail"]["status"] == ["FAILED"]
 
 
+def test_a_run_that_was_redriven_reaches_resume(assembly: Assembly) -> None:
+    rule = rule_of(assembly, "aws.states", to="Resume")
+    assert rule["EventPattern"]["detail"]["status"] == ["RUNNING"]
+    assert rule["EventPattern"]["detail"]["redriveCount"] == [{"numeric": [">", 0]}]
+    assert "DeadLetters" in text(rule["Targets"][0]["DeadLetterConfig"])
+
+
 def test_people_are_told_of_failed_and_stopped_runs_in_words(assembly: Assembly) -> None:
     rule = rule_of(assembly, names.EVENT_SOURCE, to="Tandem run")
     assert rule["EventPattern"]["detail"] == {"outcome": ["FAILED", "STOPPED"]}
@@ -184,7 +191,7 @@ def test_functions_are_small_arm_and_traced_with_logs_that_expire(assembly: Asse
         "functions.halt.handler", "functions.intake.handler", "functions.judge.handler",
         "functions.lambda_traffic.handler", "functions.lambda_versions.handler", "functions.plan.handler",
         "functions.predict.handler", "functions.prediction.handler", "functions.register.handler",
-        "functions.settle.handler",
+        "functions.resume.handler", "functions.settle.handler",
         "functions.sleep.handler", "functions.sleepers.handler", "functions.tidy.handler", "training.prepare.handler",
     ]  # fmt: skip
     for function in functions:
@@ -209,6 +216,7 @@ def test_functions_are_small_arm_and_traced_with_logs_that_expire(assembly: Asse
             "register",
             {names.ARTIFACTS_BUCKET, names.LEDGER_TABLE, names.SERVING_IMAGE_REPOSITORY, names.SERVING_IMAGE_TAG},
         ),
+        ("resume", {names.LEDGER_TABLE}),
         ("settle", {names.ARTIFACTS_BUCKET, names.LEDGER_TABLE}),
         ("deployment", {names.LEDGER_TABLE}),
     ],

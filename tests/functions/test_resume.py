@@ -1,0 +1,264 @@
+"""A run goes on where it ended, once the rest is paid for; what cannot go on says why, and nothing is changed."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from typing import Any
+
+import pytest
+from boto3.dynamodb.conditions import Attr
+from moto.stepfunctions import models
+
+from contract import attempts, ledger
+from contract.histories import Stopped
+from contract.prices import load_prices
+from contract.run import RUNNING, Outcome
+from functions import plan, rest, resume, runs, settle, table
+from functions.worst_case import Definition
+from tests import definitions
+from tests.functions import examples
+from tests.functions.conftest import FakeSageMaker, Killed, World
+
+ENDED = "2026-11-21T10:01:00.000Z"
+HOUR = load_prices().processing["ml.m5.large"]
+CLUSTER = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 30}
+EVALUATE = {
+    "Type": "Task",
+    "Resource": "arn:aws:states:::sagemaker:createProcessingJob.sync",
+    "Arguments": {
+        "ProcessingJobName": "{% $run.run %}",
+        "AppSpecification": {"ImageUri": "none"},
+        "RoleArn": "arn:aws:iam::123456789012:role/job",
+        "ProcessingResources": {"ClusterConfig": CLUSTER},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+    },
+    "Next": "Done",
+}
+
+
+def story(world: World, *, budget: float = 10.0, wait: int = 0) -> dict[str, Any]:
+    """Return a machine that has paid for training, fails while a bucket is missing, and may pay for an evaluation."""
+    request = examples.request(world.tenant, name(world), budget={"max_usd_per_run": budget})
+    given = {"run": request.to_dict(), "plan": {"train": {}}}
+    read = {"Bucket": f"later-{world.tenant}", "Key": "k"}
+    pays = {"Condition": "{% $states.input.Body = 'pay' %}", "Next": "Evaluate"}
+    return {
+        "Given": {"Type": "Pass", "Assign": given, "Next": "Wait"},
+        "Wait": {"Type": "Wait", "Seconds": wait, "Next": "Read"},
+        "Read": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::aws-sdk:s3:getObject",
+            "Arguments": read,
+            "Next": "Is it better?",
+        },
+        "Is it better?": {"Type": "Choice", "Choices": [pays], "Default": "Done"},
+        "Evaluate": EVALUATE,
+        "Done": {"Type": "Succeed"},
+    }
+
+
+def name(world: World) -> str:
+    return f"r{world.tenant}"[:20]
+
+
+def ran(world: World, *, settled: bool = True, usd: float = 1.0, **options: Any) -> dict[str, Any]:
+    """Run an execution until it fails (or waits); return its run's row as settle leaves it."""
+    states, role = world.client("stepfunctions"), "arn:aws:iam::123456789012:role/machine"
+    machine = {"QueryLanguage": "JSONata", "StartAt": "Given", "States": story(world, **options)}
+    made = states.create_state_machine(name=f"resumes-{world.tenant}", definition=json.dumps(machine), roleArn=role)
+    world.machine = made["stateMachineArn"]
+    run = name(world)
+    if options.get("wait"):
+        arn = states.start_execution(stateMachineArn=world.machine, name=run)["executionArn"]
+    else:
+        arn = world.execute({}, name=run)["id"]
+    runs.begin(run, arn, {"started": "2026-11-21T10:00:00.000Z", "project": f"{world.tenant}/digits"})
+    if settled:
+        told = {"status": "FAILED", "outcome": "FAILED", "reasons": ["Read: broken"], "ended": ENDED, "usd": usd}
+        table.change(ledger.run_key(run), told, only_if=Attr("pk").exists())
+    return dict(table.get(ledger.run_key(run)) or {})
+
+
+def mend(world: World) -> None:
+    s3, bucket = world.client("s3"), f"later-{world.tenant}"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="k", Body=b"free")
+
+
+def described(world: World, row: dict[str, Any]) -> dict[str, Any]:
+    return world.client("stepfunctions").describe_execution(executionArn=row["execution_arn"])
+
+
+def ask(row: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return resume.handler({"run": row["run"], **more}, None)
+
+
+def test_the_rest_is_covered_and_the_execution_goes_on(world: World) -> None:
+    row = ran(world)
+    mend(world)
+    answer = ask(row)
+    assert answer == {
+        "run": row["run"], "resumed": True, "reasons": [], "state": "Read", "spent_usd": 1.0,
+        "worst_usd": pytest.approx(HOUR, abs=1e-4), "budget_usd": 10.0, "redrive": 1,
+    }  # fmt: skip
+    now = table.get(ledger.run_key(row["run"])) or {}
+    assert (now["status"], now["resumes"], now["reserved_usd"]) == (RUNNING, 1, answer["worst_usd"])
+    assert not {"outcome", "reasons"} & now.keys()
+    assert (now["usd"], now["ended"]) == (1, ENDED), "what it has cost so far, and its end until now"
+    world.eventually(lambda: described(world, row)["status"] == "SUCCEEDED")
+    assert described(world, row)["redriveCount"] == 1
+    charge = table.get(ledger.charge_key(world.tenant, "2026-11", row["run"])) or {}
+    assert charge["charged"] - charge.get("settled", 0) == pytest.approx(HOUR * ledger.MICROS, abs=100)
+
+
+def test_a_tenant_without_the_money_resumes_nothing(world: World) -> None:
+    row = ran(world)
+    table.put(ledger.budget_key(world.tenant), {"usd": 0.1})
+    answer = ask(row)
+    assert f"more than is left of {world.tenant}'s budget of $0.10" in answer["reasons"][0]
+    assert table.get(ledger.run_key(row["run"])) == row
+    assert table.get(ledger.charge_key(world.tenant, "2026-11", row["run"])) is None
+
+
+def test_what_step_functions_refuses_gives_the_money_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = ran(world)
+    execution: Any = models.stepfunctions_backends["123456789012"]["us-east-1"].describe_execution(row["execution_arn"])
+    cover = resume._cover
+
+    def then_it_grows_old(row: Any, found: Any) -> None:
+        cover(row, found)
+        execution.stop_date -= datetime.timedelta(days=15)
+
+    monkeypatch.setattr(resume, "_cover", then_it_grows_old)
+    assert "Step Functions refused" in ask(row)["reasons"][0]
+    assert table.get(ledger.run_key(row["run"])) == row
+    assert (table.get(ledger.charge_key(world.tenant, "2026-11", row["run"])) or {})["charged"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "more", "says"),
+    [
+        ({"budget": 1.05}, {}, "it has cost $1.00, and from 'Read' on it may cost $0.1"),
+        ({"budget": 9.0}, {"max_usd": 0.5}, "more than $0.50"),
+        ({"settled": False}, {}, "its end is not settled yet"),
+        ({"wait": 9999, "settled": False}, {}, "it is running"),
+    ],
+)
+def test_what_cannot_go_on_is_refused_and_left_as_it_is(
+    world: World, options: dict[str, Any], more: dict[str, Any], says: str
+) -> None:
+    row = ran(world, **options)
+    answer = ask(row, **more)
+    assert not answer["resumed"]
+    assert says in answer["reasons"][0]
+    assert table.get(ledger.run_key(row["run"])) == row
+    assert described(world, row)["redriveCount"] == 0
+
+
+def test_a_person_may_allow_more_than_the_budget(world: World) -> None:
+    row = ran(world, budget=1.0)
+    mend(world)
+    assert ask(row, max_usd=2.0)["resumed"]
+
+
+def test_what_ended_well_long_ago_or_is_gone_is_refused(world: World) -> None:
+    row = ran(world)
+    execution: Any = models.stepfunctions_backends["123456789012"]["us-east-1"].describe_execution(row["execution_arn"])
+    execution.stop_date -= datetime.timedelta(days=15)
+    assert "it ended more than 14 days ago" in ask(row)["reasons"][0]
+    execution.stop_date += datetime.timedelta(days=15)
+    mend(world)
+    assert ask(row)["resumed"]
+    world.eventually(lambda: described(world, row)["status"] == "SUCCEEDED")
+    done = {"status": Outcome.DEPLOYED.value, "outcome": Outcome.DEPLOYED.value}
+    table.change(ledger.run_key(row["run"]), done, only_if=Attr("pk").exists())
+    assert "it ended as DEPLOYED, so nothing is left to do" in ask(row)["reasons"][0]
+    world.client("stepfunctions").delete_state_machine(stateMachineArn=world.machine)
+    assert "is deleted" in ask(row)["reasons"][0]
+    assert "there is no run 'nobody'" in ask({"run": "nobody"})["reasons"][0]
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(("service", "operation"), [("dynamodb", "UpdateItem"), ("stepfunctions", "RedriveExecution")])
+def test_whoever_dies_while_resuming_is_completed_by_the_next(
+    world: World, kill_at: Any, service: str, operation: str, after: bool
+) -> None:
+    row = ran(world)
+    mend(world)
+    kill_at(service, operation, after=after)
+    with pytest.raises(Killed):
+        ask(row)
+    ask(row)
+    world.eventually(lambda: described(world, row)["status"] == "SUCCEEDED")
+    assert described(world, row)["redriveCount"] == 1
+    assert (table.get(ledger.run_key(row["run"])) or {})["resumes"] == 1
+
+
+def redriven_by_hand(world: World, row: dict[str, Any]) -> dict[str, Any]:
+    """Press the console's button, and deliver the event that it makes while the execution runs."""
+    world.client("stepfunctions").redrive_execution(executionArn=row["execution_arn"])
+    now = described(world, row)
+    return resume.handler({"detail": {"name": row["run"], **json.loads(json.dumps(now, default=str))}}, None)
+
+
+@pytest.mark.parametrize(("budget", "outcome"), [(10.0, RUNNING), (1.0, "FAILED")])
+def test_a_redrive_by_hand_is_covered_or_stopped(world: World, budget: float, outcome: str) -> None:
+    row = ran(world, wait=50, settled=False, budget=budget)  # a second, while the event is on its way
+    world.client("stepfunctions").stop_execution(executionArn=row["execution_arn"])
+    told = {"status": "FAILED", "outcome": "FAILED", "ended": ENDED, "usd": 1.0}
+    table.change(ledger.run_key(row["run"]), told, only_if=Attr("pk").exists())
+    answer = redriven_by_hand(world, row)
+    assert answer["resumed"] == (outcome == RUNNING)
+    assert (table.get(ledger.run_key(row["run"])) or {})["status"] == outcome
+    if outcome == RUNNING:
+        assert resume.handler({"detail": {"name": row["run"], **described(world, row)}}, None)["resumed"] is False
+        assert described(world, row)["status"] == RUNNING, "the event came twice"
+    else:
+        now = described(world, row)
+        assert (now["status"], now["error"]) == ("ABORTED", resume.OVER_BUDGET)
+        assert "redriven by hand, not by `tandem resume`" in now["cause"]
+
+
+def test_another_executions_redrive_is_left_alone(world: World) -> None:
+    row = ran(world, wait=9999, settled=False)
+    other = {"name": row["run"], "executionArn": f"{row['execution_arn']}-2", "redriveCount": 1}
+    assert resume.handler({"detail": other}, None)["resumed"] is False
+    assert table.get(ledger.run_key(row["run"])) == row
+
+
+def test_late_news_of_the_end_before_is_old(world: World, sagemaker: FakeSageMaker) -> None:
+    row = ran(world)
+    mend(world)
+    assert ask(row)["resumed"]
+    ended = int(datetime.datetime.fromisoformat(ENDED).timestamp() * 1000)
+    detail = {"executionArn": row["execution_arn"], "name": row["run"], "status": "FAILED", "startDate": 0}
+    for stopped, settled in ((ended, False), (ended + 1, True)):
+        assert settle.handler({"detail": {**detail, "stopDate": stopped}}, None)["settled"] is settled
+
+
+def planned(world: World, **train: Any) -> dict[str, Any]:
+    request = examples.request(world.tenant, train={"instance": "ml.m5.large", "max_minutes": 58, **train})
+    given = {"run": request.to_dict(), "dataset": examples.dataset().to_dict(), "prepared_in_job": False}
+    answer = plan.handler(json.loads(json.dumps({**given, **world.planning()})), None)
+    return {"run": answer and request.to_dict(), "plan": answer, "tune_on_spot": False, "evaluations": 0}
+
+
+@pytest.mark.parametrize(
+    ("state", "variables", "paid"),
+    [
+        ("Accept request", {}, []),
+        ("Train on demand", {}, [attempts.TRAIN_ON_DEMAND, attempts.EVALUATE]),
+        ("Fail training", {"failed_in": 0}, [attempts.TRAIN_ON_SPOT, attempts.TRAIN_ON_DEMAND, attempts.EVALUATE]),
+        ("Evaluate", {"training": {"status": "Completed", "name": "j"}, "evaluations": 1}, [attempts.EVALUATE]),
+        ("Settle run", {}, []),
+    ],
+)
+def test_the_rest_is_priced_from_the_state_that_failed(
+    world: World, state: str, variables: dict[str, Any], paid: list[str]
+) -> None:
+    known = planned(world, spot=True) if state != "Accept request" else {}
+    definition = Definition.parse(json.dumps(definitions.run()))
+    stopped = Stopped(state=state, input={}, variables={**known, **variables})
+    lines = {line["state"]: line["usd"] for line in known["plan"]["worst_case"]["lines"]} if known else {}
+    assert rest.worst_usd(definition, stopped) == pytest.approx(sum(lines[name] for name in paid), abs=2e-3)
