@@ -2,6 +2,7 @@
 #
 #   make demo [ARGS=--json]   an upload becomes a served model, on this machine
 #   make test [ARGS=...]      every test; ARGS go to pytest
+#   make faults [ARGS=...]    the whole fault matrix, and its page, docs/faults.md; about an hour
 #   make test-tensorflow      Keras recipes, in an environment of their own (.venv-tensorflow, 3.6 GB; ten minutes)
 #   make test-spark           preparation on Spark, in an environment of its own (.venv-spark); needs Java 17
 #   make test-sdk             the SageMaker Python SDK against the laptop cloud (.venv-sdk, 1 GB)
@@ -16,7 +17,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: install demo test test-tensorflow test-spark test-sdk check security docs cdk lock clean
+.PHONY: install demo test faults test-tensorflow test-spark test-sdk check security docs cdk lock clean
 .DEFAULT_GOAL := install
 
 VENV := .venv
@@ -55,6 +56,14 @@ demo: $(INSTALLED)
 # Two workers, each with a laptop cloud of its own; a file's tests share what they set up. One worker: ARGS="-n 0".
 test: $(INSTALLED)
 	$(WITH_PATH) $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+# The cells that ran replace those that docs/faults.json keeps, whether or not all was well.
+CELLS := .tandem/faults.jsonl
+faults: $(INSTALLED)
+	@mkdir -p $(dir $(CELLS)) && rm -f $(CELLS)
+	status=0; TANDEM_FAULTS=all TANDEM_FAULTS_RESULTS=$(CELLS) $(WITH_PATH) \
+		$(BIN)/python -m pytest -n 2 --dist worksteal tests/faults $(ARGS) || status=$$?; \
+	$(BIN)/python -m local.chaos page $(CELLS) && $(BIN)/python -m docs.generate && exit $$status
 
 # TensorFlow beside everything else, so that the laptop cloud's machines have it too.
 TENSORFLOW := .venv-tensorflow

@@ -7,6 +7,7 @@ import typer
 from cli.commands.approve import approve, reject
 from cli.commands.batch import batch
 from cli.commands.budget import budget
+from cli.commands.chaos import chaos
 from cli.commands.cost import cost
 from cli.commands.demo import demo
 from cli.commands.deploy import deploy
@@ -33,7 +34,7 @@ from cli.errors import MEANINGS
 from cli.options import remember, with_options
 
 COMMANDS = {
-    "Start": (demo, doctor, up, deploy),
+    "Start": (demo, doctor, up, deploy, chaos),
     "Work": (new, submit, runs, watch, logs, report, resume),
     "Serve": (models, approve, reject, reproduce, predict, batch, key, promote, rollback, sleep, wake),
     "Money": (cost, budget),

@@ -21,8 +21,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from local.chaos import door
-from local.chaos.calls import signed_for
 from local.permissions.denied import Denied
+from local.permissions.requests import signer
 
 log = logging.getLogger(__name__)
 
@@ -130,12 +130,8 @@ class Application:
             body = door.pass_through(environ, lambda: self._answered(environ, lambda *args: answered.append(args)))
         except door.BrokenConnection:
             raise
-        except door.Refusal as refusal:
-            status, headers, body = refusal.answer
-            start_response(status, headers)
-            return [body]
-        except Denied as denied:
-            return _answer(environ, start_response, denied.status, denied.code, str(denied))
+        except (Denied, door.Refusal) as refused:
+            return _answer(environ, start_response, refused.status, refused.code, str(refused))
         except NotImplementedError as error:
             return _not_emulated(environ, start_response, str(error))
         except Exception as error:
@@ -149,7 +145,7 @@ class Application:
         return [body]
 
     def _answered(self, environ: dict[str, Any], start_response: StartResponse) -> bytes:
-        with self._one_at_a_time.get(signed_for(environ), nullcontext()):
+        with self._one_at_a_time.get(signer(environ)[1], nullcontext()):
             return b"".join(self._application(environ)(environ, start_response))
 
     def _application(self, environ: dict[str, Any]) -> WsgiApplication:
@@ -161,7 +157,7 @@ def _what(environ: dict[str, Any]) -> str:
     """The operation in words: service and target, or method and path."""
     target = environ.get("HTTP_X_AMZ_TARGET", "").split(".")[-1]
     operation = target or f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
-    return f"{signed_for(environ) or 'unsigned'} {operation}"
+    return f"{signer(environ)[1] or 'unsigned'} {operation}"
 
 
 def _not_emulated(environ: dict[str, Any], start_response: StartResponse, reason: str) -> list[bytes]:
@@ -177,7 +173,7 @@ def _answer(
     if kind.startswith("application/x-www-form-urlencoded"):
         error = f"<Error><Type>Receiver</Type><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
         body, content = f"<ErrorResponse>{error}<RequestId>none</RequestId></ErrorResponse>", "text/xml"
-    elif signed_for(environ) in ("s3", "route53", "cloudfront"):
+    elif signer(environ)[1] in ("s3", "route53", "cloudfront"):
         body = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
         content = "application/xml"
     else:

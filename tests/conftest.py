@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from local.bootstrap import bootstrap
 from local.clock import Clock
 from local.cloud import Cloud
 from tests import permissions
+from tests.e2e.app import App
 from tests.permissions import (  # noqa: F401  pytest finds its hooks here
     pytest_addoption,
     pytest_sessionfinish,
     pytest_terminal_summary,
     pytest_testnodedown,
 )
+
+ROOT = Path(__file__).parents[1]
+TOOLS = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # this environment's node before any other
 
 # Before any test makes a client: none may speak to a person's real account, whatever their shell says.
 for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -31,3 +38,20 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config)
     with Cloud(root=Path(tmp_path_factory.mktemp("cloud")), clock=Clock(scale=0.02)) as running:
         yield running
         permissions.keep(pytestconfig, running)
+
+
+@pytest.fixture(scope="session")
+def app(cloud: Cloud) -> App:
+    """The application, deployed as `tandem deploy` does it, with TensorBoard wanted."""
+    bootstrap(cloud)
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.apply", "--no-wheels", "--context", "tandem:tensorboard=true"],
+        env={**os.environ, **cloud.environment, "PATH": TOOLS},
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return App(cloud)

@@ -98,8 +98,18 @@ def processing_job(
         seconds=expression(f"{seconds} + {START_UP}"),
         retry=[transient(*CREATE_ERRORS, first=10)],
         assign=assign,
-        output={"job": "{% $states.result.ProcessingJobName %}"},
+        output={"job": expression(_finished("$states.result"))},
     )
+
+
+def _finished(job: str) -> str:
+    """Return the JSONata code of a job's name, which fails the state where the job did not end by itself.
+
+    A job that was stopped, or ran out of time, counts as a success of the state, and has uploaded nothing. The state
+    fails, so that a redrive runs the job again.
+    """
+    told = f"'The processing job ' & {job}.ProcessingJobName & ' was ' & {job}.ProcessingJobStatus"
+    return f"{job}.ProcessingJobStatus = 'Completed' ? {job}.ProcessingJobName : $error({told})"
 
 
 def _output(uri: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from contract.recipes import load_recipes
 from infra.asl import State, caught, choice, code, expression, invoke, task, transient, when
 from infra.steps import script
 from infra.steps.parts import Parts, job_name, tags
+from infra.steps.prepare import S3_ERRORS
 from infra.steps.processing import CREATE_ERRORS, START_UP
 
 NO_CAPACITY = (
@@ -121,7 +122,7 @@ def check_artefact(parts: Parts, *, then: str) -> State:
         },
         then=then,
         seconds=60,
-        retry=[transient("S3.SdkClientException")],
+        retry=[transient(*S3_ERRORS)],
         output={"model": "{% $training.model %}", "bytes": "{% $states.result.ContentLength %}"},
     )
 

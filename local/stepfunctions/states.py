@@ -117,7 +117,13 @@ def _attempt_task(visit: Visit) -> Any:
         callback=visit.callback,
         heartbeat=None if heartbeat is None else world.cloud.clock.seconds(heartbeat),
     )
-    return _record_end(visit, resource, lambda: tasks.run(task))
+
+    def work() -> Any:
+        result = tasks.run(task)
+        task.scope.check()  # an answer that comes too late is none
+        return result
+
+    return _record_end(visit, resource, work)
 
 
 def _task_scope(visit: Visit, resource: Resource, timeout: float | None) -> Scope:

@@ -168,7 +168,7 @@ def test_every_variable_is_assigned_before_any_state_can_read_it(states: States)
 
 
 FUNCTIONS = {
-    "hash", "lookup", "lowercase", "not", "substring", "encodeUrlComponent",
+    "error", "hash", "lookup", "lowercase", "not", "substring", "encodeUrlComponent",
     "append", "ceil", "contains", "count", "each", "exists", "filter", "floor", "join", "map", "max", "merge", "millis",
     "min", "now", "number", "parse", "replace", "split", "string", "substringAfter", "type",
 }  # fmt: skip

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, HTTPClientError
 
-from local.chaos import calls
 from local.chaos.faults import (
     AFTER_WRITE,
     AT_END,
@@ -41,7 +40,7 @@ WRITER = """
 import boto3
 def handler(event, context):
     s3 = boto3.client("s3")
-    s3.list_buckets()
+    s3.list_objects_v2(Bucket=event["bucket"])
     s3.put_object(Bucket=event["bucket"], Key="first", Body=b"1")
     s3.put_object(Bucket=event["bucket"], Key="second", Body=b"2")
     return "done"
@@ -70,7 +69,7 @@ CALLS: dict[str, Callable[[Cloud], Any]] = {
         Bucket="none", Key="a", PartNumber=1, UploadId="u", Body=b""
     ),
     "stepfunctions:ListStateMachines": lambda cloud: cloud.client("stepfunctions").list_state_machines(),
-    "sagemaker-runtime:InvokeEndpoint": lambda cloud: cloud.client("sagemaker-runtime").invoke_endpoint(
+    "sagemaker:InvokeEndpoint": lambda cloud: cloud.client("sagemaker-runtime").invoke_endpoint(
         EndpointName="none", Body=b""
     ),
 }
@@ -83,8 +82,7 @@ def test_any_service_can_refuse_a_call_in_its_own_wire_format(cloud: Cloud, call
         CALLS[call](cloud)
     assert refused.value.response["Error"]["Code"] == "ThrottlingException"
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
-    if call not in ("s3:HeadObject",):
-        assert refused.value.response["Error"]["Message"] == "<Rate> exceeded"
+    assert refused.value.response["Error"]["Message"] == "<Rate> exceeded"
 
 
 def test_a_request_or_its_answer_can_be_lost(cloud: Cloud) -> None:
@@ -204,12 +202,3 @@ def test_events_are_lost_repeated_and_late(cloud: Cloud) -> None:
         told = [json.loads(received(cloud, url)["Body"])["detail"]["is"] for _ in range(3)]
         eventually(lambda: all(each.strikes for each in waiting))
     assert told == ["again", "again", "late"]
-
-
-def test_the_operation_of_a_request_is_read_from_its_wire_format() -> None:
-    environ = {"HTTP_AUTHORIZATION": "AWS4-HMAC-SHA256 Credential=laptop/20260101/us-east-1/s3/aws4_request"}
-    request = {**environ, "PATH_INFO": "/bucket/key", "REQUEST_METHOD": "GET", "QUERY_STRING": "versionId=1"}
-    assert calls.read(request).name == "s3:GetObject"
-    assert calls.read({**request, "QUERY_STRING": "tagging"}).name == "s3:GetObjectTagging"
-    assert calls.read({**request, "PATH_INFO": "/bucket", "QUERY_STRING": "list-type=2"}).name == "s3:ListObjectsV2"
-    assert calls.read({**request, "REQUEST_METHOD": "HEAD"}).name == "s3:HeadObject"

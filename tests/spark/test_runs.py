@@ -11,7 +11,6 @@ pytest.importorskip("pyspark")
 from contract import keys
 from contract.run import Outcome
 from tests.e2e.app import App
-from tests.e2e.conftest import app as app
 from tests.training.builders import csv
 
 SECONDS = 300  # Spark's start is much of it

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import app as app
 from tests.training.builders import csv, pictures, run_prepare, start, training_job, zipped
 
 
