@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -43,6 +44,16 @@ class Charge:
     project: str  # tenant/project
     spent: float
     reserved: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """A transform job that answered a file, at the price list's rates."""
+
+    job: str
+    machines: str
+    seconds: float
+    usd: float | None  # None for a type without a known price
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +120,33 @@ def _charge(item: Row, prefix: str) -> Charge:
     charged, settled = (float(item[name]) / MICROS for name in ("charged", "settled"))
     run = item["sk"].removeprefix(prefix)
     return Charge(run=run, project=item["project"], spent=settled, reserved=charged - settled)
+
+
+def batches(account: Account, tenant: str, project: str, month: str) -> list[Batch]:
+    """Return the transform jobs of a project's batches that began in a month, the newest first."""
+    sagemaker, began = account.client("sagemaker"), datetime.fromisoformat(f"{month}-01").replace(tzinfo=UTC)
+    own = re.compile(rf"{re.escape(tenant)}--{re.escape(project)}--[^-].*")
+    listed = account.pages(
+        "sagemaker", "list_transform_jobs", "TransformJobSummaries",
+        NameContains=f"{tenant}--{project}--", CreationTimeAfter=began,
+    )  # fmt: skip
+    names = [each["TransformJobName"] for each in listed if own.fullmatch(each["TransformJobName"])]
+    jobs = [sagemaker.describe_transform_job(TransformJobName=name) for name in names]
+    return [_batch(job) for job in jobs if job["CreationTime"].astimezone(UTC).strftime("%Y-%m") == month]
+
+
+def _batch(job: Row) -> Batch:
+    machines, start = job["TransformResources"], job.get("TransformStartTime")
+    end = job.get("TransformEndTime") or datetime.now(UTC)
+    seconds = (end - start).total_seconds() if start else 0.0
+    hourly = load_prices().transform.get(machines["InstanceType"])
+    usd = None if hourly is None else round(hourly * machines["InstanceCount"] * seconds / 3600, 6)
+    return Batch(
+        job=job["TransformJobName"],
+        machines=f"{machines['InstanceCount']} x {machines['InstanceType']}",
+        seconds=round(seconds, 1),
+        usd=usd,
+    )
 
 
 def hosting(account: Account, tenant: str, project: str, month: str) -> Hosting | None:

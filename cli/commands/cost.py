@@ -64,6 +64,8 @@ def _project(context: Context, tenant: str, project: str, month: str) -> None:
     name = f"{tenant}/{project}"
     charges = [each for each in spending.charges(context.account, tenant, month) if each.project == name]
     serving = spending.hosting(context.account, tenant, project, month) if month == spending.this_month() else None
+    batches = spending.batches(context.account, tenant, project, month)
+    answered = sum(each.usd or 0.0 for each in batches)
     total = _sum(charges)
     context.out.document(
         {
@@ -72,12 +74,15 @@ def _project(context: Context, tenant: str, project: str, month: str) -> None:
             "spent": total.spent,
             "reserved": total.reserved,
             "runs": [asdict(each) for each in charges],
+            "batches": [asdict(each) for each in batches],
             "serving": asdict(serving) if serving else None,
         }
     )
     cells = ((each.run, dollars(each.spent), dollars(each.reserved)) for each in charges)
     context.out.show(render.table(("run", "spent", "reserved"), cells, title=f"{name}, {month}"))
     context.out.show(f"{len(charges)} runs: {dollars(total.spent)} spent, {dollars(total.reserved)} reserved.")
+    if batches:
+        context.out.show(f"{len(batches)} batches: {dollars(answered)}, on top; no budget holds for them.")
     if serving:
         context.out.show(
             f"Serving: {serving.machines} at {dollars(serving.hourly)} an hour, asked or not: {dollars(serving.usd)}"

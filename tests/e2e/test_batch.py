@@ -199,6 +199,9 @@ def test_the_command_line_uploads_a_file_and_fetches_its_answers(
     told = command(app, monkeypatch, "--json", "batch", f"acme/{project}", str(rows), "-o", str(answers))
     assert told.exit_code == 0, told.output
     assert answers.read_text().count("\n") == 4
+    cost = json.loads(CliRunner().invoke(cli, ["--json", "cost", f"acme/{project}"]).stdout)
+    assert all(each["seconds"] > 0 and each["usd"] > 0 for each in cost["batches"])
+    assert cost["batches"]
     (tmp_path / "rows.json").write_text("{}")
     refused = command(app, monkeypatch, "batch", f"acme/{project}", str(tmp_path / "rows.json"))
     assert (refused.exit_code, "See job logs" in refused.output) == (1, True)

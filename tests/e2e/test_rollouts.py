@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from cli.errors import Exit
 from cli.main import app as main
 from contract import keys, ledger, names
+from contract.prices import load_prices
 from contract.run import DeploymentStatus
 from tests.e2e.app import App
 from tests.e2e.data import table, table_toml
@@ -107,6 +108,11 @@ def test_a_challenger_keeps_its_share_until_it_is_promoted(app: App, first: str)
     execution = app.deploy(PROJECT, second)
     assert execution["status"] == "SUCCEEDED", execution
     assert json.loads(execution["output"])["status"] == DeploymentStatus.CHALLENGING
+    told = CliRunner().invoke(main, ["--json", "cost", f"acme/{PROJECT}"], env=app.cloud.environment)
+    serving = json.loads(told.stdout)["serving"]
+    assert serving["machines"] == "1 x ml.c5.large, 1 x ml.c5.large"
+    assert serving["hourly"] == pytest.approx(2 * load_prices().hosting["ml.c5.large"])
+    assert 0 < serving["usd"] < serving["hourly"]
     champion = app.champion(PROJECT)
     assert champion["package_arn"] == first
     assert champion["challenger"]["package_arn"] == {"S": second}
