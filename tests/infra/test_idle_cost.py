@@ -1,0 +1,43 @@
+"""What the installation costs while nobody uses it, from its templates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from infra import idle_cost
+from tests.infra.conftest import Assembly
+
+
+def template(*kinds: str, **properties: Any) -> dict[str, Any]:
+    return {"Resources": {f"R{i}": {"Type": kind, "Properties": properties} for i, kind in enumerate(kinds)}}
+
+
+def test_the_readme_says_what_the_templates_cost_idle(assembly: Assembly) -> None:
+    text = idle_cost.README.read_text()
+    assert idle_cost.written(text, idle_cost.read(assembly.folder)) == text, "run: python -m infra.idle_cost"
+    assert idle_cost.sentence(idle_cost.read(assembly.folder)) in text
+
+
+def test_it_is_about_a_dollar(assembly: Assembly) -> None:
+    assert 1 <= sum(idle_cost.lines(idle_cost.read(assembly.folder)).values()) < 2
+
+
+def test_every_key_and_every_scheduled_run_is_counted() -> None:
+    keys = template("AWS::KMS::Key", "AWS::KMS::Key", "AWS::S3::Bucket")
+    assert idle_cost.lines([keys, keys]) == {"4 AWS::KMS::Key": 4.0}
+    each_minute = template("AWS::Events::Rule", ScheduleExpression="rate(1 minute)")
+    assert idle_cost.lines([each_minute]) == {"43,800 runs of scheduled functions": 43_800 * idle_cost.LOOK}
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (template("AWS::EC2::NatGateway"), "AWS::EC2::NatGateway"),
+        (template("AWS::Events::Rule", ScheduleExpression="cron(0 8 * * ? *)"), "cron"),
+    ],
+)
+def test_what_nobody_knows_the_price_of_is_an_error(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        idle_cost.lines([given])
