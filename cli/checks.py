@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import psutil
@@ -23,10 +24,12 @@ from cli.aws import Account, error_code
 from cli.children import STARTS_FROM
 from cli.errors import explain
 from contract import names
+from contract.prices import load_prices
 
 GOOD, WARNING, MISSING = "good", "warning", "missing"
 GIB = 1024**3
 PORT = 4566
+OLDEST_PRICES = 183  # days
 BOOTSTRAP_VERSION = "/cdk-bootstrap/hnb659fds/version"  # the CDK's default qualifier
 WHOLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 
@@ -190,8 +193,18 @@ def outputs(account: Account) -> Check:
     return _check("buckets", True, f"{found.data_bucket}, {found.artifacts_bucket}", "")
 
 
+def prices() -> Check:
+    """A price list that is not half a year old."""
+    known = load_prices()
+    age = (datetime.now(UTC).date() - date.fromisoformat(known.date)).days
+    found = f"of {known.region}, {known.date}, {age} days old"
+    fix = "Worst cases and costs may be wrong by now: `tandem prices refresh`, then deploy."
+    return _check("prices", age <= OLDEST_PRICES, found, fix, WARNING)
+
+
 MACHINE: tuple[Callable[[], Check], ...] = (
     python, packages, torch, node, cdk, processors, memory, disk, localhost, port, namespaces,
+    prices,
 )  # fmt: skip
 ACCOUNT: tuple[Callable[[Account], Check], ...] = (credentials, bootstrap, stacks, outputs)
 

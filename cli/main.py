@@ -20,6 +20,7 @@ from cli.commands.logs import logs
 from cli.commands.models import models
 from cli.commands.new import new
 from cli.commands.predict import predict
+from cli.commands.prices import prices
 from cli.commands.promote import promote
 from cli.commands.report import report
 from cli.commands.reproduce import reproduce
@@ -37,7 +38,7 @@ COMMANDS = {
     "Start": (demo, doctor, up, deploy, chaos),
     "Work": (new, submit, runs, watch, logs, report, resume),
     "Serve": (models, approve, reject, reproduce, predict, batch, key, promote, rollback, sleep, wake),
-    "Money": (cost, budget),
+    "Money": (cost, budget, prices),
     "Elsewhere": (export, edge),
     "End": (destroy,),
 }
