@@ -5,9 +5,9 @@
 A laptop cloud is started, the demo's digits are trained once, and each place (benchmarks/places) serves that version
 in turn. Every answer must equal ONNX Runtime's own. Then one caller asks for one row at a time; each request is
 followed by one to the exported container's server, with nothing in between, so that other work on the machine slows
-both: ``times`` is the ratio of the two medians. ``rows/s`` are what four callers get in requests of 32 rows; a batch
-is one file of FILE rows. ``cold s`` is the time from nothing running to the first answer. The best of ROUNDS counts,
-as other work can only slow one down.
+both: ``times`` is the median of the ratios of such pairs. ``rows/s`` are what four callers get in requests of 32 rows;
+a batch is one file of FILE rows. ``cold s`` is the time from nothing running to the first answer. The best of ROUNDS
+counts, as other work can only slow one down.
 
 Clients, the emulated AWS and the servers share the machine: what is measured is our part, and the laptop cloud's in
 between, which AWS's own replaces. Dollars are contract/prices.json's: a request pays for the median that the server
@@ -42,7 +42,6 @@ from cli import laptop, ledger
 from cli.aws import Account
 from cli.children import Child
 from cli.commands.submit import send as submit
-from contract.batch import INSTANCE as BATCH_INSTANCE
 from contract.config import Deploy
 from contract.prices import load_prices
 from contract.run import RUNNING
@@ -97,7 +96,7 @@ def prices() -> dict[str, Price]:
         "lambda": Price(second=gigabytes * table.lambda_gb_second, request=fees["lambda_request"], tick=0.001),
         "realtime": Price(hour=hour, kept=1, gb=fees["hosting_gb"]),
         "async": Price(hour=hour, kept=1, request=2 * (fees["s3_put"] + fees["s3_get"]), gb=fees["hosting_gb"]),
-        "batch": Price(hour=table.transform[BATCH_INSTANCE]),
+        "batch": Price(hour=table.transform[deploy.batch_instance]),
     }
 
 
@@ -186,6 +185,7 @@ class Measured:
 
     latency: NDArray
     direct: NDArray
+    times: float
     rows: float
     cold: float
     size: int
@@ -206,7 +206,8 @@ def measure(place: Place, version: Version, direct: Send, expected: NDArray, lab
         else:
             best, cold = FILE / min(timed(served.send, file) for _ in range(LEAST)), float(latency.min())
         return Measured(
-            latency=latency, direct=quickest([theirs for _, theirs in rounds]), rows=best, cold=cold, apart=apart,
+            latency=latency, times=float(np.median(np.concatenate([ours / theirs for ours, theirs in rounds]))),
+            direct=quickest([theirs for _, theirs in rounds]), rows=best, cold=cold, apart=apart,
             size=len(row) + len(served.send(row)),
         )  # fmt: skip
 
@@ -215,7 +216,7 @@ def line(name: str, found: Measured, busy: float, cost: Price | None) -> dict[st
     """Return a line of the table; ``busy`` are the seconds that a request keeps the server busy."""
     return {
         "place": name, "p50 ms": np.median(found.latency) * 1000, "p99 ms": np.percentile(found.latency, 99) * 1000,
-        "times": float(np.median(found.latency) / np.median(found.direct)), "rows/s": found.rows, "cold s": found.cold,
+        "times": found.times, "rows/s": found.rows, "cold s": found.cold,
         "USD/million": cost.million(busy, found.size) if cost else 0.0,
         "USD/month idle": cost.idle if cost else 0.0, "apart": f"{found.apart:.0e}",
     }  # fmt: skip

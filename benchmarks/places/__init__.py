@@ -67,10 +67,10 @@ KSERVE = partial(exported.container, kind="kserve", path="/v2/models/{project}/i
 PLACES = {
     "docker": Place(open=partial(exported.container, kind="docker", path="/invocations")),
     "kserve": Place(open=KSERVE, encode=tensor, decode=output),
-    "edge": Place(open=exported.device),
     "serverless": Place(open=deployed.endpoint, settings={"target": "serverless"}),
     "lambda": Place(open=deployed.function, settings={"target": "lambda"}),
     "realtime": Place(open=deployed.endpoint, settings={"target": "realtime"}),
     "async": Place(open=deployed.queue, settings={"target": "async"}),
-    "batch": Place(open=deployed.files),
+    "batch": Place(open=deployed.files, settings={"target": "batch"}),
+    "edge": Place(open=exported.device, settings={"target": "edge"}),
 }

@@ -96,7 +96,8 @@ def _another_version(version: Version, name: str) -> Iterator[Send]:
 
 @contextmanager
 def files(version: Version, settings: Mapping[str, Any]) -> Iterator[Served]:
-    """Have whole files answered by batch transform jobs, whatever else the version is served by."""
+    """Have whole files answered by batch transform jobs."""
+    version.release(settings)
     yield Served(send=partial(_transform, version), again=None)
 
 

@@ -1,4 +1,4 @@
-"""Places elsewhere: a version gets there by ``tandem export``, and its server runs without any account."""
+"""Places elsewhere: a version gets there as files, and its server runs without any account."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from typing import Any
 from typer.testing import CliRunner
 
 from benchmarks.places.version import Send, Served, Version, eventually
-from cli import exports
+from cli import exports, ledger
 from cli.main import app
-from contract import bundle, names
+from contract import bundle, keys, names
 from local import dockerfile, images
 from local.sagemaker.servers import free_port
 
@@ -31,8 +31,11 @@ IMAGE = "registry/model:1"
 
 @contextmanager
 def device(version: Version, settings: Mapping[str, Any]) -> Iterator[Served]:
-    """Serve a bundle by `tandem edge run`, which asks the golden samples first."""
-    archive = export(version, "edge") / exports.BUNDLE
+    """Serve the bundle that a deployment made by `tandem edge run`, which asks the golden samples first."""
+    number = int(version.release(settings)["version"])
+    key = keys.edge_prefix(version.tenant, version.project, number) + keys.EDGE_BUNDLE
+    archive = version.folder / f"{number}-{keys.EDGE_BUNDLE}"
+    archive.write_bytes(ledger.read(version.account, key) or b"")
 
     @contextmanager
     def run() -> Iterator[Send]:

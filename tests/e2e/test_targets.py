@@ -36,7 +36,7 @@ def project(app: App) -> str:
 @pytest.fixture(scope="module")
 def run(app: App, project: str) -> dict[str, Any]:
     """The run of the demo."""
-    return app.settled(app.upload(project, "digits.zip", (EXAMPLE / "digits.zip").read_bytes()))
+    return app.settled(app.upload(project, "digits.zip", (EXAMPLE / "digits.zip").read_bytes()), 300)
 
 
 @pytest.fixture(scope="module")
