@@ -2,20 +2,24 @@
 
 Ten thousand events meet a DynamoDB and a Step Functions in memory, from many
 threads; a hundred meet those and the laptop cloud's, which must both be left
-the same.
+the same; and two hundred real uploads go the whole way, by EventBridge and
+Lambda.
 """
 
 from __future__ import annotations
 
 import collections
+import io
 import json
 import random
 import sys
 import threading
+import zipfile
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +27,18 @@ from botocore.exceptions import ClientError
 
 from contract import ledger, names
 from functions import intake, shared, table
+from local.chaos.faults import (
+    AFTER_WRITE,
+    ALWAYS,
+    AT_END,
+    BEFORE_WRITE,
+    KilledFunction,
+    LateEvent,
+    RepeatedEvent,
+)
+from local.chaos.lab import LAB
 from tests.functions.conftest import Killed, World
+from tests.local.functions import role
 
 HOSTILE = (
     "plain.csv", "a b.csv", "a+b.csv", "a%20b.csv", "A B.csv", "100%.csv", "it's \"quoted\".csv", "données 📈.csv",
@@ -223,3 +238,68 @@ def test_the_laptop_cloud_is_left_as_the_double_in_memory_is(
         assert world.row({"pk": pk, "sk": sk}).keys() == aws.rows[pk, sk].keys()
         for name in ("run", "execution_arn"):
             assert world.row({"pk": pk, "sk": sk})[name] == aws.rows[pk, sk][name]
+
+
+def code() -> bytes:
+    """Return the deployed archive of the handlers."""
+    packed, root = io.BytesIO(), Path(intake.__file__).parents[1]
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in (*root.glob("functions/**/*"), *root.glob("contract/**/*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                archive.write(path, path.relative_to(root))
+    return packed.getvalue()
+
+
+@pytest.fixture
+def deployed(world: World) -> str:
+    """Deploy intake, which hears of every object in the data bucket; return the function's name."""
+    functions, bus = world.client("lambda"), world.client("events")
+    made = functions.create_function(
+        FunctionName=f"intake-{world.tenant}",
+        Runtime="python3.12",
+        Handler="functions.intake.handler",
+        Code={"ZipFile": code()},
+        Role=role(world.client),
+        Timeout=60,
+        MemorySize=512,
+        Environment={"Variables": {names.LEDGER_TABLE: world.table, names.PIPELINE_ARN: world.machine}},
+    )
+    functions.put_function_concurrency(FunctionName=made["FunctionName"], ReservedConcurrentExecutions=3)
+    pattern = {"source": ["aws.s3"], "detail": {"bucket": {"name": [world.data]}}}
+    bus.put_rule(Name=made["FunctionName"], EventPattern=json.dumps(pattern))
+    bus.put_targets(Rule=made["FunctionName"], Targets=[{"Id": "intake", "Arn": made["FunctionArn"]}])
+    world.client("s3").put_bucket_notification_configuration(
+        Bucket=world.data, NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+    return str(made["FunctionName"])
+
+
+def test_hundreds_of_uploads_are_delivered_twice_late_and_to_functions_that_die(world: World, deployed: str) -> None:
+    source = random.Random(9)
+    fates = ["twice"] * 60 + ["late"] * 30 + ["killed-0", "killed-1", "killed-2"] + ["plain"] * 107
+    source.shuffle(fates)
+    hostile = [key for key in HOSTILE if "/" not in key and key.isprintable() and len(key) < 100]
+    uploads = [f"{world.tenant}/digits/inbox/{fate} {n // 2} {source.choice(hostile)}" for n, fate in enumerate(fates)]
+    moments = (BEFORE_WRITE, AFTER_WRITE, AT_END)
+    killed = [
+        KilledFunction(function="functions.intake.handler", payload=f"*killed-{number} *", moment=moment)
+        for number, moment in enumerate(moments)
+    ]
+    events = [
+        RepeatedEvent(detail=f"*{world.tenant}*inbox/twice *", copies=1, times=ALWAYS),
+        LateEvent(detail=f"*{world.tenant}*inbox/late *", times=ALWAYS),
+    ]
+    with LAB.inject(*events, *killed) as faults:
+        arrived = [Version(key, world.put(key, b"x")) for key in uploads]
+        world.eventually(lambda: len(upload_rows(world)) == len(arrived) and all(upload_rows(world)), 120)
+        assert [len(fault.strikes) for fault in faults] == [60, 30, 1, 1, 1]
+    runs = {names.run_for_upload("digits", world.data, version.key, version.id) for version in arrived}
+    assert len(runs) == len(arrived) == 200
+    pages = world.client("stepfunctions").get_paginator("list_executions").paginate(stateMachineArn=world.machine)
+    assert collections.Counter(each["name"] for page in pages for each in page["executions"]) == dict.fromkeys(runs, 1)
+
+
+def upload_rows(world: World) -> list[bool]:
+    """Return of each upload's row whether it knows its execution."""
+    pages = world.client("dynamodb").get_paginator("scan").paginate(TableName=world.table)
+    return ["execution_arn" in row for page in pages for row in page["Items"] if row["sk"]["S"] == ledger.UPLOAD]
