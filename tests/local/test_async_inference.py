@@ -203,6 +203,7 @@ class TestQueue:
         assert {queue.answer(each)["model"] for each in waiting} == {"one"}
 
     def test_an_update_loses_none_of_those_that_wait(self, queue: Queue) -> None:
+        queue.scale(0)
         asked = [queue.ask(b"sleep 0.1") for _ in range(12)]
         queue.hosting.client.update_endpoint(EndpointName=queue.name, EndpointConfigName=queue.config("two"))
         assert settled(queue.cloud, queue.name)["ProductionVariants"][0]["CurrentInstanceCount"] == 1
