@@ -19,6 +19,16 @@ from contract.request import RunRequest
 
 PENDING, APPROVED, REJECTED = "PendingManualApproval", "Approved", "Rejected"
 """What ModelApprovalStatus can be."""
+DEVELOPMENT, STAGING, PRODUCTION, ARCHIVED = (
+    {"Stage": stage, "StageStatus": status}
+    for stage, status in (
+        ("Development", "InProgress"), ("Staging", "InProgress"), ("Production", "Approved"), ("Archived", "Retired"),
+    )
+)  # fmt: skip
+"""What ModelLifeCycle can be: registered; beside the champion, in an A/B test; champion; replaced.
+
+The words are SageMaker's ("Set up Staging Construct Examples"), whose examples have ``Staging``, too.
+"""
 NOTE_LIMIT = 1024
 """Characters of ApprovalDescription: why somebody approved or rejected."""
 LIMIT = 256

@@ -90,6 +90,7 @@ def create(request: RunRequest, evaluation: EvaluationReport, origin: Mapping[st
         ModelPackageDescription=f"Run {request.run}: {'; '.join(evaluation.verdict.reasons)}"[:1024],
         ClientToken=hashlib.sha256(f"{request.prefix}{evaluation.model_sha256}".encode()).hexdigest()[:36],
         ModelApprovalStatus=packages.PENDING if manual else packages.APPROVED,
+        ModelLifeCycle=packages.DEVELOPMENT,
         InferenceSpecification={
             "Containers": [container],
             "SupportedContentTypes": CONTENT_TYPES,

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from contract import ledger, names
 from contract.errors import EndpointBusy
 from contract.lambda_calls import ALIAS
-from functions import lambda_versions, table
+from functions import lambda_versions, stages, table
 from functions.live import BROKEN, STEADY, describe_endpoint
 from functions.shared import client, error_code, logger
 
@@ -29,7 +29,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         context: unused.
 
     Returns:
-        ``{"deleted"}``: names of endpoints, configurations, models and alarms.
+        ``{"deleted", "stages"}``: names of endpoints, configurations, models and alarms, and the new stages of versions
+        in the registry.
 
     Raises:
         EndpointBusy: while the project's endpoint changes, because its old configuration is needed until then.
@@ -39,8 +40,9 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     live, recorded = row.get("endpoint") or "", row.get("configuration") or ""
     asleep = bool(row.get("asleep"))
     deleted = list(tidy(tenant, project, live, recorded, event.get("alarms"), asleep=asleep))
-    logger.info("tidied up", extra={"project": f"{tenant}/{project}", "deleted": deleted})
-    return {"deleted": deleted}
+    staged = dict(stages.keep(tenant, project, row))
+    logger.info("tidied up", extra={"project": f"{tenant}/{project}", "deleted": deleted, "stages": staged})
+    return {"deleted": deleted, "stages": staged}
 
 
 def tidy(

@@ -128,6 +128,10 @@ class Deployer(Construct):
         grants.scale(tidy, self, "DeregisterScalableTarget")
         grants.allow(tidy, ["sagemaker:DescribeEndpointConfig", "sagemaker:DeleteEndpointConfig"], [configuration])
         grants.allow(tidy, ["sagemaker:DeleteModel"], [model])
+        package = grants.arn(self, "sagemaker", "model-package", "*--*/*")
+        group = grants.arn(self, "sagemaker", "model-package-group", "*--*")
+        grants.allow(tidy, ["sagemaker:ListModelPackages"], [group, package])  # IAM's reference names packages
+        grants.allow(tidy, ["sagemaker:UpdateModelPackage"], [package])
         reads = ["lambda:GetFunctionConfiguration", "lambda:GetAlias", "lambda:ListVersionsByFunction"]
         grants.allow(tidy, [*reads, "lambda:DeleteFunction"], [self._functions(), f"{self._functions()}:*"])
         grants.allow(tidy, ["sagemaker:ListEndpointConfigs", "sagemaker:ListModels"], ["*"])  # have no resource

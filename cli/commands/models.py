@@ -29,12 +29,13 @@ def models(
     context.out.document(found)
     context.out.show(
         render.table(
-            ("version", "in service", "approval", "made", "run", "metrics"),
+            ("version", "in service", "approval", "stage", "made", "run", "metrics"),
             (
                 (
                     item["version"],
                     _role(item),
                     APPROVAL.get(item["approval"], item["approval"]),
+                    item["stage"],
                     str(item["created"])[:19],
                     item["run"],
                     ", ".join(f"{name} {value:.4f}" for name, value in item["metrics"].items()),
@@ -66,6 +67,7 @@ def _version(package: dict[str, Any], champion: dict[str, Any]) -> dict[str, Any
         "created": package.get("CreationTime"),
         "package_arn": package["ModelPackageArn"],
         "approval": package.get("ModelApprovalStatus"),
+        "stage": (package.get("ModelLifeCycle") or {}).get("Stage"),
         "run": properties.get("run"),
         "metrics": {name: float(value) for name, value in metrics.items()},
     }

@@ -19,7 +19,7 @@ UPDATED = (
 
 TOLD = (
     "ModelPackageGroupName", "ModelPackageVersion", "ModelPackageArn", "ModelPackageDescription", "ModelPackageStatus",
-    "CertifyForMarketplace", "ModelApprovalStatus",
+    "CertifyForMarketplace", "ModelApprovalStatus", "ModelLifeCycle",
 )  # fmt: skip
 """What its event tells of a package, as far as there is something."""
 
@@ -116,7 +116,7 @@ class Packages:
         """Return one page of a group's versions, or of all packages of the type asked for."""
         fields = (
             "ModelPackageGroupName", "ModelPackageVersion", "ModelPackageArn", "ModelPackageDescription",
-            "CreationTime", "ModelPackageStatus", "ModelApprovalStatus",
+            "CreationTime", "ModelPackageStatus", "ModelApprovalStatus", "ModelLifeCycle",
         )  # fmt: skip
         group = request.get("ModelPackageGroupName", "").rpartition("/")[2]
         if group:
@@ -144,14 +144,14 @@ class Packages:
             raise NotEmulated("UpdateModelPackage's AdditionalInferenceSpecificationsToAdd")
         package = find_package(backend, request["ModelPackageArn"])
         with package.lock:
-            before = package.get("ModelApprovalStatus")
+            before = _state(package)
             properties = dict(package.describe().get("CustomerMetadataProperties", {}))
             properties |= request.get("CustomerMetadataProperties", {})
             for name in request.get("CustomerMetadataPropertiesToRemove", []):
                 properties.pop(name, None)
             package.request = {**package.request, "CustomerMetadataProperties": properties}
             package.update(**{name: request[name] for name in UPDATED if name in request})
-        if package.get("ModelApprovalStatus") != before:
+        if _state(package) != before:
             self._tell(package)
         return {"ModelPackageArn": package.arn}
 
@@ -186,6 +186,12 @@ def find_package(backend: Any, arn: str) -> Record:
         raise Refused(f"ModelPackage {arn} does not exist.")
     package: Record = backend.model_packages[arn]
     return package
+
+
+def _state(package: Record) -> tuple[Any, Any]:
+    """Return what an event tells the changes of: approval and stage."""
+    description = package.describe()
+    return description.get("ModelApprovalStatus"), description.get("ModelLifeCycle")
 
 
 def _is_in(package: Record, group: str) -> bool:

@@ -200,12 +200,14 @@ def test_a_rejected_version_is_not_put_back(tandem: Tandem, second: Answer) -> N
 def test_an_earlier_version_is_put_back(tandem: Tandem, second: Answer) -> None:
     assert second.document["outcome"] == Outcome.DEPLOYED, second.document["reasons"]
     listed = tandem("models", PROJECT, "--json").document
-    assert [(model["version"], model["champion"]) for model in listed] == [(2, True), (1, False)]
+    told = [(model["version"], model["champion"], model["stage"]) for model in listed]
+    assert told == [(2, True, "Production"), (1, False, "Archived")]
     back = tandem("rollback", PROJECT, 1)
     assert back.code == Exit.GOOD, back.stderr
     assert "Check golden samples" in back.stdout
     listed = tandem("models", PROJECT, "--json").document
-    assert [(model["version"], model["champion"]) for model in listed] == [(2, False), (1, True)]
+    told = [(model["version"], model["champion"], model["stage"]) for model in listed]
+    assert told == [(2, False, "Archived"), (1, True, "Production")]
     again = tandem("rollback", PROJECT, 1, "--json")
     assert again.document["changed"] is False
     assert tandem("rollback", PROJECT, 9).code == Exit.NOT_FOUND

@@ -27,9 +27,9 @@ CANARY = {"target": "realtime", "instances": 2, "rollout": "canary", "step_perce
 
 @pytest.fixture(scope="module")
 def first(app: App) -> str:
-    """The package of a version in service at a real-time endpoint."""
+    """The package of a version in service at a real-time endpoint, which a run with better rows beats."""
     app.configure(PROJECT, table_toml(more='[deploy]\ntarget = "realtime"'))
-    app.settled(app.upload(PROJECT, "rows.csv", table(seed=1)))
+    app.settled(app.upload(PROJECT, "rows.csv", table(seed=1, age_counts=False)))
     return str(app.champion(PROJECT)["package_arn"])
 
 
@@ -46,6 +46,11 @@ def made(app: App) -> tuple[int, int, list[str]]:
 
 def alarms(*variants: str, kinds: tuple[str, ...] = ("errors",)) -> list[str]:
     return sorted(names.alarm(ENDPOINT, variant, kind) for variant in variants for kind in kinds)
+
+
+def stage(app: App, package: str) -> str:
+    described = app.cloud.client("sagemaker").describe_model_package(ModelPackageName=package)
+    return str(described["ModelLifeCycle"]["Stage"])
 
 
 def test_no_request_fails_while_a_healthy_version_takes_over_in_two_steps(app: App, first: str) -> None:
@@ -123,19 +128,25 @@ def test_a_challenger_keeps_its_share_until_it_is_promoted(app: App, first: str)
     assert load.by["AllTraffic"] > 50
     assert load.by["Challenger"] > 50
     assert made(app) == (1, 2, alarms("AllTraffic", "Challenger"))
+    assert (stage(app, first), stage(app, second)) == ("Production", "Staging")
     assert tandem(app, "promote", f"acme/{PROJECT}") == Exit.GOOD
     assert tandem(app, "promote", f"acme/{PROJECT}") == Exit.NOT_FOUND
     promoted = app.champion(PROJECT)
     assert promoted["package_arn"] == second
     assert "challenger" not in promoted
+    assert (stage(app, first), stage(app, second)) == ("Archived", "Production")
     assert made(app) == (1, 1, alarms("AllTraffic"))
 
 
-def test_a_rollback_without_a_version_ends_an_ab_test(app: App, first: str) -> None:
+def test_a_run_can_end_with_a_challenger_and_a_rollback_without_a_version_ends_the_test(app: App, first: str) -> None:
     app.deploy(PROJECT, first, at_once=True)
     assert tandem(app, "rollback", f"acme/{PROJECT}") == Exit.NOT_FOUND
-    app.deploy(PROJECT, another(app, first, {"target": "realtime", "ab_percent": 20, "bake_minutes": 1}))
-    assert "challenger" in app.champion(PROJECT)
+    app.configure(PROJECT, table_toml(more='[deploy]\ntarget = "realtime"\nab_percent = 20\nbake_minutes = 1'))
+    run = app.settled(app.upload(PROJECT, "better.csv", table(seed=2)))
+    assert run["outcome"] == "DEPLOYED", run
+    assert run["reasons"][-1].startswith("It answers a share of requests beside the champion")
+    assert run["endpoint"] is None, "the champion's is the one in service"
+    assert app.champion(PROJECT)["challenger"]["run"] == {"S": run["run"]}
     assert tandem(app, "rollback", f"acme/{PROJECT}") == Exit.GOOD
     champion = app.champion(PROJECT)
     assert champion["package_arn"] == first

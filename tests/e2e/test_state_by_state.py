@@ -328,7 +328,8 @@ def _ways(machine: Machine) -> Iterator[tuple[str, str]]:
 def test_a_creation_whose_answer_was_lost_goes_on(app: App, deployment: Machine) -> None:
     """The names are of this deployment alone, so what is there already is its own."""
     sagemaker = app.cloud.client("sagemaker")
-    image, role = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:none", deployment.role
+    image = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:none"
+    role = "arn:aws:iam::123456789012:role/none"
     plan = {**NOTHING, "model_name": "acme--none--v2", "config_name": "acme--none--v2"}
     plan["configuration"] = {"ProductionVariants": [{**VARIANT, "ModelName": "acme--none--v2"}]}
     sagemaker.create_model(ModelName="acme--none--v2", PrimaryContainer={"Image": image}, ExecutionRoleArn=role)
