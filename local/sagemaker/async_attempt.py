@@ -80,8 +80,11 @@ class Attempt:
             return  # the servers were killed: nobody is left to tell
         self._log(failure.line)
         self.count(InvocationFailures=1.0, **failure.metrics)
-        if self.request.failure:
-            self._write(self.request.failure, failure.body, "application/json")
+        try:
+            if self.request.failure:
+                self._write(self.request.failure, failure.body, "application/json")
+        except (ClientError, BotoCoreError) as error:
+            self._log(f"nothing can be written to {self.request.failure}: {error}")
         self._notify(failure=failure.reason)
 
     def count(self, **values: float) -> None:

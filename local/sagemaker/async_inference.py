@@ -6,7 +6,9 @@ because none was scaled out yet or an update is on its way, they wait. Each requ
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from local.sagemaker import async_requests
@@ -15,7 +17,6 @@ from local.sagemaker.async_queue import AsyncRequest
 from local.sagemaker.endpoints import Endpoint
 from local.sagemaker.fleets import Fleet, NoServer, Variant
 from local.sagemaker.meters import Meters
-from local.sagemaker.servers import Server
 from local.sagemaker.traffic import NotServing, Taken
 
 if TYPE_CHECKING:
@@ -53,12 +54,13 @@ class AsyncInference:
             if fleet and time.monotonic() - request.began > self.cloud.clock.seconds(request.ttl):
                 endpoint.queue.begin()
                 attempt = self._attempt(endpoint, fleet, fleet.variants[0], request)
-                attempt.fail(Failed(EXPIRED, ExpiredRequests=1.0))
-                endpoint.queue.end(request)
+                expired = functools.partial(attempt.fail, Failed(EXPIRED, ExpiredRequests=1.0))
+                self.cloud.spawn(_finish, attempt, expired, name=f"async-{request.id}")
             elif taken := _take(endpoint):
                 endpoint.queue.begin()
                 attempt = self._attempt(endpoint, taken.fleet, taken.variant, request)
-                self.cloud.spawn(_work, attempt, taken.server, name=f"async-{request.id}")
+                work = functools.partial(attempt.work, taken.server)
+                self.cloud.spawn(_finish, attempt, work, name=f"async-{request.id}")
             else:
                 endpoint.queue.wait(LOOK_SECONDS)
 
@@ -68,9 +70,9 @@ class AsyncInference:
         )
 
 
-def _work(attempt: Attempt, server: Server) -> None:
+def _finish(attempt: Attempt, work: Callable[[], None]) -> None:
     try:
-        attempt.work(server)
+        work()
     finally:
         attempt.endpoint.queue.end(attempt.request)
 
