@@ -350,8 +350,8 @@ class Deploy:
         default=0.0, minimum=0.0, maximum=1_000_000.0,
     )  # fmt: skip
     sleep: str = setting(
-        "Hours of every day in which the endpoint is gone and costs nothing (realtime), such as 20:00-07:00. "
-        "Empty = none.",
+        "Hours of every day in which the endpoint is gone and costs nothing (realtime), such as 20:00-07:00; or after "
+        "how many hours without a request it goes until somebody wakes it, such as 'idle 6h'. Empty = neither.",
         default="",
     )  # fmt: skip
     sleep_timezone: str = setting("Whose clock the hours are of: a name such as Europe/Rome.", default="UTC")

@@ -147,8 +147,8 @@ def _without_scaling(deploy: Deploy) -> Iterator[InvalidConfig]:
 
 
 def _sleep(deploy: Deploy) -> Iterator[InvalidConfig]:
-    if deploy.sleep:
+    if deploy.sleep and not sleeping.idle_hours(deploy.sleep):
         sleeping.Hours.of(deploy.sleep, deploy.sleep_timezone)
     elif deploy.sleep_timezone != DEFAULTS["sleep_timezone"]:
         fix = "Say when the model sleeps."
-        yield InvalidConfig("deploy.sleep_timezone", deploy.sleep_timezone, "'UTC' without deploy.sleep", fix)
+        yield InvalidConfig("deploy.sleep_timezone", deploy.sleep_timezone, "'UTC' without hours in deploy.sleep", fix)

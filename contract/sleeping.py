@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from contract.errors import InvalidConfig, nearest
 
 HOURS = re.compile(r"((?:[01]\d|2[0-3]):[0-5]\d)-((?:[01]\d|2[0-3]):[0-5]\d)")
+IDLE = re.compile(r"idle ([1-9]\d{0,2})h")
 SLEEPS = "realtime"
 """The one target that is put to sleep: asynchronous endpoints scale to zero, the others cost nothing when idle."""
 
@@ -42,7 +43,7 @@ class Hours:
         """
         match = HOURS.fullmatch(text)
         if match is None or match[1] == match[2]:
-            raise InvalidConfig("deploy.sleep", text, "two times of day as 20:00-07:00, from when to when")
+            raise InvalidConfig("deploy.sleep", text, "two times of day as 20:00-07:00, or 'idle 6h'")
         begin, end = (time.fromisoformat(each) for each in match.groups())
         return cls(begin=begin, end=end, zone=_zone(zone))
 
@@ -83,9 +84,16 @@ def _zone(name: str) -> tzinfo:
         raise InvalidConfig("deploy.sleep_timezone", name, allowed, hint) from error
 
 
+def idle_hours(text: str) -> int | None:
+    """Return after how many hours without a request a model falls asleep (``idle 6h``); None where that is not said."""
+    match = IDLE.fullmatch(text)
+    return int(match[1]) if match else None
+
+
 def hours_of(row: Mapping[str, Any]) -> Hours | None:
     """Return the sleeping hours of a champion's row; None where it has none."""
-    return Hours.of(row["sleep"], row["sleep_timezone"]) if row.get("sleep") else None
+    text = row.get("sleep")
+    return Hours.of(text, row["sleep_timezone"]) if text and not idle_hours(text) else None
 
 
 def wanted(row: Mapping[str, Any], now: datetime) -> bool | None:

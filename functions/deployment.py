@@ -130,8 +130,8 @@ def hours(deploy: Deploy) -> dict[str, dict[str, str]]:
     """Return what the champion's row says of its sleeping hours; a deployment holds until their next boundary."""
     if not deploy.sleep:
         return {}
-    held = sleeping.held_until(sleeping.Hours.of(deploy.sleep, deploy.sleep_timezone), datetime.now(UTC))
-    texts = {"sleep": deploy.sleep, "sleep_timezone": deploy.sleep_timezone, "held_until": held}
+    texts = {"sleep": deploy.sleep, "sleep_timezone": deploy.sleep_timezone}
+    texts["held_until"] = sleeping.held_until(sleeping.hours_of(texts), datetime.now(UTC))
     return {name: {"S": text} for name, text in texts.items()}
 
 

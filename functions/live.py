@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -71,10 +72,20 @@ def clear(endpoint: str) -> None:
 
 def describe_endpoint(endpoint: str) -> tuple[str | None, str | None]:
     """Return an endpoint's status and configuration; None and None when there is none."""
+    found = _describe(endpoint)
+    return found.get("EndpointStatus"), found.get("EndpointConfigName")
+
+
+def in_service_since(endpoint: str) -> datetime | None:
+    """Return when an endpoint was made; None where none is in service."""
+    found = _describe(endpoint)
+    return found["CreationTime"] if found.get("EndpointStatus") == "InService" else None
+
+
+def _describe(endpoint: str) -> dict[str, Any]:
     try:
-        found = client("sagemaker").describe_endpoint(EndpointName=endpoint)
+        return dict(client("sagemaker").describe_endpoint(EndpointName=endpoint))
     except ClientError as error:
         if error_code(error) not in ("ValidationException", "ResourceNotFound"):
             raise
-        return None, None
-    return found["EndpointStatus"], found["EndpointConfigName"]
+        return {}

@@ -18,6 +18,7 @@ from functions.shared import logger
 SLEEP, WAKE, NOTHING = "sleep", "wake", "nothing_to_do"
 POLL_SECONDS = 15
 HOURS = "hours"
+IDLE = "idle"
 """Who asks, when no person does: functions/sleepers.py."""
 GOING, COMING = "Deleting", "Creating"
 
@@ -27,7 +28,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
     Args:
         event: ``{"tenant", "project", "asleep", "by", "stopped_by"}``: whether it is to be asleep; who asks, a
-            ``person`` or the ``hours``; and the error of the execution that this one finishes the work of.
+            ``person``, the ``hours`` or ``idle``; and the error of the execution that this one finishes the work of.
         context: unused.
 
     Returns:

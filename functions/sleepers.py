@@ -1,5 +1,7 @@
 """Every quarter of an hour: each model whose sleeping hours say otherwise than it is gets its machine started.
 
+So does one that nobody has asked for as long as it says (``deploy.sleep = "idle 6h"``).
+
 One schedule serves all projects: it compares what is wanted with what is there, so that a tick that was missed, or a
 machine that failed, is made good by the next one.
 """
@@ -13,10 +15,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from contract import ledger, names, sleeping
-from functions import table
+from functions import table, unasked
 from functions.live import describe_endpoint
 from functions.shared import client, environment, error_code, logger
-from functions.sleep import GOING, HOURS
+from functions.sleep import GOING, HOURS, IDLE
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -30,9 +32,11 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         ``{"started"}``: names of executions.
     """
     now = datetime.now(UTC)
-    rows = table.scan(ledger.BY_SLEEP)
+    rows = list(table.scan(ledger.BY_SLEEP))
     wanted = [(row, asleep) for row in rows if (asleep := sleeping.wanted(row, now)) is not None]
-    return {"started": [_start(row, asleep, event["id"][:8]) for row, asleep in wanted if _differs(row, asleep)]}
+    changes = [(row, asleep, HOURS) for row, asleep in wanted if _differs(row, asleep)]
+    changes += [(row, True, IDLE) for row in rows if unasked.is_idle(row, now)]
+    return {"started": [_start(row, asleep, by, event["id"][:8]) for row, asleep, by in changes]}
 
 
 def _differs(row: dict[str, Any], asleep: bool) -> bool:
@@ -42,11 +46,11 @@ def _differs(row: dict[str, Any], asleep: bool) -> bool:
     return asleep and describe_endpoint(row["endpoint"])[0] not in (None, GOING)
 
 
-def _start(row: dict[str, Any], asleep: bool, tick: str) -> str:
+def _start(row: dict[str, Any], asleep: bool, by: str, tick: str) -> str:
     """Start the machine, once in a tick; return the execution's name."""
     tenant, _, project = row["pk"].removeprefix(ledger.PROJECT).partition("/")
     name = names.sleep_execution(tenant, project, asleep, tick)
-    asked = {"tenant": tenant, "project": project, "asleep": asleep, "by": HOURS}
+    asked = {"tenant": tenant, "project": project, "asleep": asleep, "by": by}
     try:
         client("stepfunctions").start_execution(
             stateMachineArn=environment(names.SLEEP_ARN), name=name, input=json.dumps(asked)

@@ -113,6 +113,7 @@ class Sleep(Construct):
         grants.allow(sleepers, ["states:StartExecution"], [self.machine.state_machine_arn])
         endpoint = grants.arn(self, "sagemaker", "endpoint", names.endpoint("*", "*", "realtime"))
         grants.allow(sleepers, ["sagemaker:DescribeEndpoint"], [endpoint])
+        grants.allow(sleepers, ["cloudwatch:GetMetricData"], ["*"])  # has no resource
         return sleepers
 
     def _grant(self, role: iam.IRole) -> None:

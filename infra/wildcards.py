@@ -16,7 +16,8 @@ WILDCARDS: dict[str, frozenset[str]] = {
     }),
     "Whoever pulls an image signs in to ECR first": frozenset({"ecr:GetAuthorizationToken"}),
     "Jobs and endpoints send metrics, of SageMaker's namespaces only": frozenset({"cloudwatch:PutMetricData"}),
-    "Lists tell what is there": frozenset({
+    "Lists and metrics tell what is there": frozenset({
+        "cloudwatch:GetMetricData",
         "sagemaker:ListTrainingJobs", "sagemaker:ListProcessingJobs", "sagemaker:ListHyperParameterTuningJobs",
         "sagemaker:ListEndpointConfigs", "sagemaker:ListModels", "application-autoscaling:DescribeScalableTargets",
     }),

@@ -29,6 +29,7 @@ SCALED: dict[str, Any] = {"target": "realtime", "max_instances": 4, "invocations
         {**SCALED, "concurrency_per_instance": 4.0},
         {**SCALED, "target": "async", "min_instances": 0, "invocations_per_instance": 0, "backlog_per_instance": 5.0},
         {"target": "realtime", "sleep": "20:00-07:00", "sleep_timezone": "Europe/Rome"},
+        {"target": "realtime", "sleep": "idle 6h"},
     ],
     ids=lambda settings: "-".join(settings) or "defaults",
 )
@@ -64,6 +65,8 @@ def test_what_sagemaker_can_do_is_accepted(settings: dict[str, Any]) -> None:
         ({**SCALED, "shadow_percent": 5}, "deploy.shadow_percent", "take a canary instead"),
         ({"sleep": "20:00-07:00"}, "deploy.sleep", "cost nothing when idle"),
         ({"target": "realtime", "sleep": "8pm-7am"}, "deploy.sleep", "two times of day"),
+        ({"target": "realtime", "sleep": "idle 0h"}, "deploy.sleep", "idle 6h"),
+        ({"sleep": "idle 6h"}, "deploy.sleep", "cost nothing when idle"),
         ({"target": "realtime", "sleep": "07:00-07:00"}, "deploy.sleep", "two times of day"),
         (
             {"target": "realtime", "sleep": "20:00-07:00", "sleep_timezone": "Europe/Roma"},

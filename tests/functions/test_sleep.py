@@ -10,7 +10,7 @@ import pytest
 
 from contract import ledger, names
 from contract.errors import EndpointBusy, InvalidConfig
-from functions import live, scaling, shared, sleep, sleepers, table, tidy
+from functions import live, scaling, shared, sleep, sleepers, table, tidy, unasked
 from tests.functions.conftest import World
 
 CONFIGURATION = "t--digits--v1-00000000"
@@ -26,14 +26,15 @@ class Endpoint:
 
     def __init__(self, real: Any) -> None:
         self.real, self.status, self.deleted = real, "", False
+        self.made = datetime.now(UTC) - timedelta(days=1)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
 
-    def describe_endpoint(self, EndpointName: str) -> dict[str, str]:
+    def describe_endpoint(self, EndpointName: str) -> dict[str, Any]:
         if not self.status or not EndpointName.endswith("--realtime"):
             return self.real.describe_endpoint(EndpointName=EndpointName)
-        return {"EndpointStatus": self.status, "EndpointConfigName": CONFIGURATION}
+        return {"EndpointStatus": self.status, "EndpointConfigName": CONFIGURATION, "CreationTime": self.made}
 
     def delete_endpoint(self, EndpointName: str) -> None:
         self.deleted = True
@@ -166,3 +167,54 @@ def test_tidying_up_after_a_deployment_that_failed_leaves_a_sleeping_champion_as
     endpoint.status = "InService"
     deleted = tidy.handler({"tenant": world.tenant, "project": "digits"}, None)["deleted"]
     assert deleted == [names.endpoint(world.tenant, "digits", "realtime")]
+
+
+def ago(hours: float) -> datetime:
+    return datetime.now(UTC) - timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
+    ("row", "made", "asked", "falls"),
+    [
+        ({}, 30, None, True),
+        ({}, 30, 9, True),
+        ({}, 30, 0.5, False),  # somebody asked
+        ({}, 3, None, False),  # it has just been made
+        ({"since": ago(2).isoformat()}, 30, None, False),  # its version is new
+        (ASLEEP, 30, None, False),
+        ({"sleep": "20:00-20:01"}, 30, None, False),
+    ],
+    ids=["never-asked", "long-ago", "asked", "just-made", "new-version", "asleep", "by-hours"],
+)
+def test_a_model_that_nobody_asks_falls_asleep(
+    world: World, endpoint: Endpoint, row: dict[str, str], made: float, asked: float | None, falls: bool
+) -> None:
+    endpoint.status, endpoint.made = "InService", ago(made)
+    champion(
+        world, **{"since": ago(50).isoformat(), "sleep": "idle 6h", "sleep_timezone": "UTC", "held_until": "", **row}
+    )
+    found = table.get(ledger.champion_key(world.tenant, "digits"))
+    assert found
+    if asked is not None:
+        dimensions = [
+            {"Name": "EndpointName", "Value": found["endpoint"]},
+            {"Name": "VariantName", "Value": "AllTraffic"},
+        ]
+        datum = {"MetricName": "Invocations", "Dimensions": dimensions, "Value": 1.0, "Timestamp": ago(asked)}
+        world.client("cloudwatch").put_metric_data(Namespace="AWS/SageMaker", MetricData=[datum])
+    assert unasked.is_idle(found, datetime.now(UTC)) is falls
+
+
+def test_a_model_that_nobody_asks_is_put_to_sleep_until_somebody_wakes_it(
+    world: World, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(names.SLEEP_ARN, world.machine)
+    shared.environment.cache_clear()
+    endpoint.status = "InService"
+    champion(world, since=ago(50).isoformat(), sleep="idle 6h", sleep_timezone="UTC", held_until="")
+    (started,) = sleepers.handler({"id": "00000000-0000"}, None)["started"]
+    arn = world.machine.replace(":stateMachine:", ":execution:") + f":{started}"
+    asked = json.loads(world.client("stepfunctions").describe_execution(executionArn=arn)["input"])
+    assert asked == {"tenant": world.tenant, "project": "digits", "asleep": True, "by": "idle"}
+    plan = sleep.handler({**asked, "stopped_by": ""}, None)
+    assert (plan["verdict"], plan["held_until"]) == ("sleep", "")
