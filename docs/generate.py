@@ -28,6 +28,7 @@ from infra.steps.batch import BatchParts
 from infra.steps.deployment_parts import DeploymentParts
 from infra.steps.parts import Parts
 from infra.steps.sleep import SleepParts
+from local.chaos import results
 
 T = TypeVar("T")
 REFERENCE = Path(__file__).parent / "reference"
@@ -249,9 +250,22 @@ def _named(parts: type[T]) -> T:
     return parts(**{field.name: field.name for field in dataclasses.fields(parts)})  # type: ignore[arg-type]
 
 
+def faults() -> str:
+    """What became of the cells of the fault matrix, as `make faults` kept them."""
+    machines = {
+        "pipeline": pipeline.story(_named(Parts)),
+        "deployment": deployment.story(_named(DeploymentParts)),
+        "batch": batch.story(_named(BatchParts)),
+    }
+    return results.page(
+        results.load(results.RESULTS), {name: definition["States"] for name, definition in machines.items()}
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "project-toml.md": project_toml,
     "../recipes.md": recipes,
+    "../faults.md": faults,
     "names.md": names_page,
     "states.md": states,
     "command-line.md": command_line,

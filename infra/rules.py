@@ -14,7 +14,15 @@ from constructs import Construct
 
 from contract import packages
 
+EXECUTION_ENDS = "Step Functions Execution Status Change"
 UNSUCCESSFUL = ["FAILED", "TIMED_OUT", "ABORTED"]
+STOPPED = {"status": ["ABORTED", "TIMED_OUT"]}
+UNCAUGHT = {
+    "status": ["FAILED"],
+    # A result that is too large escapes every Catch; the others come from the states before and after them.
+    "error": [{"prefix": service} for service in ("States.", "DynamoDB.", "EventBridge.")],
+    "input": [{"anything-but": {"wildcard": '*"aws.states"*'}}],
+}
 
 
 class DeadLetters(sqs.Queue):
@@ -102,9 +110,10 @@ class ApprovalRule(events.Rule):
 
 
 class StoppedRule(events.Rule):
-    """An execution that was stopped or ran out of time -> its machine again, because no Catch sees those.
+    """An execution that was stopped, ran out of time, or failed where no Catch was -> its machine again.
 
-    It gets the event itself, takes over what the dead one held, and puts right what that left half-done.
+    It gets the event itself, takes over what the dead one held, and puts right what that left half-done. One that
+    fails at that itself is not followed by another, which would fail likewise, for ever.
     """
 
     def __init__(
@@ -113,8 +122,12 @@ class StoppedRule(events.Rule):
         super().__init__(
             scope,
             id,
-            description=f"A {what} was stopped",
-            event_pattern=execution_ends(machine.state_machine_arn, ["ABORTED", "TIMED_OUT"]),
+            description=f"A {what} was stopped, or failed where no Catch was",
+            event_pattern=events.EventPattern(
+                source=["aws.states"],
+                detail_type=[EXECUTION_ENDS],
+                detail={"stateMachineArn": [machine.state_machine_arn], "$or": [STOPPED, UNCAUGHT]},
+            ),
             targets=[targets.SfnStateMachine(machine, dead_letter_queue=dead_letters)],
         )
 
@@ -132,7 +145,7 @@ def execution_ends(machine_arn: str, statuses: list[str]) -> events.EventPattern
     """Match the executions of a machine that end with one of ``statuses``."""
     return events.EventPattern(
         source=["aws.states"],
-        detail_type=["Step Functions Execution Status Change"],
+        detail_type=[EXECUTION_ENDS],
         detail={"stateMachineArn": [machine_arn], "status": statuses},
     )
 

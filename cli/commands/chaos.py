@@ -51,7 +51,7 @@ def _list(context: Context) -> int:
 def _show(context: Context, cells: Iterator[dict[str, Any]]) -> int:
     """Show each cell as it comes; return whether any was as it should not be."""
     told = []
-    for cell in cells:
+    for cell in (document for document in cells if "state" in document):
         told.append(cell)
         wrong = "; ".join(cell["violations"])
         mark = f"WRONG: {wrong}" if wrong else cell["verdict"]
@@ -72,5 +72,5 @@ def _cells(*arguments: str) -> Iterator[dict[str, Any]]:
                 running = child.process.poll() is None
                 yield from (json.loads(line) for line in said if line.startswith("{") and line.endswith("}\n"))
                 time.sleep(LOOK_SECONDS if running else 0)
-            if child.process.returncode not in (0, 1):
+            if child.process.returncode not in (0, 1):  # 1: a cell is as it should not be
                 raise child.failed()

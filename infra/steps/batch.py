@@ -60,7 +60,9 @@ def is_file(*, yes: str, stopped: str, no: str) -> State:
         "failure": "null",
     }
     condition = f"$count({parts}) = 4 and {parts}[2] = '{keys.BATCH}' and {parts}[3] != ''"
-    cause = "$states.input.detail.status = 'TIMED_OUT' ? 'The batch ran out of time.' : 'The batch was stopped.'"
+    detail = "$states.input.detail"
+    failed = f"{detail}.status = 'FAILED' ? 'The batch failed: ' & {detail}.error : 'The batch was stopped.'"
+    cause = f"{detail}.status = 'TIMED_OUT' ? 'The batch ran out of time.' : {failed}"
     ended = {"stopped": "$states.input.detail.executionArn", "failure": f"{{'error': '{STOPPED}', 'cause': {cause}}}"}
     return choice(
         when(f"{ENDED} and {condition}", stopped, _expressions(found | ended)),

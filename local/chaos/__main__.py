@@ -8,7 +8,7 @@
 
 It starts a laptop cloud of its own, deploys the application into it, and says
 one line of JSON for each cell. It exits with 1 where a cell is as it should not
-be.
+be, and with 2 where a plan has a mistake.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ def _run(lab: Lab, options: argparse.Namespace) -> int:
 
 def _cells(lab: Lab, route: Route, entry: Entry, state: str) -> list[Cell]:
     states = [name for name in applicable(lab, route, entry) if state in ("", name)]
+    print(json.dumps({"swept": entry.name, "route": route.name}), flush=True)
     cells = []
     for cell in sweep(lab, route, entry, states):
         print(json.dumps(cell.document), flush=True)
@@ -122,5 +123,6 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 if __name__ == "__main__":
     try:
         raise SystemExit(main())
-    except (BadPlan, OSError) as error:
-        raise SystemExit(f"{error}") from error
+    except (BadPlan, OSError) as mistake:
+        print(mistake, file=sys.stderr)
+        raise SystemExit(2) from mistake

@@ -259,6 +259,6 @@ CATALOGUE = (
           make=_configuration),
     Entry(name="event duplicated", what="the upload's event arrives three times at once", where="`Accept request`",
           make=_first(faults.RepeatedEvent, copies=2), survived=True),
-    Entry(name="event late", what="the upload's event arrives after that of the next version",
-          where="`Accept request`", make=_first(faults.LateEvent, seconds=100), survived=True),
+    Entry(name="event late", what="the upload's event arrives two minutes late",
+          where="`Accept request`", make=_first(faults.LateEvent, seconds=120), survived=True),
 )  # fmt: skip

@@ -75,6 +75,15 @@ def kept_leases(site: Site, project: str) -> Iterator[str]:
         yield f"{row['holder']} holds the deployment lease until {row['expires']}"
 
 
+def kept_reservations(site: Site, project: str) -> Iterator[str]:
+    """What a run that ended reserved of its tenant's budget was settled; of unknown cost, it stays reserved."""
+    for row in site.runs(project):
+        charge = site.row(ledger.charge_key(site.tenant, row["started"][:7], row["run"]))
+        charged, settled = charge.get("charged"), charge.get("settled")
+        if row["status"] != RUNNING and isinstance(row.get("usd"), str) and charged != settled:
+            yield f"{row['run']} is {row['status']}, and {charged} is charged, of which {settled} was settled"
+
+
 def false_rows(site: Site, project: str) -> Iterator[str]:
     """Every run's row says how its execution ended, and that was told."""
     rows = {row.get("execution_arn"): row for row in site.runs(project)}
@@ -88,6 +97,19 @@ def false_rows(site: Site, project: str) -> Iterator[str]:
             yield f"{execution['name']} ended at {execution['stopDate']}, and its row tells of an earlier end"
         elif row["status"] != RUNNING and not row.get("announced"):
             yield f"the end of {execution['name']} was not announced"
+
+
+def unsettled_batches(site: Site, project: str) -> Iterator[str]:
+    """No file's row says that it is being answered."""
+    found = site.client("dynamodb").query(
+        TableName=site.outputs[names.OUTPUT_LEDGER_TABLE],
+        KeyConditionExpression="pk = :project AND begins_with(sk, :batch)",
+        ExpressionAttributeValues={
+            ":project": {"S": ledger.project_pk(site.tenant, project)},
+            ":batch": {"S": f"{ledger.BATCH}#"},
+        },
+    )["Items"]
+    yield from (f"{row['file']['S']} is RUNNING" for row in found if row["status"]["S"] == RUNNING)
 
 
 def false_champion(site: Site, project: str) -> Iterator[str]:
@@ -139,9 +161,11 @@ CHECKS: dict[str, Callable[[Site, str], Iterator[str]]] = {
     "orphaned job": orphaned_jobs,
     "orphaned endpoint": orphaned_endpoints,
     "lease not released": kept_leases,
+    "budget not released": kept_reservations,
     "ledger not true": false_rows,
+    "batch not true": unsettled_batches,
     "champion not true": false_champion,
     "lost upload": lost_uploads,
 }
-PASSING = (stuck_executions, false_rows, orphaned_jobs)
+PASSING = (stuck_executions, false_rows, orphaned_jobs, kept_reservations, unsettled_batches)
 """Those that are broken for a moment whenever something ends: the event has to arrive, the job to stop."""

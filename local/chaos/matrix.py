@@ -18,7 +18,7 @@ from local.chaos.lab import LAB, Waiting
 from local.chaos.routes import PATIENCE, Lab, Route, new_project
 from local.chaos.site import End, Stuck
 
-QUIET_SECONDS = 60.0
+QUIET_SECONDS = 120.0
 SURVIVED, FAILED, STOPPED = "survived", "failed", "stopped"
 
 

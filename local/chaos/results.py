@@ -15,20 +15,23 @@ from local.chaos.routes import ROUTES
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "faults.json"
 MARKS = {SURVIVED: "✓", FAILED: "!", STOPPED: "■"}
 Results = dict[str, dict[str, dict[str, Any]]]
-"""Route -> fault -> state -> ``{"verdict", "end", "violations"}``."""
+"""Route -> fault -> state -> ``{"verdict", "end", "violations"}``; a fault that was met nowhere has no states."""
 
 
-def merge(results: Results, cells: Iterable[dict[str, Any]]) -> Results:
-    """Return results with these cells in the place of those of the same sweeps."""
+def merge(results: Results, told: Iterable[dict[str, Any]]) -> Results:
+    """Return results with sweeps in the place of earlier ones.
+
+    Args:
+        results: what is kept.
+        told: the documents of a run: for each sweep one that says so (``{"swept", "route"}``), then its cells.
+    """
     merged = {route: dict(faults) for route, faults in results.items()}
-    fresh: set[tuple[str, str]] = set()
-    for cell in cells:
-        route, fault = cell["route"], cell["fault"]
-        if (route, fault) not in fresh:
-            fresh.add((route, fault))
-            merged.setdefault(route, {})[fault] = {}
-        told = {name: cell[name] for name in ("verdict", "end", "violations")}
-        merged[route][fault][cell["state"]] = told
+    for document in told:
+        if "swept" in document:
+            merged.setdefault(document["route"], {})[document["swept"]] = {}
+        else:
+            cell = {name: document[name] for name in ("verdict", "end", "violations")}
+            merged[document["route"]][document["fault"]][document["state"]] = cell
     return merged
 
 
@@ -91,6 +94,8 @@ def page(results: Results, definitions: dict[str, Iterable[str]]) -> str:
         if name in results:
             lines += ["", *_table(name, results[name], definitions[route.machine])]
     lines += ["", "## What should not be", "", *(_violations(results) or ["Nothing."])]
+    if missing := list(_missing(results)):
+        lines += ["", "## Not run yet", "", *missing]
     return "\n".join(lines) + "\n"
 
 
@@ -107,6 +112,12 @@ def _table(name: str, faults: dict[str, Any], states: Iterable[str]) -> list[str
         marks = [_mark(faults.get(entry.name, {}).get(state)) for _, entry in _numbered()]
         lines.append(f"| {state} | {' | '.join(marks)} |")
     return lines
+
+
+def _missing(results: Results) -> Iterator[str]:
+    for name in ROUTES:
+        if left := [entry.name for entry in CATALOGUE if entry.name not in results.get(name, {})]:
+            yield f"* {name}: {', '.join(left) if name in results else 'every fault'}"
 
 
 def _mark(cell: dict[str, Any] | None) -> str:

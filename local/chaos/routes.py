@@ -25,7 +25,7 @@ from local.chaos.faults import ALWAYS, Fault, LostEvent, RecalledJob
 from local.chaos.lab import LAB
 from local.chaos.site import End, Site, Stuck
 
-PATIENCE = 120.0  # laptop seconds for an execution; those that train wait for real programs
+PATIENCE = 300.0  # laptop seconds for an execution; those that train wait for real programs
 STEPS = ("spot", "train", "prepare", "evaluate")
 DEPLOYED = "DEPLOYED"
 _projects = itertools.count(1)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from contract import ledger, names
+from local.event_pattern import matches
 from tests.infra.conftest import Assembly, listed
 
 
@@ -134,11 +135,16 @@ def test_every_bad_end_of_a_run_reaches_settle(assembly: Assembly) -> None:
 
 
 @pytest.mark.parametrize("machine", ["Deployment", "Sleep"])
-def test_what_was_stopped_starts_its_machine_again_which_nothing_that_failed_does(
+def test_what_no_catch_sees_starts_its_machine_again_and_what_fails_at_that_does_not(
     assembly: Assembly, machine: str
 ) -> None:
     rule = rule_of(assembly, "aws.states", to=f"{machine}Machine")
-    assert rule["EventPattern"]["detail"]["status"] == ["ABORTED", "TIMED_OUT"]
+    first = {"status": "FAILED", "error": "States.DataLimitExceeded", "input": '{"tenant": "acme"}'}
+    again = {**first, "input": '{"source": "aws.states", "detail": {}}'}
+    caught = {**first, "error": "EndpointFailed"}
+    stopped = [{**caught, "status": status} for status in ("ABORTED", "TIMED_OUT")]
+    ways = {"$or": rule["EventPattern"]["detail"]["$or"]}
+    assert [matches(ways, detail) for detail in (*stopped, first, again, caught)] == [True, True, True, False, False]
     (target,) = rule["Targets"]
     assert target["Arn"] == rule["EventPattern"]["detail"]["stateMachineArn"][0]
     assert target["DeadLetterConfig"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, HTTPClientError
 
+from local.chaos import plan, results
 from local.chaos.faults import (
     AFTER_WRITE,
+    ALWAYS,
     AT_END,
     BEFORE_WRITE,
     DeletedObject,
@@ -202,3 +205,47 @@ def test_events_are_lost_repeated_and_late(cloud: Cloud) -> None:
         told = [json.loads(received(cloud, url)["Body"])["detail"]["is"] for _ in range(3)]
         eventually(lambda: all(each.strikes for each in waiting))
     assert told == ["again", "again", "late"]
+
+
+def test_a_plan_is_a_file_of_faults() -> None:
+    faults = plan.read("""
+    [[fault]]
+    kind = "missing capacity"
+    job = "*-spot-*"
+
+    [[fault]]
+    kind = "late event"
+    detail = "*rows.csv*"
+    seconds = 30
+    times = 0
+    """)
+    assert faults == [MissingCapacity(job="*-spot-*"), LateEvent(detail="*rows.csv*", seconds=30, times=ALWAYS)]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("fault =", "the plan is no TOML"),
+        ("[[faults]]", "'faults' is not allowed; expected one of fault; did you mean 'fault'?"),
+        ('[[fault]]\nkind = "late events"', "did you mean 'late event'?"),
+        ('[[fault]]\nkind = "late event"\nsecond = 1', "did you mean 'seconds'?"),
+        ('[[fault]]\nkind = "late event"\nseconds = "1"', "'1' is not allowed; expected a value of type float"),
+        ('[[fault]]\nkind = "deleted object"\nkey = "a"', "bucket must be given with kind 'deleted object'"),
+    ],
+    ids=["no TOML", "table", "kind", "field", "type", "missing"],
+)
+def test_a_mistake_in_a_plan_is_named(text: str, told: str) -> None:
+    with pytest.raises(plan.BadPlan, match=re.escape(told)):
+        plan.read(text)
+
+
+def test_results_are_kept_sweep_by_sweep_and_shown() -> None:
+    cell = {"state": "Gate", "fault": "throttled", "route": "spot", "end": "FAILED", "verdict": "failed"}
+    first: list[dict[str, Any]] = [{"swept": "throttled", "route": "spot"}, {**cell, "violations": ["lost upload: a"]}]
+    kept = results.merge({}, first)
+    text = results.page(kept, {"pipeline": ["Gate", "Deploy"], "deployment": [], "batch": []})
+    assert "| Gate | ✗ |" in text
+    assert "* spot, throttled, `Gate`: lost upload: a" in text
+    assert "* batch: every fault" in text
+    again = results.merge(kept, [{"swept": "throttled", "route": "spot"}])
+    assert again == {"spot": {"throttled": {}}}
