@@ -1,8 +1,8 @@
 """Gap: nothing is ever scaled.
 
 AWS carries out scaling policies and scheduled actions, makes the two alarms of a target tracking policy, and forgets
-both with the target they belong to. moto keeps records. Closed for SageMaker variants by
-``local/{scaling,scaling_rules,schedules}.py``.
+both with the target they belong to. moto keeps records, and calls a target that is not there a mistake. Closed for
+SageMaker variants by ``local/{scaling,scaling_rules,schedules}.py``.
 
 Not emulated, and refused: predictive scaling, metric math in a policy, ``L``, ``W`` and ``#`` in cron expressions,
 provisioned concurrency and inference components. DescribeScalingActivities is not there.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from moto.applicationautoscaling.exceptions import AWSValidationException
 from moto.applicationautoscaling.models import ApplicationAutoscalingBackend, FakeApplicationAutoscalingPolicy
+from moto.core.exceptions import JsonRESTError
 from moto.sagemaker.models import sagemaker_backends
 
 from local import schedules
@@ -93,6 +94,12 @@ def _check_variant(self: Backend, resource: str, low: int) -> None:
 
 
 def _deregister_scalable_target(self: Backend, namespace: str, r_id: str, dimension: str) -> None:
+    if r_id not in self.targets.get(dimension, {}):
+        raise JsonRESTError(
+            "ObjectNotFoundException",
+            f"No scalable target found for service namespace: {namespace}, resource ID: {r_id}, scalable dimension: "
+            f"{dimension}",
+        )
     DEREGISTER(self, namespace, r_id, dimension)
     for key, policy in list(self.policies.items()):
         if (policy.resource_id, policy.scalable_dimension) == (r_id, dimension):

@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -34,12 +35,11 @@ def hours(begin: int, end: int) -> str:
 
 @pytest.fixture(scope="module")
 def first(app: App) -> str:
-    """The package of a version in service, which is scaled and has hours."""
+    """The package of a version in service, which is scaled."""
     settings = {"target": '"realtime"', "max_instances": 2, "invocations_per_instance": PER_INSTANCE}
-    settings |= {"sleep": f'"{hours(6, 7)}"'}
     lines = "\n".join(f"{name} = {value}" for name, value in settings.items())
-    app.configure(PROJECT, table_toml(more=f"[deploy]\n{lines}"))
-    app.settled(app.upload(PROJECT, "rows.csv", table(seed=1)))
+    app.configure(PROJECT, table_toml(epochs=1, more=f"[deploy]\n{lines}"))
+    app.settled(app.upload(PROJECT, "rows.csv", table(seed=1)), seconds=240)
     return str(app.champion(PROJECT)["package_arn"])
 
 
@@ -77,14 +77,11 @@ def test_load_brings_an_instance_that_an_update_keeps_and_calm_takes(app: App, f
     with Load(app, ENDPOINT, HEALTHY) as load:
         app.eventually(lambda: instances(app) == 2)
     assert load.failed == []
-    larger = {"target": "realtime", "instance": "ml.m5.large", "max_instances": 3}
-    execution = app.deploy(PROJECT, another(app, first, {**larger, "concurrency_per_instance": 500.0}))
+    larger = {"target": "realtime", "instance": "ml.m5.large", "max_instances": 3, "concurrency_per_instance": 500.0}
+    execution = app.deploy(PROJECT, another(app, first, {**larger, "sleep": hours(6, 7)}))
     assert execution["status"] == "SUCCEEDED", execution  # SageMaker refuses another type for a scaled variant
     assert limits(app) == [(1, 3)]
     assert instances(app) == 2
-    back = app.deploy(PROJECT, first, at_once=True)
-    assert back["status"] == "SUCCEEDED", back
-    assert limits(app) == [(1, 2)]
     app.eventually(lambda: calm(app))
 
 
@@ -103,7 +100,7 @@ def test_a_person_puts_it_to_sleep_and_wakes_it(app: App, first: str, tmp_path: 
     awake = tandem(app, "wake", f"acme/{PROJECT}")
     assert awake.exit_code == Exit.GOOD, awake.output
     assert tandem(app, "predict", f"acme/{PROJECT}", str(rows)).exit_code == Exit.GOOD
-    assert limits(app) == [(1, 2)]
+    assert limits(app) == [(1, 3)]
     assert "asleep" not in app.champion(PROJECT)
 
 
@@ -112,9 +109,8 @@ def test_its_hours_put_it_to_sleep_and_wake_it(app: App, first: str) -> None:
     for begin, end, asleep in ((-1, 1, True), (6, 7, False)):
         _set_hours(app, hours(begin, end))
         _tick(app)
-        app.eventually(lambda asleep=asleep: ("asleep" in app.champion(PROJECT)) is asleep)
-        app.eventually(lambda asleep=asleep: bool(app.endpoints(PROJECT)) is not asleep)
-    assert limits(app) == [(1, 2)]
+        app.eventually(partial(_is, app, asleep))
+    assert limits(app) == [(1, 3)]
     assert _tick(app) == [], "it is as it is to be"
 
 
@@ -127,6 +123,11 @@ def test_a_removal_stops_the_scaling_of_our_endpoints(app: App, first: str, monk
     for _ in range(2):  # once more, and it is gone already
         removal.remove(account, found, say=lambda line: None)
     assert limits(app) == []
+
+
+def _is(app: App, asleep: bool) -> bool:
+    """Say whether the model is asleep, or awake, by its row and by its endpoint."""
+    return ("asleep" in app.champion(PROJECT)) is asleep and bool(app.endpoints(PROJECT)) is not asleep
 
 
 def _set_hours(app: App, text: str) -> None:

@@ -225,6 +225,11 @@ class TestByLoad:
         error = refused(hosting.client.update_endpoint, EndpointName=serving, EndpointConfigName=other)
         assert "must be deregistered as scalable targets" in error["Error"]["Message"]
 
+    def test_what_is_not_scaled_is_not_found(self, cloud: Cloud) -> None:
+        client = cloud.client("application-autoscaling")
+        with pytest.raises(client.exceptions.ObjectNotFoundException):
+            client.deregister_scalable_target(**SCALABLE, ResourceId="endpoint/none/variant/AllTraffic")
+
 
 class TestByBacklog:
     def test_a_queue_lets_its_last_instance_go_and_takes_one_back_for_a_request(
