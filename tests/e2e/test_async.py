@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from typer.testing import CliRunner, Result
 from cli.errors import Exit
 from cli.main import app as main
 from contract import keys, names
+from contract.run import RUNNING
 from tests.e2e.app import App
 from tests.e2e.data import table, table_toml
-from tests.e2e.versions import another
+from tests.e2e.versions import LIMIT, another, archive_of, poisoned
 
 PROJECT = "queued"
 ENDPOINT = names.endpoint("acme", PROJECT, "async")
@@ -67,7 +69,7 @@ def test_both_ways_of_asking_bring_the_same_answer(
     output = described["AsyncInferenceConfig"]["OutputConfig"]
     assert output["S3OutputPath"] == f"s3://{app.artifacts}/{keys.async_prefix('acme', PROJECT)}{keys.ASYNC_ANSWERS}"
     file = tmp_path / "row.json"
-    file.write_text(GOOD)
+    file.write_text(GOOD + " " * (7 << 20))  # more than InvokeEndpoint takes
     told = tandem(app, "--json", "predict", f"acme/{PROJECT}", str(file))
     assert told.exit_code == Exit.GOOD, told.output
     url, headers = api
@@ -92,6 +94,22 @@ def test_a_request_that_does_not_fit_leaves_a_failure_and_says_where_it_is_wrong
     assert answer.status_code == 400, answer.text
     error: Any = answer.json()["error"]
     assert (error["type"], error["path"]) == ("InvalidInput", "instances[0].income")
+
+
+def test_a_version_that_breaks_in_service_goes_back_by_itself_and_every_request_ends(app: App, first: str) -> None:
+    champion, failures = app.champion(PROJECT), keys.async_prefix("acme", PROJECT) + keys.ASYNC_FAILURES
+    before = len(app.listing(failures))
+    settings = {**CANARY, "bake_minutes": 3, "max_error_percent": 5.0}
+    arn = app.start_deployment(PROJECT, another(app, first, settings, archive=poisoned(archive_of(app, first))))
+    strange, asked = json.dumps({"instances": [{**ROW, "income": LIMIT * 2}]}), []
+    while app.states.describe_execution(executionArn=arn)["status"] == RUNNING:
+        asked.append(_ask(app, strange))
+        time.sleep(0.05)
+    execution = app.ended(arn)
+    assert execution["status"] == "FAILED", execution
+    assert names.alarm(ENDPOINT, "AllTraffic", "errors") in execution["cause"]
+    assert app.champion(PROJECT) == champion
+    app.eventually(lambda: len(_answered(app, asked)) + len(app.listing(failures)) - before == len(asked))
 
 
 def test_an_update_in_steps_loses_none_of_the_requests_that_wait(app: App, first: str) -> None:
@@ -137,10 +155,10 @@ def _answered(app: App, asked: list[str]) -> set[str]:
     return {f"s3://{app.artifacts}/{key}" for key in app.listing(prefix)} & set(asked)
 
 
-def _ask(app: App) -> str:
+def _ask(app: App, body: str = GOOD) -> str:
     """Put a request into the queue; return where its answer will be."""
     key = keys.async_prefix("acme", PROJECT) + keys.ASYNC_REQUESTS + "same"
-    app.s3.put_object(Bucket=app.artifacts, Key=key, Body=GOOD.encode())
+    app.s3.put_object(Bucket=app.artifacts, Key=key, Body=body.encode())
     queued = app.cloud.client("sagemaker-runtime").invoke_endpoint_async(
         EndpointName=ENDPOINT, ContentType="application/json", InputLocation=f"s3://{app.artifacts}/{key}"
     )
