@@ -179,8 +179,12 @@ def _cover(row: Mapping[str, Any], found: Rest) -> None:
     """
     if refusal := _reserve(row, found, found.worst_usd):
         raise NotResumable(refusal)
-    if not runs.resume(row, redrive=found.redrive, reserved_usd=found.worst_usd):
-        raise NotResumable("somebody else resumes it just now")
+    if runs.resume(row, redrive=found.redrive, reserved_usd=found.worst_usd):
+        return
+    if (table.get(ledger.run_key(row["run"])) or {}).get("status") != RUNNING:
+        _reserve(row, found, 0.0)
+        raise NotResumable("it ended again just now")
+    raise NotResumable("somebody else resumes it just now")
 
 
 def _reserve(row: Mapping[str, Any], found: Rest, usd: float) -> str:

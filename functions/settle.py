@@ -112,7 +112,8 @@ def settle(news: News) -> bool:
         budget.settle(run)
         settled = _settled_row(run)
         if not runs.settle(row, settled):
-            return False
+            # By another delivery of these news; or a late cover of the redrive that ended made it RUNNING.
+            return (table.get(ledger.run_key(news.run)) or {}).get("status") == RUNNING and settle(news)
         row |= settled
         _measure(run)
     runs.announce(row)

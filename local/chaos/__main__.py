@@ -62,7 +62,8 @@ def _run(lab: Lab, options: argparse.Namespace) -> int:
         (route, entry)
         for entry in CATALOGUE
         for route in ROUTES.values()
-        if options.fault in ("", entry.name) and options.route in ("", route.name)
+        if not options.fault or entry.name in options.fault.split(",")
+        if options.route in ("", route.name)
     ]
     with ThreadPoolExecutor(options.at_once, "sweep") as pool:
         sweeps = [pool.submit(_cells, lab, route, entry, options.state) for route, entry in wanted]
@@ -113,7 +114,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local.chaos", description="The fault lab.")
     parser.add_argument("command", choices=("list", "run", "plan", "page"))
     parser.add_argument("file", nargs="?", default="", help="of a plan, or of cells")
-    parser.add_argument("--fault", default="", help="one fault of the list; else all")
+    parser.add_argument("--fault", default="", help="faults of the list, with commas between; else all")
     parser.add_argument("--route", default="", help="one way; else all")
     parser.add_argument("--state", default="", help="one state; else all that the way passes")
     parser.add_argument("--at-once", type=int, default=AT_ONCE, help="how many executions run side by side")

@@ -22,6 +22,7 @@ GOOD_STATUS = {
     "TIMED_OUT": {Outcome.STOPPED.value},
     "ABORTED": {Outcome.STOPPED.value},
 }
+SETTLED_IN = "Settle run"
 JOB_KINDS = ("training_job", "processing_job", "transform_job", "hyper_parameter_tuning_job")
 
 
@@ -85,12 +86,17 @@ def kept_reservations(site: Site, project: str) -> Iterator[str]:
 
 
 def false_rows(site: Site, project: str) -> Iterator[str]:
-    """Every run's row says how its execution ended, and that was told."""
+    """Every run's row says how its execution ended, and that was told.
+
+    A run that was settled well stays so where only the answer of its last state was lost.
+    """
     rows = {row.get("execution_arn"): row for row in site.runs(project)}
     for execution in site.executions("pipeline", project):
         row = rows.get(execution["executionArn"])
         if row is None:
             yield f"{execution['name']} is {execution['status']}, and has no row"
+        elif row["status"] in GOOD_STATUS["SUCCEEDED"] and site.visited(execution["executionArn"])[-1] == SETTLED_IN:
+            continue
         elif row["status"] not in GOOD_STATUS.get(execution["status"], {RUNNING}):
             yield f"{execution['name']} is {execution['status']}, and its row says {row['status']}"
         elif row["status"] in UNFINISHED and not _same_time(row["ended"], execution["stopDate"]):

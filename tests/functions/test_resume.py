@@ -262,3 +262,44 @@ def test_the_rest_is_priced_from_the_state_that_failed(
     stopped = Stopped(state=state, input={}, variables={**known, **variables})
     lines = {line["state"]: line["usd"] for line in known["plan"]["worst_case"]["lines"]} if known else {}
     assert rest.worst_usd(definition, stopped) == pytest.approx(sum(lines[name] for name in paid), abs=2e-3)
+
+
+def failed_again(row: dict[str, Any], milliseconds: int = 1000) -> dict[str, Any]:
+    """Return the event of an end that came after the one that the row tells of."""
+    ended = int(datetime.datetime.fromisoformat(ENDED).timestamp() * 1000) + milliseconds
+    arn, name = row["execution_arn"], row["run"]
+    return {"detail": {"executionArn": arn, "name": name, "status": "FAILED", "startDate": 0, "stopDate": ended}}
+
+
+def test_an_end_is_told_although_its_redrive_is_covered_meanwhile(
+    world: World, sagemaker: FakeSageMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, write = ran(world), settle._write
+
+    def cover_late(run: Any) -> None:
+        write(run)
+        runs.resume(row, redrive=1, reserved_usd=1.0)
+
+    monkeypatch.setattr(settle, "_write", cover_late)
+    assert settle.handler(failed_again(row), None)["settled"]
+    assert (table.get(ledger.run_key(row["run"])) or {})["status"] == Outcome.FAILED
+
+
+def test_a_cover_that_comes_after_the_end_is_given_back(
+    world: World, sagemaker: FakeSageMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, reserve = ran(world), resume._reserve
+    mend(world)
+
+    def end_meanwhile(row: Any, found: Any, usd: float) -> str:
+        refused = reserve(row, found, usd)
+        if usd:
+            settle.handler(failed_again(row), None)
+            reserve(row, found, usd)  # as if the end had been settled before it
+        return refused
+
+    monkeypatch.setattr(resume, "_reserve", end_meanwhile)
+    assert ask(row)["reasons"] == ["it ended again just now"]
+    charge = table.get(ledger.charge_key(world.tenant, "2026-11", row["run"])) or {}
+    assert charge.get("charged") == charge.get("settled")
+    assert (table.get(ledger.run_key(row["run"])) or {})["status"] == Outcome.FAILED
