@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,8 +16,8 @@ import pytest
 from cli import laptop
 from cli.errors import Exit
 from contract.run import Outcome
-from local.sagemaker.servers import free_port
 from tests.cli.conftest import Answer
+from tests.cli.edge import device
 from tests.e2e.data import table, table_toml
 
 Tandem = Callable[..., Answer]
@@ -136,7 +134,8 @@ def test_a_bundle_answers_without_any_cloud_as_the_endpoint_does(tandem: Tandem,
     header, *rows = table(seed=2).decode().splitlines()
     (folder / "five.csv").write_text("\n".join([header, *rows[:5]]) + "\n")
     wanted = tandem("predict", PROJECT, "five.csv", "--json").document["predictions"]
-    with _edge(folder / "device/bundle.zip") as url:
+    nobody = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    with device(str(folder / "device/bundle.zip"), nobody, golden=8) as url:
         request = urllib.request.Request(
             f"{url}/invocations", data=(folder / "five.csv").read_bytes(), headers={"Content-Type": "text/csv"}
         )
@@ -146,30 +145,6 @@ def test_a_bundle_answers_without_any_cloud_as_the_endpoint_does(tandem: Tandem,
             assert ready.status == 200
     for one, other in zip(got, wanted, strict=True):
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
-
-
-@contextmanager
-def _edge(bundle: Path) -> Iterator[str]:
-    """Run the bundle with no account in the environment; yield where it answers."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    command = [sys.executable, "-m", "cli", "--json", "edge", "run", str(bundle), "--port", str(free_port())]
-    process = subprocess.Popen(
-        command, env=environment, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout
-    text = ""
-    while not text.endswith("}\n"):
-        line = process.stdout.readline()
-        assert line, "it ended"
-        text += line
-    document = json.loads(text)
-    assert document["golden_samples"] == 8
-    try:
-        yield document["url"]
-    finally:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == Exit.GOOD
-        process.stdout.close()
 
 
 def test_a_version_is_exported_for_docker_and_kserve(tandem: Tandem, folder: Path, first: Answer) -> None:

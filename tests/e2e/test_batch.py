@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import urllib.request
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from typer.testing import CliRunner
 from cli.main import app as cli
 from contract import batch, bundle, keys, ledger, names
 from contract.golden import Golden
+from tests.cli.edge import device
 from tests.e2e.app import App, subscriber
 from tests.e2e.data import table, table_toml
 from tests.e2e.versions import another, archive_of
@@ -247,6 +250,10 @@ def test_a_version_for_devices_has_a_bundle_that_answers_its_golden_samples(
     (artifact,) = recipe["Manifests"][0]["Artifacts"]
     assert artifact["URI"] == f"s3://{app.artifacts}/{prefix}{keys.EDGE_BUNDLE}"
     assert recipe["ComponentVersion"] == f"1.{row['version']}.0"
+    with device(f"acme/{project}", {**os.environ, **app.cloud.environment}, golden=3) as url:
+        asked = urllib.request.Request(f"{url}/invocations", data=ROWS, headers={"Content-Type": "text/csv"})
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            assert len(json.load(answer)["predictions"]) == 3
 
 
 def test_a_change_to_files_deletes_the_endpoint_after_the_switch(app: App, project: str) -> None:
