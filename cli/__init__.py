@@ -16,6 +16,7 @@ the buckets, the ledger and the state machines in the outputs of the stacks ther
     api_keys    API keys of the public API
     release     starts a deployment of one version, and follows it
     reproduction  trains a version again, and compares
+    replaying   brings an execution that failed elsewhere to the laptop cloud (and asks that itself to take it)
     exports     a version's files for places outside of AWS
     removal     finds and removes everything of an installation
     render      how things look in a terminal, and as JSON

@@ -22,6 +22,7 @@ from cli.commands.new import new
 from cli.commands.predict import predict
 from cli.commands.prices import prices
 from cli.commands.promote import promote
+from cli.commands.replay import replay
 from cli.commands.report import report
 from cli.commands.reproduce import reproduce
 from cli.commands.resume import resume
@@ -39,7 +40,7 @@ COMMANDS = {
     "Work": (new, submit, runs, watch, logs, report, resume),
     "Serve": (models, approve, reject, reproduce, predict, batch, key, promote, rollback, sleep, wake),
     "Money": (cost, budget, prices),
-    "Elsewhere": (export, edge),
+    "Elsewhere": (replay, export, edge),
     "End": (destroy,),
 }
 

@@ -15,6 +15,7 @@ the command line all import this package, so it may depend on none of them.
     manifest  ModelManifest: what is inside model.tar.gz
     archives  model.tar.gz, unpacked without trusting it
     batch     files that the version in service answers as a whole
+    histories where an execution stopped, as its history tells
     bundle    a model with its server, for places outside of AWS
     packages  what a registered version says of itself
     values    how text becomes a value

@@ -16,6 +16,8 @@ from typing import Any
 from contract.errors import TandemError
 
 CONTAINERS = ("Parallel", "Map")
+IMPORT_PATH = "/_aws/executions"
+"""Where the laptop cloud takes an execution of another account by its history."""
 ENDS = ("ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted")
 
 

@@ -14,6 +14,7 @@
     predict     POST /{tenant}/{project}/predict of the public API;  describe  its schema, OpenAPI document and page
     prediction  GET /{tenant}/{project}/predictions/{id}: what an asynchronous endpoint answered in the meantime
     settle      Settle run:      cost, report, ledger, metrics, event; also for runs that failed
+    resume      `tandem resume`, and redrives by hand: covers what is left of a run, and lets it go on
 
 They import contract, boto3 and Powertools only. What several share is in
 shared (logger, settings, clients), table (the ledger), documents (S3), runs

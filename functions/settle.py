@@ -106,7 +106,9 @@ def settle(news: News) -> bool:
     if age is runs.Age.OLD:
         return False
     if age is runs.Age.NEW:
-        stop_searches(news, row["execution_arn"])
+        if goes_on(news, row["execution_arn"]):
+            return False
+        stop_searches(news)
         run = tell(row, news)
         _write(run)
         budget.settle(run)
@@ -120,12 +122,16 @@ def settle(news: News) -> bool:
     return True
 
 
-def stop_searches(news: News, execution_arn: str) -> None:
-    """Stop what runs on, except when the news is so late that a redrive waits for it again."""
-    if news.outcome in OUTCOMES.values():
-        described = client("stepfunctions").describe_execution(executionArn=execution_arn)
-        if described["status"] == RUNNING:
-            return
+def goes_on(news: News, execution_arn: str) -> bool:
+    """Say whether bad news is so late that the execution was redriven in the meantime: its next end is told instead."""
+    if news.outcome not in OUTCOMES.values():
+        return False
+    described = client("stepfunctions").describe_execution(executionArn=execution_arn)
+    return bool(described["status"] == RUNNING)
+
+
+def stop_searches(news: News) -> None:
+    """Stop what runs on."""
     if stopped := searches.stop(news.run):
         logger.info("searches stopped", extra={"run": news.run, "jobs": stopped})
 

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from moto.core.base_backend import BackendDict
 from moto.stepfunctions import models, responses
 
+from contract import histories
 from local.stepfunctions.backend import LaptopStepFunctions
+from local.stepfunctions.imports import Imports
 
 if TYPE_CHECKING:
     from local.cloud import Cloud
@@ -28,4 +30,5 @@ def install(cloud: Cloud) -> None:
     backends: BackendDict[Any] = BackendDict(bound, "stepfunctions")
     models.stepfunctions_backends = backends
     responses.stepfunctions_backends = backends
+    cloud.mount(histories.IMPORT_PATH, Imports(cloud))
     responses.default_user_config["stepfunctions"] = {"execute_state_machine": False}  # moto's own interpreter is off

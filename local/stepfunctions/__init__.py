@@ -16,6 +16,7 @@ moto's API. A definition is read as plain JSON and walked:
     jsonata      expressions and templates
     scope        waits that can be interrupted: stop, time-out, a failed branch
     history      GetExecutionHistory; execution_log, the same in CloudWatch Logs
+    imports      executions of another account, to be redriven here
     tasks/       one file an integration: Lambda, SageMaker, CodeBuild, ...
 
 Not emulated, and refused when the machine is created: JSONPath, Express

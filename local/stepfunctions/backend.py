@@ -16,6 +16,7 @@ from moto.stepfunctions import exceptions
 from moto.stepfunctions.models import StateMachine, StepFunctionBackend
 from moto.utilities.utils import get_partition
 
+from contract import histories
 from local.stepfunctions import permissions, status_events
 from local.stepfunctions.api_errors import (
     ExecutionNotRedrivable,
@@ -29,6 +30,7 @@ from local.stepfunctions.callbacks import Callback, Callbacks
 from local.stepfunctions.definition import errors_of
 from local.stepfunctions.errors import Cancelled
 from local.stepfunctions.execution import RUNNING, Execution
+from local.stepfunctions.history import dumps
 from local.stepfunctions.visit import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -104,6 +106,20 @@ class LaptopStepFunctions(StepFunctionBackend):
             if not execution.redrivable:
                 raise ExecutionNotRedrivable(execution.not_redrivable)
             execution.redrive()
+        return execution
+
+    def import_execution(self, machine_arn: str, name: str, events: list[dict[str, Any]]) -> Execution:
+        """Keep an execution that stopped elsewhere as one that failed here; it replaces one of its name that ended."""
+        stopped = histories.read(events)
+        machine, version, alias = self._resolve(machine_arn)
+        with self._starting:
+            known = next((run for run in _executions(machine) if run.name == name), None)
+            if known is not None and known.status == RUNNING:
+                raise exceptions.ExecutionAlreadyExists(f"Execution Already Exists and runs: '{known.execution_arn}'")
+            execution = self._new_execution(machine, version, alias, name, dumps(stopped.execution_input))
+            execution.take_over(events, stopped, known.redrive_count if known else 0)
+            machine.executions[:] = [run for run in machine.executions if run is not known]
+            _executions(machine).append(execution)
         return execution
 
     def get_execution_history(self, execution_arn: str) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from local.stepfunctions.callbacks import Callbacks
 from local.stepfunctions.errors import RUNTIME, Aborted, Interrupted, StateFailed, TimedOut
 from local.stepfunctions.execution_log import listener
-from local.stepfunctions.flow import Flow, World
+from local.stepfunctions.flow import Flow, Position, World
 from local.stepfunctions.history import History, Trail, data, dumps, iso, now
 from local.stepfunctions.scope import Scope
 
 if TYPE_CHECKING:
+    from contract.histories import Stopped
     from local.cloud import Cloud
 
 logger = logging.getLogger(__name__)
@@ -81,6 +82,29 @@ class Execution:
         self._flow = self._new_flow()
         self._flow.trail.add("ExecutionStarted", details)
         self._launch(lambda flow: flow.run(json.loads(self.execution_input)))
+
+    def take_over(self, events: list[dict[str, Any]], stopped: Stopped, redrives: int) -> None:
+        """Stand where an execution elsewhere stopped, as if it had failed here; a redrive goes on.
+
+        Args:
+            events: its history.
+            stopped: what that says.
+            redrives: of an earlier one of its name here: jobs are named by them, and no name can be used twice.
+
+        Raises:
+            ValueError: when the definition here has no such state.
+        """
+        if stopped.state not in self.definition["States"]:
+            raise ValueError(f"the machine {self._machine_name!r} has no state {stopped.state!r} here")
+        self.history.restore(events)
+        self._flow = self._new_flow()
+        self._flow.variables.update(stopped.variables)
+        self._flow.position = Position(state=stopped.state, input=stopped.input)
+        self._flow.trail.last = int(events[-1]["id"])
+        self.redrive_count = max(redrives, stopped.redrives)
+        self.status, self.stop_date = FAILED, now()
+        self.error, self.cause = stopped.error or None, stopped.cause or None
+        self.ended.set()
 
     def stop(self, error: str | None, cause: str | None) -> datetime.datetime:
         """End it as ABORTED; returns when it has ended.

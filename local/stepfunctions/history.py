@@ -61,6 +61,11 @@ class History:
         self._listener(event)
         return int(event["id"])
 
+    def restore(self, events: list[dict[str, Any]]) -> None:
+        """Begin with the events of another history; the listener does not hear of them."""
+        with self._lock:
+            self._events = list(events)
+
     def events(self) -> list[dict[str, Any]]:
         """Return the events so far."""
         with self._lock:

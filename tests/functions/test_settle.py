@@ -240,7 +240,7 @@ def test_whatever_of_a_runs_searches_goes_on_is_stopped(world: World, sagemaker:
     assert sagemaker.stopped == [f"{run}-tune-0-1-0"]
 
 
-def test_late_news_of_an_end_stops_no_search_of_the_redrive(world: World, sagemaker: FakeSageMaker) -> None:
+def test_late_news_of_an_end_is_old_while_a_redrive_goes_on(world: World, sagemaker: FakeSageMaker) -> None:
     states = world.client("stepfunctions")
     waits = {"Wait": {"Type": "Wait", "Seconds": 9999, "Next": "End"}, "End": {"Type": "Succeed"}}
     definition = json.dumps({"QueryLanguage": "JSONata", "StartAt": "Wait", "States": waits})
@@ -248,12 +248,13 @@ def test_late_news_of_an_end_stops_no_search_of_the_redrive(world: World, sagema
     machine = states.create_state_machine(name=f"waits-{world.tenant}", definition=definition, roleArn=role)
     arn = states.start_execution(stateMachineArn=machine["stateMachineArn"], name=f"r{world.tenant}")["executionArn"]
     sagemaker.searching = [f"r{world.tenant}-tune-1-1-0"]
-    news = settle.News(run=f"r{world.tenant}", outcome=Outcome.STOPPED, reasons=[], ended=history.iso(BEGAN))
-    settle.stop_searches(news, arn)
-    assert sagemaker.stopped == []
+    execution = {"id": arn, "name": f"r{world.tenant}"}
+    assert not bad(execution, "ABORTED")["settled"]
+    assert (sagemaker.stopped, world.run_row(execution["name"])["status"]) == ([], RUNNING)
     states.stop_execution(executionArn=arn)
-    settle.stop_searches(news, arn)
+    assert bad(execution, "ABORTED")["settled"]
     assert sagemaker.stopped == [f"r{world.tenant}-tune-1-1-0"]
+    assert world.run_row(execution["name"])["status"] == Outcome.STOPPED
 
 
 def test_a_run_that_died_before_it_was_accepted_is_settled(world: World, sagemaker: FakeSageMaker) -> None:
