@@ -7,6 +7,7 @@
 #   make test-spark           preparation on Spark, in an environment of its own (.venv-spark); needs Java 17
 #   make test-sdk             the SageMaker Python SDK against the laptop cloud (.venv-sdk, 1 GB)
 #   make check                lint, types, cdk-nag, cfn-lint
+#   make permissions          every test, and what the roles used is written to docs/reference/permissions.json
 #   make security             checkov on the templates, known faults of the dependencies, their SBOM (.venv-security, 250 MB)
 #   make install              the environment, .venv (the others do it first)
 #   make cdk [ARGS=synth]     installs the real CDK command line, and runs it with ARGS
@@ -17,7 +18,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: install demo test faults test-tensorflow test-spark test-sdk check security docs cdk lock clean
+.PHONY: install demo test permissions faults test-tensorflow test-spark test-sdk check security docs cdk lock clean
 .DEFAULT_GOAL := install
 
 VENV := .venv
@@ -64,6 +65,10 @@ faults: $(INSTALLED)
 	status=0; TANDEM_FAULTS=all TANDEM_FAULTS_RESULTS=$(CELLS) $(WITH_PATH) \
 		$(BIN)/python -m pytest -n 2 --dist worksteal tests/faults $(ARGS) || status=$$?; \
 	$(BIN)/python -m local.chaos page $(CELLS) && $(BIN)/python -m docs.generate && exit $$status
+
+permissions: $(INSTALLED)
+	$(WITH_PATH) $(BIN)/python -m pytest -n 2 --dist loadfile --replace-permissions $(ARGS)
+	$(BIN)/python -m docs.generate
 
 # TensorFlow beside everything else, so that the laptop cloud's machines have it too.
 TENSORFLOW := .venv-tensorflow

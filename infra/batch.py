@@ -83,7 +83,7 @@ class Batch(Construct):
         )
         role = MachineRole(self, "Role")
         grants.rows(role, ledger, "GetItem", "UpdateItem")
-        grants.read(role, data, BATCHES)
+        grants.read(role, data, BATCHES, versions=True)
         grants.write(role, artifacts, BATCHES)
         self._grant_sagemaker(role)
         transform_role.grant_jobs(role)

@@ -15,6 +15,9 @@ from constructs import Construct
 
 from contract import names
 
+READING = {"GetItem", "BatchGetItem", "Query", "Scan"}
+"""Actions on rows that change none."""
+
 
 def arn(scope: Construct, service: str, resource: str, name: str) -> str:
     """Return the ARN ``service:...:resource/name`` of the stack's account and region; ``name`` may be a pattern."""
@@ -56,12 +59,14 @@ def allow(who: iam.IGrantable, actions: Sequence[str], resources: Sequence[str],
     )
 
 
-def read(who: iam.IGrantable, bucket: s3.IBucket, pattern: str) -> None:
-    """Allow reading any version of the objects that match, and listing, without which a missing one is a 403.
+def read(who: iam.IGrantable, bucket: s3.IBucket, pattern: str, *, versions: bool = False) -> None:
+    """Allow reading the objects that match, and listing, without which a missing one is a 403.
 
-    Who asks for an object sends no prefix: S3 only looks whether listing is allowed, so the condition must hold then.
+    With ``versions``, any version of them. Who asks for an object sends no prefix: S3 only looks whether listing is
+    allowed, so the condition must hold then.
     """
-    allow(who, ["s3:GetObject", "s3:GetObjectVersion"], [bucket.arn_for_objects(pattern)])
+    actions = ["s3:GetObject", "s3:GetObjectVersion"] if versions else ["s3:GetObject"]
+    allow(who, actions, [bucket.arn_for_objects(pattern)])
     allow(who, ["s3:ListBucket"], [bucket.bucket_arn], StringLikeIfExists={"s3:prefix": [pattern]})
     _use(who, bucket.encryption_key, "kms:Decrypt")
 
@@ -69,8 +74,12 @@ def read(who: iam.IGrantable, bucket: s3.IBucket, pattern: str) -> None:
 def write(who: iam.IGrantable, bucket: s3.IBucket, pattern: str) -> None:
     """Allow writing the objects that match."""
     allow(who, ["s3:PutObject", "s3:AbortMultipartUpload"], [bucket.arn_for_objects(pattern)])
-    # An upload in parts needs the first three; SageMaker describes the key of an output before it uses it.
-    _use(who, bucket.encryption_key, "kms:GenerateDataKey", "kms:Encrypt", "kms:Decrypt", "kms:DescribeKey")
+    _use(who, bucket.encryption_key, "kms:GenerateDataKey", "kms:Decrypt")  # the second for an upload in parts
+
+
+def describe_key(who: iam.IGrantable, bucket: s3.IBucket) -> None:
+    """Allow looking at a bucket's key, as SageMaker does before it encrypts the output of a job with it."""
+    _use(who, bucket.encryption_key, "kms:DescribeKey")
 
 
 def delete(who: iam.IGrantable, bucket: s3.IBucket, pattern: str) -> None:
@@ -79,9 +88,11 @@ def delete(who: iam.IGrantable, bucket: s3.IBucket, pattern: str) -> None:
 
 
 def rows(who: iam.IGrantable, table: dynamodb.ITable, *actions: str) -> None:
-    """Allow actions on a table's rows, none on its indexes."""
+    """Allow actions on a table's rows, none on its indexes; its key may be asked what CDK's own grants allow."""
     allow(who, [f"dynamodb:{action}" for action in actions], [table.table_arn])
-    _use(who, table.encryption_key, "kms:GenerateDataKey", "kms:Encrypt", "kms:Decrypt", "kms:DescribeKey")
+    _use(who, table.encryption_key, "kms:Decrypt", "kms:DescribeKey")
+    if not set(actions) <= READING:
+        _use(who, table.encryption_key, "kms:GenerateDataKey", "kms:Encrypt")
 
 
 def scan(who: iam.IGrantable, table: dynamodb.ITable, index: str) -> None:

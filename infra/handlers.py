@@ -95,10 +95,10 @@ class Handlers(Construct):
         """Reads the upload and project.toml, and copies the upload's pinned versions below the run."""
         accept = self._handler("Accept", seconds=120, memory_mb=1024)
         grants.rows(accept, self._places.ledger, *ROW)
-        grants.read(accept, self._places.data, "*")
+        grants.read(accept, self._places.data, "*", versions=True)
         grants.write(accept, self._places.data, keys.salt("*"))
-        for grant in (grants.read, grants.write):
-            grant(accept, self._places.artifacts, "*/runs/*")
+        grants.read(accept, self._places.artifacts, "*/runs/*", versions=True)  # rows that an earlier run has kept
+        grants.write(accept, self._places.artifacts, "*/runs/*")
         grants.delete(accept, self._places.artifacts, f"*/runs/*/{keys.UPLOAD}*")  # copies of an earlier attempt
         return accept
 

@@ -54,6 +54,7 @@ class JobRole(SageMakerRole):
         grants.read(self, data, keys.salt("*"))
         grants.read(self, artifacts, "*/runs/*")
         grants.write(self, artifacts, "*/runs/*")
+        grants.describe_key(self, artifacts)
         grants.delete(self, artifacts, f"*/runs/*/{keys.CHECKPOINTS}*")  # training keeps the latest ones only
         for asset in inputs:
             grants.allow(self, ["s3:GetObject"], [asset.bucket.arn_for_objects(asset.s3_object_key)])

@@ -13,12 +13,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from contract import names
+from infra.unused import REASONS
 from local.cloud import Cloud
 from local.permissions.conditions import listed
 from local.permissions.guard import policies
@@ -26,16 +28,18 @@ from local.permissions.guard import policies
 EVIDENCE = Path(__file__).parents[1] / "docs" / "reference" / "permissions.json"
 RANDOM = re.compile(r"-[A-Za-z0-9]{12}|[0-9a-f-]{36}")
 """How the names end that CloudFormation makes, and those of keys."""
+Listed = dict[str, dict[str, list[str]]]
 Grant = tuple[str, str, str]
 """Role, action and resource, with names that are the same in every account."""
 
-USED, DENIED = pytest.StashKey[set[Grant]](), pytest.StashKey[set[Grant]]()
+KINDS = ("used", "denied", "granted")
+NOTED = pytest.StashKey[dict[str, set[Grant]]]()
 
 
 class Names:
     """The names of a cloud's resources, and those that templates have for them."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Any) -> None:
         client = cloud.client("cloudformation")
         stacks = {stack["StackName"] for stack in client.describe_stacks()["Stacks"]} & set(names.STACKS)
         self.roles: dict[str, str] = {}
@@ -49,6 +53,8 @@ class Names:
         logical = re.sub(r"[0-9A-F]{8}$", "", resource["LogicalResourceId"])
         if resource["ResourceType"] == "AWS::IAM::Role":
             self.roles[physical] = f"{stack}/{logical}"
+        if resource["ResourceType"].endswith("Policy"):
+            return  # of a bucket or a role, whose name it bears
         if RANDOM.fullmatch(physical[-13:]) or RANDOM.fullmatch(physical):
             self._known[physical] = f"<{logical}>"
 
@@ -65,7 +71,7 @@ class Names:
         return {(role, action, self.plain(resource)) for role, action, resource in found if role}
 
 
-def granted(cloud: Cloud) -> set[Grant]:
+def granted(cloud: Any) -> set[Grant]:
     """Return what the policies of the application's roles allow, as they are deployed."""
     told = Names(cloud)
     roles = [
@@ -82,26 +88,47 @@ def granted(cloud: Cloud) -> set[Grant]:
     )
 
 
-def evidence() -> set[Grant]:
-    """Return the recorded grants."""
-    told: dict[str, dict[str, list[str]]] = json.loads(EVIDENCE.read_text())
+def explains(reason: Grant, grant: Grant) -> bool:
+    """Say whether a reason, whose parts are patterns, is why no test uses a grant."""
+    return all(fnmatchcase(part, pattern) for part, pattern in zip(grant, reason, strict=True))
+
+
+def explained(grant: Grant) -> bool:
+    """Say whether there is a reason why no test uses a grant."""
+    return any(explains(reason, grant) for reason in REASONS)
+
+
+def evidence(kind: str) -> set[Grant]:
+    """Return the grants that tests ``used``, or those that are ``unseen`` so far."""
+    told: Listed = json.loads(EVIDENCE.read_text())[kind]
     return {(role, action, each) for role, actions in told.items() for action in actions for each in actions[action]}
 
 
-def write(grants: set[Grant]) -> None:
-    """Record grants: role, action, resources, in order."""
-    told: dict[str, dict[str, list[str]]] = {}
+def write(used: set[Grant], granted: set[Grant]) -> None:
+    """Record what was used, and what nothing used of what is granted now."""
+    unseen = {grant for grant in granted - used if not explained(grant)}
+    told = {"used": _by_role(used & granted), "unseen": _by_role(unseen)}
+    EVIDENCE.write_text(json.dumps(told, indent=1) + "\n")
+
+
+def _by_role(grants: set[Grant]) -> Listed:
+    told: Listed = {}
     for role, action, resource in sorted(grants):
         told.setdefault(role, {}).setdefault(action, []).append(resource)
-    EVIDENCE.write_text(json.dumps(told, indent=1) + "\n")
+    return told
+
+
+def noted(config: pytest.Config) -> dict[str, set[Grant]]:
+    """Return what a session has noted: what was used, what was refused, what is granted."""
+    return config.stash.setdefault(NOTED, {kind: set() for kind in KINDS})
 
 
 def keep(config: pytest.Config, cloud: Cloud) -> None:
     """Take what the roles of a cloud's application did, before the cloud stops."""
-    told = Names(cloud)
-    denied = ((each.role, each.action, each.resource) for each in cloud.calls.denied())
-    config.stash.setdefault(USED, set()).update(told.of(iter(cloud.calls.used())))
-    config.stash.setdefault(DENIED, set()).update(told.of(denied))
+    told, found = Names(cloud), noted(config)
+    found["used"] |= told.of(iter(cloud.calls.used()))
+    found["denied"] |= told.of((each.role, each.action, each.resource) for each in cloud.calls.denied())
+    found["granted"] |= granted(cloud)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -113,31 +140,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Take what a worker's cloud noted (pytest-xdist)."""
-    told = getattr(node, "workeroutput", {})
-    for key, name in ((USED, "used"), (DENIED, "denied")):
-        node.config.stash.setdefault(key, set()).update(tuple(each) for each in told.get(name, []))
+    for kind, grants in noted(node.config).items():
+        grants.update(tuple(each) for each in getattr(node, "workeroutput", {}).get(kind, []))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Hand over what was noted, or record it; refusals fail the session."""
-    config = session.config
-    nothing: set[Grant] = set()
-    used, denied = config.stash.get(USED, nothing), config.stash.get(DENIED, nothing)
+    config, found = session.config, noted(session.config)
     if hasattr(config, "workeroutput"):
-        config.workeroutput.update(used=sorted(used), denied=sorted(denied))
+        config.workeroutput.update({kind: sorted(grants) for kind, grants in found.items()})
         return
-    if config.getoption("replace_permissions"):
-        write(used)
-    elif config.getoption("record_permissions"):
-        write(evidence() | used)
-    if denied:
+    if config.getoption("record_permissions"):
+        write(evidence("used") | found["used"], found["granted"])
+    elif config.getoption("replace_permissions"):
+        write(found["used"], found["granted"])
+    if found["denied"]:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Say what was refused."""
-    nothing: set[Grant] = set()
-    denied = config.stash.get(DENIED, nothing)
-    for role, action, resource in sorted(denied):
+    for role, action, resource in sorted(noted(config)["denied"]):
         terminalreporter.write_line(f"REFUSED {role}: {action} on {resource}: a grant is missing", red=True)

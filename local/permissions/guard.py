@@ -51,7 +51,8 @@ class Guard:
         if service == "s3":
             asked = storage.needs(call, self.here)
         else:
-            asked = [*needs.of(call, self.here), *storage.keys_of(call, self.here)]
+            asked = needs.of(call, self.here)
+            asked += storage.keys_of(call, asked, self.here)
         for need in asked:
             if not self.may(session, need):
                 raise Denied(session.arn, service, need.action, need.resource)

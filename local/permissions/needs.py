@@ -39,8 +39,10 @@ class Place:
     region: str
 
     def arn(self, service: str, resource: str) -> str:
-        """Return the ARN of a resource here; what is an ARN already stays."""
-        return resource if resource.startswith("arn:") else f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
+        """Return the ARN of a resource here; a resource whose name is an ARN already has that."""
+        name = resource.partition("/")[2]
+        own = next((each for each in (resource, name) if each.startswith("arn:")), "")
+        return own or f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
 
 
 Rule = Callable[[Call, Place], Iterator[Need]]

@@ -7,7 +7,7 @@ asks for an object that is not there learns so only if listing is allowed too; o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,6 +21,8 @@ from local.permissions.requests import Call
 
 _READS = {"GetObject", "HeadObject", "GetObjectAttributes"}
 _PARTS = {"CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"}
+_READ_ROWS = {f"dynamodb:{verb}" for verb in ("GetItem", "BatchGetItem", "Query", "Scan", "ConditionCheckItem")}
+_ROWS = ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey")  # the first two to read
 _BUCKET = {
     "ListObjects": "ListBucket", "ListObjectsV2": "ListBucket", "HeadBucket": "ListBucket",
     "ListObjectVersions": "ListBucketVersions", "GetBucketLocation": "GetBucketLocation",
@@ -95,17 +97,18 @@ def bucket_policy(here: Place, resource: str) -> str | None:
     return policy.decode() if isinstance(policy, bytes) else policy
 
 
-def keys_of(call: Call, here: Place) -> Iterator[Need]:
+def keys_of(call: Call, asked: Iterable[Need], here: Place) -> Iterator[Need]:
     """Yield what the key of an encrypted table, queue or topic needs ("Data protection" of each service).
 
-    A table's key is asked to decrypt by whoever reads or writes rows; a message is encrypted by who sends it.
+    Of a table's key, whoever reads or writes rows is asked for what CDK's own grants allow them; a message is
+    encrypted by who sends it.
     """
-    if call.service == "dynamodb" and (name := call.params.get("TableName")):
-        table = dynamodb_backends[here.account][here.region].tables.get(name.rpartition("/")[2])
-        settings = (getattr(table, "sse_specification", None) or {}) if table is not None else {}
-        if key := settings.get("KMSMasterKeyId"):
-            yield _with_key(here, "Decrypt", key, "dynamodb")
-    elif call.service in ("sqs", "sns") and (key := _message_key(call, here)):
+    for need in asked if call.service == "dynamodb" else ():
+        table = dynamodb_backends[here.account][here.region].tables.get(need.resource.split("/")[1])
+        if key := (getattr(table, "sse_specification", None) or {}).get("KMSMasterKeyId"):
+            for action in _ROWS[: 2 if need.action in _READ_ROWS else 4]:
+                yield _with_key(here, action, key, "dynamodb")
+    if call.service in ("sqs", "sns") and (key := _message_key(call, here)):
         for action in ("GenerateDataKey", "Decrypt"):
             yield _with_key(here, action, key, call.service)
 

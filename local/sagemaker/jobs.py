@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from contract import names
 from local.chaos import processes
 from local.permissions import platform
+from local.permissions.needs import Need
 from local.sagemaker import containers, namespace, opt_ml, python
 from local.sagemaker.machines import Host, Machines
 from local.sagemaker.objects import Objects
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0  # how often a running job's deadline and metrics are looked at
 PLATFORM = "SageMaker"  # the session's name when the platform takes a role
+OUTPUTS = ("OutputDataConfig", "ProcessingOutputConfig", "TransformOutput")  # where requests name a key
 STOP_SECONDS = 120.0  # between SIGTERM and SIGKILL, as StopTrainingJob promises; real, not scaled
 _clusters = itertools.count(1)
 
@@ -146,6 +148,16 @@ class Job:
         return self.cloud.callers.client(self.role, service, PLATFORM)
 
     @property
+    def key(self) -> str:
+        """The key that its output is encrypted with; "" without one of its own."""
+        outputs = (self.record.request.get(name, {}) for name in OUTPUTS)
+        return next((key for output in outputs if (key := output.get("KmsKeyId"))), "")
+
+    def _look_at_key(self) -> Need:
+        """SageMaker describes a key before it uses it."""
+        return Need(action="kms:DescribeKey", resource=self.cloud.guard.here.arn("kms", f"key/{self.key}"))
+
+    @property
     def reach(self) -> dict[str, str]:
         """The variables with which its containers reach AWS; none where they are isolated."""
         isolated = describe_network(self.record.request)
@@ -228,6 +240,8 @@ class Job:
 
     def _run(self) -> None:
         try:
+            if self.key and (refusal := self.cloud.guard.refusal(self.role, PLATFORM, self._look_at_key())):
+                raise failed(f"ClientError: The key {self.key} cannot be used: {refusal}")
             if reason := processes.platform_failure(self.record.name):
                 raise failed(reason)
             self.work()

@@ -121,6 +121,31 @@ def test_what_is_encrypted_needs_its_key_and_the_keys_policy(cloud: Cloud) -> No
     assert "kms:Decrypt" in refusal(able.get_object, Bucket=name, Key="x")["Error"]["Message"]
 
 
+def test_rows_of_an_encrypted_table_need_its_key(cloud: Cloud) -> None:
+    name, key = f"t-{uuid.uuid4().hex[:8]}", cloud.client("kms").create_key()["KeyMetadata"]["Arn"]
+    cloud.client("dynamodb").create_table(
+        TableName=name,
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+        SSESpecification={"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": key},
+    )
+    row = {"pk": {"S": "a"}}
+    reader = allow("kms:Decrypt", "kms:DescribeKey", on=key)
+    reading = cloud.callers.client(may(cloud, allow("dynamodb:*"), reader), "dynamodb")
+    assert reading.get_item(TableName=name, Key=row)
+    puts = [{"Put": {"TableName": name, "Item": row}}]
+    for refused in (
+        refusal(reading.put_item, TableName=name, Item=row),
+        refusal(reading.transact_write_items, TransactItems=puts),
+    ):
+        assert f"perform: kms:Encrypt on resource: {key}" in refused["Error"]["Message"]
+    writing = cloud.callers.client(may(cloud, allow("dynamodb:*"), allow("kms:*", on=key)), "dynamodb")
+    assert writing.transact_write_items(TransactItems=puts)
+    nothing = cloud.callers.client(may(cloud, allow("dynamodb:*")), "dynamodb")
+    assert "kms:Decrypt" in refusal(nothing.get_item, TableName=name, Key=row)["Error"]["Message"]
+
+
 def test_a_function_calls_as_its_role_and_every_call_is_noted(cloud: Cloud, bucket: str) -> None:
     code = f"""
 import boto3, botocore

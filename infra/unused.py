@@ -1,0 +1,13 @@
+"""The grants that no test can use, each with its reason: what AWS does that the laptop cloud does not.
+
+Everything else that a policy allows is to be seen used (docs/reference/permissions.json); tests/e2e/test_permissions.py
+compares both.
+"""
+
+from __future__ import annotations
+
+REASONS: dict[tuple[str, str, str], str] = {
+    ("*", "xray:*", "*"): "Functions and state machines send traces to X-Ray, which the laptop cloud has not.",
+    ("*", "s3:AbortMultipartUpload", "*"): "An upload in parts that fails is given up by boto3 and by SageMaker.",
+}
+"""By patterns of role, action and resource."""

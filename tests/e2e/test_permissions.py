@@ -1,0 +1,32 @@
+"""Every role may do what it does, and nothing else: its policies, as deployed, and what the tests saw it use."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.unused import REASONS
+from tests import permissions
+from tests.e2e.app import App
+from tests.permissions import Grant, evidence
+
+
+@pytest.fixture(scope="module")
+def granted(app: App) -> set[Grant]:
+    return permissions.granted(app.cloud)
+
+
+def test_nothing_is_allowed_that_nothing_used(granted: set[Grant]) -> None:
+    unused = granted - evidence("used") - evidence("unseen")
+    surprising = sorted(each for each in unused if not permissions.explained(each))
+    assert surprising == [], "remove the grant, or run a test that uses it with --record-permissions"
+
+
+def test_the_evidence_is_of_what_is_allowed_today(granted: set[Grant]) -> None:
+    gone = (evidence("used") | evidence("unseen")) - granted
+    assert sorted(gone) == [], "a grant has changed: run its tests with --record-permissions"
+
+
+def test_every_reason_explains_a_grant_that_nothing_used(granted: set[Grant]) -> None:
+    unused = granted - evidence("used")
+    idle = [reason for reason in REASONS if not any(permissions.explains(reason, grant) for grant in unused)]
+    assert idle == []
