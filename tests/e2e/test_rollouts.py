@@ -16,6 +16,7 @@ from contract.run import DeploymentStatus
 from tests.e2e.app import App
 from tests.e2e.data import table, table_toml
 from tests.e2e.load import Load
+from tests.e2e.test_state_by_state import Machine
 from tests.e2e.versions import LIMIT, another, archive_of, poisoned
 
 PROJECT = "rollouts"
@@ -192,6 +193,22 @@ def _after(app: App, stopped: str) -> str:
         if json.loads(described["input"]).get("detail", {}).get("executionArn") == stopped:
             return str(execution["executionArn"])
     return ""
+
+
+def test_an_endpoint_that_failed_is_deleted_and_made_again_as_it_was(app: App, first: str) -> None:
+    app.deploy(PROJECT, first, at_once=True)
+    machine, served = Machine(app, app.deployment), app.champion(PROJECT)["configuration"]
+    tags = names.tags("acme", PROJECT, "put-back")
+    plan = {"deployment": {"endpoint": ENDPOINT, "previous_config": served, "tags": tags}}
+    assert machine.after("Delete failed endpoint", plan) == "Put endpoint back"
+    assert machine.after("Put endpoint back", plan) == "Tidy up"
+    sagemaker = app.cloud.client("sagemaker")
+
+    def back() -> bool:
+        found = sagemaker.describe_endpoint(EndpointName=ENDPOINT)
+        return (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", served)
+
+    assert app.eventually(back)
 
 
 def test_another_kind_of_target_gets_an_endpoint_of_its_own_and_the_old_one_goes(app: App, first: str) -> None:
