@@ -21,9 +21,9 @@ def is_idle(row: dict[str, Any], now: datetime) -> bool:
         return False
     then = now - timedelta(hours=hours)
     made = in_service_since(row["endpoint"])
-    if made is None or max(made, datetime.fromisoformat(row["since"])) > then:
+    if made is None or _requests(row["endpoint"], then, now):
         return False
-    return _requests(row["endpoint"], then, now) == 0
+    return max(made, datetime.fromisoformat(row["since"])) <= then
 
 
 def _requests(endpoint: str, start: datetime, end: datetime) -> float:

@@ -112,6 +112,8 @@ def test_its_hours_put_it_to_sleep_and_wake_it(app: App, first: str) -> None:
         app.eventually(partial(_is, app, asleep))
     assert limits(app) == [(1, 3)]
     assert _tick(app) == [], "it is as it is to be"
+    _set_hours(app, "idle 1h")
+    assert _tick(app) == [], "it was made within the hour"
 
 
 def test_a_removal_stops_the_scaling_of_our_endpoints(app: App, first: str, monkeypatch: pytest.MonkeyPatch) -> None:
