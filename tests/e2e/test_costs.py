@@ -46,10 +46,10 @@ def test_no_run_costs_a_tenant_more_than_it_was_told(app: App, tmp_path: Path, m
 
     # Settled: what is left over comes back.
     tandem("budget", TENANT, "50")
-    toml.write_text(table_toml(epochs=2))
+    toml.write_text(table_toml(epochs=1, more="[gate]\nrequired = 2.0"))  # nothing to deploy: that costs no job
     run = tandem(*submit)
     document = app.settled(run["run"])
-    assert document["outcome"] == Outcome.DEPLOYED, document["reasons"]
+    assert document["outcome"] == Outcome.KEPT_CHAMPION, document["reasons"]
     assert 0 < document["usd"] <= document["plan"]["worst_case"]["usd"] <= before["worst_case"]["usd"]
     month = tandem("budget", TENANT)
     assert (month["spent"], month["reserved"]) == (pytest.approx(document["usd"]), 0)
