@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from contract import metrics
+from contract import histories, metrics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +152,7 @@ def read_history(events: Iterable[Mapping[str, Any]], *, depth: int = 0) -> Prog
     end: dict[str, Any] = {}
     for event in events:
         kind, when = event["type"], event["timestamp"]
-        details = _details(event)
+        details = histories.details_of(event)
         if kind.endswith("StateEntered"):
             visits.append(
                 Visit(name=details["name"], kind=kind.removesuffix("StateEntered"), entered=when, depth=depth)
@@ -176,10 +176,6 @@ _ENDS = {
     "ExecutionTimedOut": "TIMED_OUT",
     "ExecutionAborted": "ABORTED",
 }
-
-
-def _details(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    return next((value for key, value in event.items() if key.endswith("EventDetails") and value), {})
 
 
 def _failure(details: Mapping[str, Any]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from contract import histories
 from contract.run import StateVisit
 from functions import causes
 from functions.shared import client
@@ -56,7 +57,7 @@ def read(history: Iterable[Mapping[str, Any]]) -> tuple[list[StateVisit], End]:
         elif visits and kind.endswith("Succeeded"):
             visits[-1]["error"] = ""
         elif visits and kind.endswith(("Failed", "TimedOut")):
-            visits[-1]["error"] = _details(event).get("error", kind)
+            visits[-1]["error"] = histories.details_of(event).get("error", kind)
     told = [{name: value for name, value in visit.items() if name != "kind"} for visit in _folded(visits)]
     return [StateVisit(**visit) for visit in told], end
 
@@ -86,13 +87,8 @@ def _leave(visits: list[dict[str, Any]], name: str, when: str) -> None:
             return
 
 
-def _details(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the details of an event: the one member that is named after its type."""
-    return next((value for key, value in event.items() if key.endswith("EventDetails")), {})
-
-
 def _end(event: Mapping[str, Any], visits: list[dict[str, Any]]) -> End:
-    details = _details(event)
+    details = histories.details_of(event)
     error = details.get("error") or event["type"]
     open_visit = next((visit for visit in reversed(visits) if visit["left"] is None), None)
     told = next((visit for visit in reversed(visits) if visit["error"]), None)
