@@ -61,7 +61,7 @@ def test_a_thing_with_a_given_name_is_not_left_in_the_way_of_the_next_deployment
         for resource in assembly.template(stack)["Resources"].values()
         if given.get(resource["Type"]) in resource.get("Properties", {})
     ]
-    assert len(named) == 6
+    assert len(named) == 8
     assert {resource.get("DeletionPolicy", "Delete") for resource in named} == {"Delete"}
 
 
