@@ -73,10 +73,10 @@ def _run(lab: Lab, options: argparse.Namespace) -> int:
 
 def _cells(lab: Lab, route: Route, entry: Entry, state: str) -> list[Cell]:
     states = [name for name in applicable(lab, route, entry) if state in ("", name)]
-    print(json.dumps({"swept": entry.name, "route": route.name}), flush=True)
+    _say({"swept": entry.name, "route": route.name})
     cells = []
     for cell in sweep(lab, route, entry, states):
-        print(json.dumps(cell.document), flush=True)
+        _say(cell.document)
         cells.append(cell)
     return cells
 
@@ -84,13 +84,19 @@ def _cells(lab: Lab, route: Route, entry: Entry, state: str) -> list[Cell]:
 def _plan(lab: Lab, faults: list[Fault]) -> int:
     cells = list(follow(lab, ROUTES["spot"], faults))
     for cell in cells:
-        print(json.dumps(cell.document), flush=True)
+        _say(cell.document)
     return any(cell.violations for cell in cells)
 
 
 def _list() -> None:
     faults = [{"fault": entry.name, "what": entry.what, "where": entry.where} for entry in CATALOGUE]
-    print(json.dumps({"faults": faults, "routes": list(ROUTES)}))
+    _say({"faults": faults, "routes": list(ROUTES)})
+
+
+def _say(document: dict[str, Any]) -> None:
+    """Say a line, in one write: other sweeps speak at the same time."""
+    sys.stdout.write(json.dumps(document) + "\n")
+    sys.stdout.flush()
 
 
 @contextmanager

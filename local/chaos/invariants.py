@@ -173,5 +173,3 @@ CHECKS: dict[str, Callable[[Site, str], Iterator[str]]] = {
     "champion not true": false_champion,
     "lost upload": lost_uploads,
 }
-PASSING = (stuck_executions, false_rows, orphaned_jobs, kept_reservations, unsettled_batches)
-"""Those that are broken for a moment whenever something ends: the event has to arrive, the job to stop."""

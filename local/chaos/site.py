@@ -13,7 +13,7 @@ from contract import keys, ledger, names
 from contract.run import RUNNING
 
 T = TypeVar("T")
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.2
 
 
 class Stuck(Exception):

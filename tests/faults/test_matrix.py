@@ -15,8 +15,10 @@ import pytest
 
 from contract import ledger
 from local.chaos.catalogue import CATALOGUE
+from local.chaos.faults import MissingCapacity
 from local.chaos.invariants import violations
-from local.chaos.matrix import applicable, sweep
+from local.chaos.lab import LAB
+from local.chaos.matrix import SURVIVED, applicable, follow, sweep
 from local.chaos.routes import ROUTES, Lab
 
 ALL = os.environ.get("TANDEM_FAULTS") == "all"
@@ -26,11 +28,10 @@ SUBSET: dict[tuple[str, str], tuple[str, ...]] = {
     ("spot", "throttled"): (),
     ("spot", "definition deployed"): (),
     ("spot", "answer lost"): (),
-    ("spot", "expired credentials"): ("Accept request", "Train on spot", "Register model"),
-    ("spot", "execution stopped"): ("Is upload small?", "Train on spot", "Deploy"),
+    ("spot", "expired credentials"): ("Accept request", "Train on spot"),
+    ("spot", "execution stopped"): ("Is upload small?", "Deploy"),
     ("spot", "payload over 256 KB"): ("Plan compute",),
     ("spot", "Lambda killed after its write"): ("Accept request", "Register model"),
-    ("spot", "event duplicated"): (),
     ("first version", "endpoint never healthy"): ("Create staging endpoint",),
     ("first version", "execution stopped"): ("Describe staging",),
     ("first version", "payload over 256 KB"): ("Create staging endpoint",),
@@ -57,6 +58,14 @@ def keep(*documents: dict[str, Any]) -> None:
     """Add to the file of results, in one write: another worker writes there, too."""
     with RESULTS.open("a") as results:
         results.write("".join(json.dumps(document) + "\n" for document in documents))
+
+
+def test_the_faults_of_a_plan_are_met_by_one_run(lab: Lab) -> None:
+    spot = ROUTES["spot"]
+    with LAB.inject(*spot.recalls(lab, "*", set())):
+        (cell,) = follow(lab, spot, [MissingCapacity(job="*-spot-*")])
+    assert (cell.verdict, cell.end, cell.violations) == (SURVIVED, "DEPLOYED", ())
+    assert "-spot-" in cell.state
 
 
 def test_there_are_at_least_25_faults() -> None:
