@@ -220,7 +220,7 @@ def _act(cloud: Cloud, alarm: Alarm, arn: str, before: dict[str, str], detail: d
         message = {"source": "aws.cloudwatch", "alarmArn": alarm.alarm_arn, "accountId": cloud.account,
                    "time": _iso(datetime.now(UTC)), "region": cloud.region, "alarmData": detail}  # fmt: skip
     try:
-        deliver(cloud, arn, json.dumps(message))
+        deliver(cloud, arn, json.dumps(message), service="cloudwatch.amazonaws.com")
     except (ClientError, BotoCoreError, UnsupportedTarget) as error:
         log.error("action of alarm %s not done: %s: %s", alarm.name, arn, error)
 

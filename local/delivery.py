@@ -10,10 +10,15 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from local import logs
 
 if TYPE_CHECKING:
     from local.cloud import Cloud
+
+
+EVENTBRIDGE = "events.amazonaws.com"
 
 
 class UnsupportedTarget(ValueError):
@@ -38,9 +43,18 @@ def deliver(cloud: Cloud, arn: str, text: str, **options: Any) -> None:
         arn: of the queue, topic, function, state machine, log group or event bus.
         text: the message; JSON where the receiver wants JSON.
         options: ``attributes`` (SQS and SNS message attributes), ``group_id`` (FIFO queues), ``role`` (the ARN of the
-            role that sends it; without one the service does).
+            role that sends it), ``service`` (the principal that sends it where no role does; EventBridge by default).
     """
+    service = options.get("service", EVENTBRIDGE)
+    if not options.get("role") and not cloud.guard.service_may_send(service, arn):
+        raise refused(service, arn)
     _SENDERS[service_of(arn)](cloud, arn, text, options)
+
+
+def refused(service: str, arn: str) -> ClientError:
+    """Return the error of a message whose key its sender may not use."""
+    message = f"{service} may not use the key of {arn}: the key's policy does not allow it"
+    return ClientError({"Error": {"Code": "AccessDeniedException", "Message": message}}, "SendMessage")
 
 
 def _client(cloud: Cloud, service: str, options: dict[str, Any]) -> Any:

@@ -19,7 +19,7 @@ from local.calls import Called
 from local.permissions import needs, requests, storage
 from local.permissions.denied import Denied
 from local.permissions.needs import Need, Place
-from local.permissions.policy import ALLOW, Decision, Request, decide
+from local.permissions.policy import ALLOW, Request, decide
 
 if TYPE_CHECKING:
     from local.cloud import Cloud
@@ -76,7 +76,6 @@ class Guard:
         """Say whether a role may do this; either way it is noted."""
         context = {
             "aws:securetransport": ["true"],
-            "aws:sourceaccount": [self.here.account],
             "aws:principalarn": [session.role],
             "aws:principalaccount": [self.here.account],
             "aws:requestedregion": [self.here.region],
@@ -84,13 +83,23 @@ class Guard:
         }
         request = Request(action=need.action, resource=need.resource, context=context)
         own = decide(list(policies(self.here.account, session.role)), request)
-        allowed = own.allowed and not own.denied and self._resource_agrees(session, request, own)
+        allowed = own.allowed and self._resource_agrees(session, request)
         grants = [(match.action, match.resource) for match in own.matches if match.effect == ALLOW]
         called = Called(role=session.role, action=need.action, resource=need.resource, allowed=allowed)
         self.cloud.calls.note(called, grants if allowed else [])
         return allowed
 
-    def _resource_agrees(self, session: Session, request: Request, own: Decision) -> bool:
+    def service_may_send(self, service: str, arn: str) -> bool:
+        """Say whether a service, in its own name, may use the key of a queue or a topic: the key's policy says so."""
+        context = {"aws:sourceaccount": [self.here.account]}
+        for need in storage.sending(arn, self.here):
+            policy = key_policy(self.here, need.resource)
+            request = Request(action=need.action, resource=need.resource, context={**context, **need.context})
+            if policy is not None and not decide([policy], request, ("Service", service)).allowed:
+                return False
+        return True
+
+    def _resource_agrees(self, session: Session, request: Request) -> bool:
         account = f"arn:aws:iam::{self.here.account}:root"
         if request.action.startswith("kms:"):
             policy = key_policy(self.here, request.resource)

@@ -86,12 +86,11 @@ class Statement:
         return found if not self._other_actions else ([] if found else ["*"])
 
     def _touched(self, request: Request) -> list[str]:
-        found = [
-            pattern
-            for pattern in self._resources
-            if (filled := fill(pattern, request.context)) is not None and like_arn(filled, request.resource)
-        ]
-        return found if not self._other_resources else ([] if found else ["*"])
+        filled = {pattern: fill(pattern, request.context) for pattern in self._resources}
+        found = [name for name, text in filled.items() if text is not None and like_arn(text, request.resource)]
+        if self._other_resources:  # what they are is not known where a variable has no value
+            return [] if found or None in filled.values() else ["*"]
+        return found
 
     def _names(self, principals: tuple[tuple[str, str], ...]) -> bool:
         named = self._principal if isinstance(self._principal, dict) else {"AWS": self._principal}

@@ -23,6 +23,7 @@ _READS = {"GetObject", "HeadObject", "GetObjectAttributes"}
 _PARTS = {"CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"}
 _READ_ROWS = {f"dynamodb:{verb}" for verb in ("GetItem", "BatchGetItem", "Query", "Scan", "ConditionCheckItem")}
 _ROWS = ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey")  # the first two to read
+_SENDING = {"SendMessage", "SendMessageBatch", "Publish", "PublishBatch"}
 _BUCKET = {
     "ListObjects": "ListBucket", "ListObjectsV2": "ListBucket", "HeadBucket": "ListBucket",
     "ListObjectVersions": "ListBucketVersions", "GetBucketLocation": "GetBucketLocation",
@@ -108,19 +109,21 @@ def keys_of(call: Call, asked: Iterable[Need], here: Place) -> Iterator[Need]:
         if key := (getattr(table, "sse_specification", None) or {}).get("KMSMasterKeyId"):
             for action in _ROWS[: 2 if need.action in _READ_ROWS else 4]:
                 yield _with_key(here, action, key, "dynamodb")
-    if call.service in ("sqs", "sns") and (key := _message_key(call, here)):
+    if call.operation in _SENDING:
+        yield from sending(next(iter(asked)).resource, here)
+
+
+def sending(arn: str, here: Place) -> Iterator[Need]:
+    """Yield what the key of an encrypted queue or topic needs of whoever sends to it."""
+    service, name = arn.split(":")[2], arn.rpartition(":")[2]
+    found: Any = None
+    if service == "sns":
+        found = sns_backends[here.account][here.region].topics.get(arn)
+    elif service == "sqs":
+        found = sqs_backends[here.account][here.region].queues.get(name)
+    if key := getattr(found, "kms_master_key_id", None):
         for action in ("GenerateDataKey", "Decrypt"):
-            yield _with_key(here, action, key, call.service)
-
-
-def _message_key(call: Call, here: Place) -> str | None:
-    if call.operation not in ("SendMessage", "SendMessageBatch", "Publish", "PublishBatch"):
-        return None
-    if call.service == "sns":
-        topic = sns_backends[here.account][here.region].topics.get(call.params.get("TopicArn", ""))
-        return getattr(topic, "kms_master_key_id", None) or None
-    queue = sqs_backends[here.account][here.region].queues.get(call.params["QueueUrl"].rpartition("/")[2])
-    return getattr(queue, "kms_master_key_id", None) or None
+            yield _with_key(here, action, key, service)
 
 
 def _held(here: Place, bucket: str) -> Any:

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from local.calls import Called
 from local.cloud import Cloud
+from local.delivery import deliver
 from tests.local.functions import Function, role
 
 REGION = "arn:aws:{service}:us-east-1:123456789012:{name}"
@@ -119,6 +120,23 @@ def test_what_is_encrypted_needs_its_key_and_the_keys_policy(cloud: Cloud) -> No
     statement["Action"] = "kms:Describe*"
     kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(document))
     assert "kms:Decrypt" in refusal(able.get_object, Bucket=name, Key="x")["Error"]["Message"]
+
+
+def test_a_service_sends_to_an_encrypted_queue_only_with_the_keys_consent(cloud: Cloud) -> None:
+    kms, name = cloud.client("kms"), f"q-{uuid.uuid4().hex[:8]}"
+    owner = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": "kms:*",
+             "Resource": "*"}  # fmt: skip
+    events = {**owner, "Principal": {"Service": "events.amazonaws.com"}}
+    key = kms.create_key(Policy=json.dumps({"Version": "2012-10-17", "Statement": [owner]}))["KeyMetadata"]["Arn"]
+    cloud.client("sqs").create_queue(QueueName=name, Attributes={"KmsMasterKeyId": key})
+    queue = REGION.format(service="sqs", name=name)
+    with pytest.raises(ClientError, match=f"events.amazonaws.com may not use the key of {queue}"):
+        deliver(cloud, queue, "{}")
+    document = {"Version": "2012-10-17", "Statement": [owner, events]}
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(document))
+    deliver(cloud, queue, "{}")
+    with pytest.raises(ClientError, match=r"cloudwatch\.amazonaws\.com may not use"):
+        deliver(cloud, queue, "{}", service="cloudwatch.amazonaws.com")
 
 
 def test_rows_of_an_encrypted_table_need_its_key(cloud: Cloud) -> None:
