@@ -33,6 +33,10 @@ class NotResumable(Exception):
     """Why a run cannot go on, for people."""
 
 
+class Behind(Exception):
+    """Step Functions does not know yet of the redrive that its event tells of: Lambda asks again in a minute."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rest:
     """What is left of a run."""
@@ -200,6 +204,8 @@ def watch(detail: Mapping[str, Any]) -> dict[str, Any]:
     if row is None or row["execution_arn"] != detail["executionArn"]:
         return nothing  # it failed before it was accepted, and Accept request makes the row; or it is no run
     described = _describe(row)
+    if described["redriveCount"] < detail["redriveCount"]:
+        raise Behind(f"{detail['executionArn']} has been redriven {described['redriveCount']} times, it says")
     current = (described["status"], described["redriveCount"]) == (RUNNING, detail["redriveCount"])
     if not current or row.get("resumes", 0) >= detail["redriveCount"]:
         return nothing

@@ -37,6 +37,7 @@ class News:
     execution_arn: str | None = None
     error: str = ""
     cause: str = ""
+    redrives: int = 0  # of the execution, before this end
     first_row: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -79,6 +80,7 @@ def _from_event(detail: Mapping[str, Any]) -> News:
         execution_arn=detail["executionArn"],
         error=detail.get("error") or f"Execution {detail['status'].lower().replace('_', ' ')}",
         cause=detail.get("cause") or "",
+        redrives=detail.get("redriveCount") or 0,
         first_row={"started": started, **_asked(detail.get("input") or "{}")},
     )
 
@@ -106,7 +108,7 @@ def settle(news: News) -> bool:
     if age is runs.Age.OLD:
         return False
     if age is runs.Age.NEW:
-        if goes_on(news, row["execution_arn"]):
+        if was_redriven(news, row["execution_arn"]):
             return False
         stop_searches(news)
         run = tell(row, news)
@@ -122,12 +124,16 @@ def settle(news: News) -> bool:
     return True
 
 
-def goes_on(news: News, execution_arn: str) -> bool:
-    """Say whether bad news is so late that the execution was redriven in the meantime: its next end is told instead."""
+def was_redriven(news: News, execution_arn: str) -> bool:
+    """Say whether bad news is so late that the execution was redriven in the meantime: its next end is told instead.
+
+    The number of redrives tells, not the status: DescribeExecution may be behind, and an execution that has just ended
+    is RUNNING to it.
+    """
     if news.outcome not in OUTCOMES.values():
         return False
     described = client("stepfunctions").describe_execution(executionArn=execution_arn)
-    return bool(described["status"] == RUNNING)
+    return bool(described["redriveCount"] > news.redrives)
 
 
 def stop_searches(news: News) -> None:

@@ -220,6 +220,12 @@ def test_a_redrive_by_hand_is_covered_or_stopped(world: World, budget: float, ou
         assert "redriven by hand, not by `tandem resume`" in now["cause"]
 
 
+def test_a_redrive_that_step_functions_does_not_know_yet_is_asked_for_again(world: World) -> None:
+    row = ran(world)
+    with pytest.raises(resume.Behind):
+        resume.handler({"detail": {"name": row["run"], **described(world, row), "redriveCount": 1}}, None)
+
+
 def test_another_executions_redrive_is_left_alone(world: World) -> None:
     row = ran(world, wait=9999, settled=False)
     other = {"name": row["run"], "executionArn": f"{row['execution_arn']}-2", "redriveCount": 1}
@@ -233,8 +239,14 @@ def test_late_news_of_the_end_before_is_old(world: World, sagemaker: FakeSageMak
     assert ask(row)["resumed"]
     ended = int(datetime.datetime.fromisoformat(ENDED).timestamp() * 1000)
     detail = {"executionArn": row["execution_arn"], "name": row["run"], "status": "FAILED", "startDate": 0}
-    for stopped, settled in ((ended, False), (ended + 1, True)):
-        assert settle.handler({"detail": {**detail, "stopDate": stopped}}, None)["settled"] is settled
+    for stopped, redrives, settled in (
+        (ended, 0, False),
+        (ended, 1, False),
+        (ended + 1, 0, False),
+        (ended + 1, 1, True),
+    ):
+        news = {**detail, "stopDate": stopped, "redriveCount": redrives}
+        assert settle.handler({"detail": news}, None)["settled"] is settled
 
 
 def planned(world: World, **train: Any) -> dict[str, Any]:

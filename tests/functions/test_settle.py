@@ -249,10 +249,12 @@ def test_late_news_of_an_end_is_old_while_a_redrive_goes_on(world: World, sagema
     arn = states.start_execution(stateMachineArn=machine["stateMachineArn"], name=f"r{world.tenant}")["executionArn"]
     sagemaker.searching = [f"r{world.tenant}-tune-1-1-0"]
     execution = {"id": arn, "name": f"r{world.tenant}"}
-    assert not bad(execution, "ABORTED")["settled"]
+    states.stop_execution(executionArn=arn)
+    states.redrive_execution(executionArn=arn)
+    assert not bad(execution, "ABORTED", redriveCount=0)["settled"]
     assert (sagemaker.stopped, world.run_row(execution["name"])["status"]) == ([], RUNNING)
     states.stop_execution(executionArn=arn)
-    assert bad(execution, "ABORTED")["settled"]
+    assert bad(execution, "ABORTED", redriveCount=1)["settled"]
     assert sagemaker.stopped == [f"r{world.tenant}-tune-1-1-0"]
     assert world.run_row(execution["name"])["status"] == Outcome.STOPPED
 
