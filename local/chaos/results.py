@@ -93,7 +93,7 @@ def page(results: Results, definitions: dict[str, Iterable[str]]) -> str:
     for name, route in ROUTES.items():
         if name in results:
             lines += ["", *_table(name, results[name], definitions[route.machine])]
-    lines += ["", "## What should not be", "", *(_violations(results) or ["Nothing."])]
+    lines += ["", "## What should not be", "", *(_violations(results) or ["Nothing, of what was run."])]
     if missing := list(_missing(results)):
         lines += ["", "## Not run yet", "", *missing]
     return "\n".join(lines) + "\n"
