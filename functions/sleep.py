@@ -11,7 +11,7 @@ from typing import Any
 
 from contract import ledger, names, sleeping
 from contract.errors import EndpointBusy, InvalidConfig
-from functions import scaling, table
+from functions import scaling, table, unasked
 from functions.live import BROKEN, clear, describe_endpoint
 from functions.shared import logger
 
@@ -76,12 +76,20 @@ def _verdict(event: dict[str, Any], row: dict[str, Any], status: str | None, con
     wanted = bool(event["asleep"])
     if event.get("stopped_by") == names.DESTROYED:
         return NOTHING
-    if event["by"] == HOURS and sleeping.wanted(row, datetime.now(UTC)) is not wanted:
-        return NOTHING  # somebody decided otherwise meanwhile
+    if not _still(event, row):
+        return NOTHING
     if wanted:
         return NOTHING if row.get("asleep") and status in (None, GOING) else SLEEP
     serves = status not in (None, GOING, COMING, *BROKEN) and config == row["configuration"]
     return NOTHING if serves and not row.get("asleep") else WAKE
+
+
+def _still(event: dict[str, Any], row: dict[str, Any]) -> bool:
+    """Say whether what was asked is still to be: while this waited for the lease, others may have decided otherwise."""
+    now = datetime.now(UTC)
+    if event["by"] == HOURS:
+        return sleeping.wanted(row, now) is bool(event["asleep"])
+    return event["by"] != IDLE or unasked.is_idle(row, now)
 
 
 def _wait_until_steady(verdict: str, endpoint: str, status: str | None) -> None:

@@ -102,6 +102,7 @@ class Sleep(Construct):
         grants.scale(plan, self, "DeregisterScalableTarget")
         packages = grants.arn(self, "sagemaker", "model-package", "*--*/*")
         grants.allow(plan, ["sagemaker:DescribeModelPackage"], [packages])
+        grants.allow(plan, ["cloudwatch:GetMetricData"], ["*"])  # has no resource
         return plan
 
     def _sleepers(self, code: lambda_.Code, ledger: dynamodb.ITable, settings: Settings) -> lambda_.Function:

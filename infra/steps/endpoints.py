@@ -146,7 +146,7 @@ def what_to_restore(*, restore: str, replace: str, nothing: str) -> State:
 def restore(*, then: str) -> State:
     """Put the previous configuration back."""
     arguments = {"EndpointName": expression(LIVE), "EndpointConfigName": expression(PREVIOUS)}
-    return _tidy("updateEndpoint", arguments, then=then)
+    return _tidy("updateEndpoint", arguments, then=then) | {"Catch": _not_back(then)}
 
 
 def delete(endpoint: str, *, then: str) -> State:
@@ -158,7 +158,7 @@ def put_back(*, then: str) -> State:
     """Create the endpoint again, with the previous configuration, as soon as the failed one is gone."""
     service, lost = SAGEMAKER_ERRORS
     retry = [transient(service, lost, first=10, longest=30, times=12)]
-    return _tidy("createEndpoint", _wanted(LIVE, PREVIOUS), then=then) | {"Retry": retry}
+    return _tidy("createEndpoint", _wanted(LIVE, PREVIOUS), then=then) | {"Retry": retry, "Catch": _not_back(then)}
 
 
 def tidy(parts: DeploymentParts, *, then: str) -> State:
@@ -195,3 +195,10 @@ def _tidy(action: str, arguments: dict[str, Any], *, then: str) -> State:
     state = _call(action, arguments, then=then, failed=then)
     state["Catch"] = [{"ErrorEquals": ["States.ALL"], "Next": then}]
     return state
+
+
+def _not_back(then: str) -> list[dict[str, Any]]:
+    """Return the Catch that adds to the failure that led here that the champion is not back, and why."""
+    cause = "$failure.cause & '; the champion could not be put back: ' & $states.errorOutput.Cause"
+    failure = {"error": "{% '' & $failure.error %}", "cause": expression(cause)}
+    return [caught("States.ALL", then=then, assign={"failure": failure})]

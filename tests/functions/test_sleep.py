@@ -218,3 +218,6 @@ def test_a_model_that_nobody_asks_is_put_to_sleep_until_somebody_wakes_it(
     assert asked == {"tenant": world.tenant, "project": "digits", "asleep": True, "by": "idle"}
     plan = sleep.handler({**asked, "stopped_by": ""}, None)
     assert (plan["verdict"], plan["held_until"]) == ("sleep", "")
+    champion(world, since=ago(0).isoformat(), sleep="idle 6h", sleep_timezone="UTC", held_until="")
+    switched = sleep.handler({**asked, "stopped_by": ""}, None)  # while this waited for the lease
+    assert switched["verdict"] == "nothing_to_do"

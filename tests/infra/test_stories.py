@@ -13,6 +13,7 @@ from contract import attempts
 from infra import asl
 from infra.asl import targets
 from infra.steps.prepare import OUTGROWN
+from tests.infra.test_arguments import evaluate
 
 States = dict[str, dict[str, Any]]
 RUN = [
@@ -149,9 +150,13 @@ def leads_to(states: States, start: str, goal: str) -> bool:
 
 def test_only_the_true_cause_ends_a_failed_deployment(deployment_states: States) -> None:
     assert deployment_states["Deployment failed"]["Cause"] == "{% $failure.cause %}"
-    tidying = ("Restore endpoint", "Delete staging endpoint", "Tidy up", "Release lease")
-    for name in tidying:
+    for name in ("Delete failed endpoint", "Delete staging endpoint", "Tidy up", "Release lease"):
         assert all("failure" not in rule.get("Assign", {}) for rule in deployment_states[name]["Catch"]), name
+    for name in ("Restore endpoint", "Put endpoint back"):
+        (rule,) = deployment_states[name]["Catch"]
+        known = {"failure": {"error": "Slow", "cause": "An alarm"}, "states": {"errorOutput": {"Cause": "Busy"}}}
+        cause = "An alarm; the champion could not be put back: Busy"
+        assert evaluate(rule["Assign"]["failure"], known) == {"error": "Slow", "cause": cause}, name
 
 
 def test_every_variable_is_assigned_before_any_state_can_read_it(states: States) -> None:
