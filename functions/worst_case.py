@@ -18,7 +18,6 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -181,7 +180,8 @@ class _Walk:
         if state["Type"] == "Map":
             return self._map(name, state, node)
         if state["Type"] == "Parallel":
-            return sum((self._inner(branch, node) for branch in state["Branches"]), Price())
+            once = sum((self._inner(branch, node) for branch in state["Branches"]), Price())
+            return once * _times(state, free=frozenset())
         if state["Type"] != "Task" or not CREATES_JOB.search(state["Resource"]):
             return Price()
         job = paid_jobs.KINDS.get(state["Resource"].removeprefix("arn:aws:states:::"))
@@ -203,7 +203,7 @@ class _Walk:
         items = fill(state.get("Items", UNKNOWN), *self._scope(node))
         if not isinstance(items, list):
             raise NoBound(f"state {name!r}: how many items it pays for is not known before it runs")
-        return inner * (len(items) * _times(state))
+        return inner * (len(items) * _times(state, free=frozenset()))
 
     def _inner(self, machine: Mapping[str, Any], node: Node) -> Price:
         inner = Definition(states=machine["States"], start=machine["StartAt"])
@@ -234,9 +234,12 @@ def _rules(state: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [state, *state.get("Choices", ()), *state.get("Catch", ())]
 
 
-def _times(state: Mapping[str, Any]) -> int:
-    """Return how often a visit may pay: once, and again for each retry of an error that a job can have."""
-    paid = [rule for rule in state.get("Retry", ()) if not NEVER_CREATED.issuperset(rule["ErrorEquals"])]
+def _times(state: Mapping[str, Any], free: frozenset[str] = NEVER_CREATED) -> int:
+    """Return how often a visit may pay: once, and again for each retry of an error that is not free.
+
+    No error of a Map or a Parallel is: beside the job that was never created, others may have run.
+    """
+    paid = [rule for rule in state.get("Retry", ()) if not free.issuperset(rule["ErrorEquals"])]
     return 1 + sum(rule.get("MaxAttempts", DEFAULT_ATTEMPTS) for rule in paid)
 
 
@@ -254,7 +257,9 @@ def _path(
 
 def _lines(path: list[tuple[str, Price]]) -> list[dict[str, Any]]:
     """Add visits of the same state to the same machines up."""
-    times: Counter[tuple[str, Price]] = Counter()
+    found: dict[tuple[str, Price], Price] = {}
     for state, price in path:
-        times[state, replace(price, times=1)] += price.times
-    return [{"state": state, **(price * count).line()} for (state, price), count in times.items()]
+        machines = replace(price, times=0, more=0.0)
+        so_far = found.get((state, machines), machines)
+        found[state, machines] = replace(machines, times=so_far.times + price.times, more=so_far.more + price.more)
+    return [{"state": state, **price.line()} for (state, _), price in found.items()]

@@ -128,12 +128,39 @@ def mapped(items: Any, kind: str = "Map") -> Definition:
     return Definition(states={"All": {"Type": kind, **each, "End": True}}, start="All")
 
 
+def usd(lines: list[dict[str, Any]]) -> float:
+    return float(sum(line["usd"] for line in lines))
+
+
 def test_a_map_costs_its_width_and_parallel_branches_all_of_them() -> None:
     hour = load_prices().processing["ml.m5.xlarge"]
     for definition, times in ((mapped("{% $files %}"), 4), (mapped(None, "Parallel"), 3)):
-        assert sum(line["usd"] for line in definition.worst({"files": [1, 2, 3, 4]})) == pytest.approx(times * hour)
+        assert usd(definition.worst({"files": [1, 2, 3, 4]})) == pytest.approx(times * hour)
     with pytest.raises(NoBound, match="how many items"):
         mapped("{% $states.input.files %}").worst({})
+
+
+@pytest.mark.parametrize("errors", ["States.ALL", "SageMaker.AmazonSageMakerException"])
+def test_a_parallel_or_a_map_that_is_retried_pays_for_all_again(errors: str) -> None:
+    for definition in (mapped("{% $files %}"), mapped(None, "Parallel")):
+        once = definition.worst({"files": [1, 2, 3]})
+        definition.states["All"]["Retry"] = [transient(errors, times=2)]  # type: ignore[index]
+        assert usd(definition.worst({"files": [1, 2, 3]})) == pytest.approx(3 * usd(once))
+
+
+def test_a_map_over_two_paid_states_costs_both_for_each_item_and_each_visit() -> None:
+    hour, larger = (load_prices().processing[name] for name in ("ml.m5.xlarge", "ml.m5.4xlarge"))
+    two = {"StartAt": "Job", "States": {"Job": job() | {"Next": "Then"}, "Then": job("ml.m5.4xlarge")}}
+    both = {"Type": "Map", "ItemProcessor": two, "Items": "{% $files %}"}
+    again = {"Type": "Choice", "Choices": [{"Condition": "{% $visits < 3 %}", "Next": "All"}], "Default": "Done"}
+    counted = {**both, "Next": "Again?", "Assign": {"visits": "{% $visits + 1 %}"}}
+    once = Definition(states={"All": {**both, "End": True}}, start="All")
+    thrice = Definition(states={"All": counted, "Again?": again, "Done": {"Type": "Succeed"}}, start="All")
+    known = {"files": [1, 2, 3, 4], "visits": 0}
+    for definition, visits in ((once, 1), (thrice, 3)):
+        (line,) = definition.worst(known)
+        assert line["attempts"] == 4 * visits
+        assert line["usd"] == pytest.approx(4 * visits * (hour + larger))
 
 
 def test_a_dry_run_reads_the_deployed_definition_and_is_never_below_the_plan(
