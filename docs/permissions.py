@@ -25,7 +25,7 @@ def permissions() -> str:
     for role, actions in told["used"].items():
         lines += ["", f"## {role}", "", "| action | on |", "|---|---|"]
         lines += [f"| `{action}` | {_listed(actions[action])} |" for action in actions]
-    lines += ["", "## Not seen to be used yet", "", "No recorded test has used these. The list may only shrink.", ""]
+    lines += ["", "## Not seen to be used yet", "", "No test was seen to use these; nothing may be added.", ""]
     lines += [f"* {role}: {_listed(actions)}" for role, actions in told["unseen"].items()]
     lines += ["", "## Grants that no test can use", ""]
     lines += ["| role | action | on | why it is there |", "|---|---|---|---|"]

@@ -105,8 +105,14 @@ def evidence(kind: str) -> set[Grant]:
 
 
 def write(used: set[Grant], granted: set[Grant]) -> None:
-    """Record what was used, and what nothing used of what is granted now."""
-    unseen = {grant for grant in granted - used if not explained(grant)}
+    """Record what was used, and what nothing used of what the evidence knew and is still granted.
+
+    A new grant that nothing uses is not recorded: its test goes on to fail.
+    """
+    if not granted:
+        raise pytest.UsageError("no test of this session deployed the application: there is nothing to record")
+    known = evidence("used") | evidence("unseen")
+    unseen = {grant for grant in (granted - used) & known if not explained(grant)}
     told = {"used": _by_role(used & granted), "unseen": _by_role(unseen)}
     EVIDENCE.write_text(json.dumps(told, indent=1) + "\n")
 

@@ -1,8 +1,9 @@
 """The guard at the cloud's door: may the role that calls do this?
 
-An action is allowed when a policy of the role allows it, or the bucket's, and none denies it. The use of a key must
-also be allowed by the key's own policy, which may leave it to IAM by naming the account ("Policy evaluation logic",
-IAM User Guide; "Key policies", AWS KMS Developer Guide). The laptop's own connections count as TLS.
+An action is allowed when a policy of the role allows it, and none denies it, the bucket's included; what a bucket's
+policy allows by itself is not emulated. The use of a key must also be allowed by the key's own policy, which may leave
+it to IAM by naming the account ("Policy evaluation logic", IAM User Guide; "Key policies", AWS KMS Developer Guide).
+The laptop's own connections count as TLS.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every role may do what it does, and nothing else: its policies, as deployed, and what the tests saw it use."""
+"""No role may do something new that no test saw it do: its policies, as deployed, and the evidence of what was used."""
 
 from __future__ import annotations
 
