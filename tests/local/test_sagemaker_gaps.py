@@ -84,7 +84,9 @@ def test_endpoints_are_in_service_without_a_server_and_cannot_be_updated(moto: A
     assert code(failed) == 500
     answer = vanilla.client("sagemaker-runtime").invoke_endpoint(EndpointName="never-made", Body=b"x")
     assert answer["Body"].read() == b"body"
-    asked = vanilla.client("sagemaker-runtime").invoke_endpoint_async(EndpointName="never-made", InputLocation="s3://b/k")
+    asked = vanilla.client("sagemaker-runtime").invoke_endpoint_async(
+        EndpointName="never-made", InputLocation="s3://b/k"
+    )
     assert "sagemaker-output" in asked["OutputLocation"]
 
 
