@@ -18,9 +18,9 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from contract import attempts
 from functions import paid_jobs
@@ -39,6 +39,7 @@ NEVER_CREATED = frozenset(
 DEFAULT_ATTEMPTS = 3
 """MaxAttempts of a Retry rule that gives none."""
 Variables = dict[str, Any]
+Some = TypeVar("Some", bound=Hashable)
 
 
 class NoBound(Exception):
@@ -74,8 +75,26 @@ class Definition:
     @functools.cached_property
     def variables(self) -> frozenset[str]:
         """Names of all variables that any state assigns."""
+        return self.assigned(at_run_time=True) | self.assigned(at_run_time=False)
+
+    def assigned(self, *, at_run_time: bool) -> frozenset[str]:
+        """Return the variables that some state sets to what only running it tells, or else to what is told before."""
         rules = (rule for state in self.states.values() for rule in _rules(state))
-        return frozenset(name for rule in rules for name in rule.get("Assign", {}))
+        values = (each for rule in rules for each in rule.get("Assign", {}).items())
+        return frozenset(name for name, value in values if ("$states" in json.dumps(value)) is at_run_time)
+
+    def reachable(self) -> Definition:
+        """Return it without the states that no way from its start leads to."""
+        ways = {
+            name: [rule[way] for rule in _rules(state) for way in ("Next", "Default") if way in rule]
+            for name, state in self.states.items()
+        }
+        found = _reached(ways, [self.start])
+        return replace(self, states={name: state for name, state in self.states.items() if name in found})
+
+    def ends(self, name: str) -> bool:
+        """Whether a state ends every execution but a redriven one."""
+        return bool(self.states[name].get("Comment") == attempts.ENDS_EXECUTION)
 
 
 Passage = tuple[str, Mapping[str, Any]]
@@ -89,17 +108,10 @@ class _Walk:
 
     def __init__(self, definition: Definition, known: Mapping[str, Any]) -> None:
         self._definition, self._states = definition, definition.states
-        self._fixed = {name: value for name, value in known.items() if name not in self._reassigned()}
+        reassigned = definition.assigned(at_run_time=False)  # what a node must remember
+        self._fixed = {name: value for name, value in known.items() if name not in reassigned}
         moving = {name: value for name, value in known.items() if name not in self._fixed}
         self.first: Node = (definition.start, json.dumps(moving, sort_keys=True))
-
-    def _reassigned(self) -> set[str]:
-        """Variables that some state gives a value that may be known before it runs: what a node must remember."""
-        told = set()
-        for state in self._states.values():
-            for rule in _rules(state):
-                told |= {name for name, value in rule.get("Assign", {}).items() if "$states" not in json.dumps(value)}
-        return told
 
     def _scope(self, node: Node) -> tuple[Variables, frozenset[str]]:
         known = {**self._fixed, **json.loads(node[1])}
@@ -142,7 +154,7 @@ class _Walk:
 
     def _next(self, node: Node) -> Iterator[Node]:
         state = self._states[node[0]]
-        if state.get("Comment") == attempts.ENDS_EXECUTION:
+        if self._definition.ends(node[0]):
             return
         for rule in self._ways(state, node):
             target = rule.get("Next") or rule.get("Default")
@@ -221,7 +233,7 @@ def _through(after: Mapping[Node, list[Node]], some: Sequence[Node]) -> dict[Nod
     return {node: [each for each in following if each in kept] for node, following in after.items() if node in kept}
 
 
-def _reached(graph: Mapping[Node, list[Node]], some: Sequence[Node]) -> set[Node]:
+def _reached(graph: Mapping[Some, list[Some]], some: Sequence[Some]) -> set[Some]:
     found, open_ = set(some), list(some)
     while open_:
         fresh = set(graph[open_.pop()]) - found
