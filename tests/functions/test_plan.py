@@ -11,6 +11,7 @@ from contract import attempts, keys, ledger
 from contract.prices import load_prices
 from contract.run import Outcome
 from functions import plan, table
+from tests import definitions
 from tests.functions import examples
 from tests.functions.conftest import World
 
@@ -41,12 +42,12 @@ def test_the_worst_case_counts_every_paid_state_as_often_as_it_may_run(world: Wo
     )
     assert answer["accepted"], answer["reasons"]
     lines = {line["state"]: line for line in answer["worst_case"]["lines"]}
-    assert set(lines) == {attempts.TRAIN_ON_SPOT, attempts.TRAIN_ON_DEMAND, attempts.EVALUATE}
-    assert lines[attempts.TRAIN_ON_SPOT]["usd"] == pytest.approx(2 * HOURLY.training["ml.m5.xlarge"], abs=1e-4)
-    assert lines[attempts.TRAIN_ON_DEMAND]["instance"] == "ml.m5.2xlarge"
-    assert lines[attempts.TRAIN_ON_DEMAND]["usd"] == pytest.approx(2 * HOURLY.training["ml.m5.2xlarge"], abs=1e-4)
+    assert set(lines) == {definitions.TRAIN_ON_SPOT, definitions.TRAIN_ON_DEMAND, definitions.EVALUATE}
+    assert lines[definitions.TRAIN_ON_SPOT]["usd"] == pytest.approx(2 * HOURLY.training["ml.m5.xlarge"], abs=1e-4)
+    assert lines[definitions.TRAIN_ON_DEMAND]["instance"] == "ml.m5.2xlarge"
+    assert lines[definitions.TRAIN_ON_DEMAND]["usd"] == pytest.approx(2 * HOURLY.training["ml.m5.2xlarge"], abs=1e-4)
     times = attempts.EVALUATIONS
-    assert lines[attempts.EVALUATE]["usd"] == pytest.approx(times * HOURLY.processing["ml.m5.large"] / 2, abs=1e-4)
+    assert lines[definitions.EVALUATE]["usd"] == pytest.approx(times * HOURLY.processing["ml.m5.large"] / 2, abs=1e-4)
     assert answer["worst_case"]["usd"] == pytest.approx(sum(line["usd"] for line in lines.values()))
 
 
@@ -85,7 +86,7 @@ def test_a_cluster_of_several_types_is_asked_for_and_paid_by_its_groups(world: W
         {"InstanceGroupName": "ml.c5.xlarge", "InstanceType": "ml.c5.xlarge", "InstanceCount": 1},
     ]
     assert (answer["train"]["instance"], answer["train"]["hosts"]) == ("ml.m5.xlarge", 3)
-    trained = [line for line in answer["worst_case"]["lines"] if line["state"] != attempts.EVALUATE]
+    trained = [line for line in answer["worst_case"]["lines"] if line["state"] != definitions.EVALUATE]
     hour = 2 * HOURLY.training["ml.m5.xlarge"] + HOURLY.training["ml.c5.xlarge"]
     assert sum(line["usd"] for line in trained) == pytest.approx(2 * hour, abs=1e-3)  # on spot, then on demand
 
@@ -117,12 +118,12 @@ def test_a_budget_that_pays_for_no_minute_is_refused(world: World) -> None:
 
 def test_without_spot_only_on_demand_is_counted(world: World) -> None:
     answer = make(world, train={"instance": "ml.m5.xlarge", "spot": False})
-    assert attempts.TRAIN_ON_SPOT not in [line["state"] for line in answer["worst_case"]["lines"]]
+    assert definitions.TRAIN_ON_SPOT not in [line["state"] for line in answer["worst_case"]["lines"]]
 
 
 def test_a_dataset_that_a_job_prepared_pays_for_that_however_small_its_upload(world: World) -> None:
     answer = make(world, prepared_in_job=True, train={"instance": "ml.m5.xlarge"})
-    (line,) = [line for line in answer["worst_case"]["lines"] if line["state"] == attempts.PREPARE]
+    (line,) = [line for line in answer["worst_case"]["lines"] if line["state"] == definitions.PREPARE]
     assert line["usd"] == pytest.approx(HOURLY.processing["ml.m5.xlarge"], abs=1e-4)
 
 
@@ -131,13 +132,13 @@ def test_a_script_measures_itself_so_no_evaluation_is_paid(world: World) -> None
     answer = make(world, recipe=script, train={"instance": "ml.m5.xlarge"})
     assert answer["accepted"], answer["reasons"]
     states = [line["state"] for line in answer["worst_case"]["lines"]]
-    assert states == [attempts.TRAIN_ON_SPOT, attempts.TRAIN_ON_DEMAND]
+    assert states == [definitions.TRAIN_ON_SPOT, definitions.TRAIN_ON_DEMAND]
 
 
 def test_every_machine_that_prepares_is_paid(world: World) -> None:
     prepare = {"engine": "spark", "isolation": "off", "hosts": 3, "target": "y"}
     answer = make(world, prepared_in_job=True, recipe="tabular", prepare=prepare)
-    (line,) = [line for line in answer["worst_case"]["lines"] if line["state"] == attempts.PREPARE]
+    (line,) = [line for line in answer["worst_case"]["lines"] if line["state"] == definitions.PREPARE]
     assert line["hosts"] == 3
     assert line["usd"] == pytest.approx(3 * HOURLY.processing["ml.m5.xlarge"], abs=1e-4)
 
@@ -158,7 +159,7 @@ def test_a_worst_case_over_the_budget_is_refused_with_the_sum(world: World) -> N
     (reason,) = answer["reasons"]
     assert f"${answer['worst_case']['usd']:.2f}" in reason
     assert "0.05" in reason
-    assert attempts.TRAIN_ON_DEMAND in reason
+    assert definitions.TRAIN_ON_DEMAND in reason
 
 
 def test_a_budget_that_just_covers_the_worst_case_is_enough(world: World) -> None:

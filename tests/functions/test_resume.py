@@ -10,7 +10,7 @@ import pytest
 from boto3.dynamodb.conditions import Attr
 from moto.stepfunctions import models
 
-from contract import attempts, ledger
+from contract import ledger
 from contract.histories import Stopped
 from contract.prices import load_prices
 from contract.run import RUNNING, Outcome
@@ -260,9 +260,13 @@ def planned(world: World, **train: Any) -> dict[str, Any]:
     ("state", "variables", "paid"),
     [
         ("Accept request", {}, []),
-        ("Train on demand", {}, [attempts.TRAIN_ON_DEMAND, attempts.EVALUATE]),
-        ("Fail training", {"failed_in": 0}, [attempts.TRAIN_ON_SPOT, attempts.TRAIN_ON_DEMAND, attempts.EVALUATE]),
-        ("Evaluate", {"training": {"status": "Completed", "name": "j"}, "evaluations": 1}, [attempts.EVALUATE]),
+        ("Train on demand", {}, [definitions.TRAIN_ON_DEMAND, definitions.EVALUATE]),
+        (
+            "Fail training",
+            {"failed_in": 0},
+            [definitions.TRAIN_ON_SPOT, definitions.TRAIN_ON_DEMAND, definitions.EVALUATE],
+        ),
+        ("Evaluate", {"training": {"status": "Completed", "name": "j"}, "evaluations": 1}, [definitions.EVALUATE]),
         ("Settle run", {}, []),
     ],
 )

@@ -12,14 +12,14 @@ import pytest
 from contract import attempts, names
 from contract.prices import load_prices
 from functions import plan, shared
-from functions.worst_case import Definition, NoBound
+from functions.worst_case import CREATES_JOB, Definition, NoBound
 from infra.asl import task, transient
 from tests import definitions
 from tests.functions import examples
 from tests.functions.conftest import World, planning
 
 Machine = dict[str, Any]
-SPOT, DEMAND = attempts.TRAIN_ON_SPOT, attempts.TRAIN_ON_DEMAND
+SPOT, DEMAND = definitions.TRAIN_ON_SPOT, definitions.TRAIN_ON_DEMAND
 SECTIONS: dict[str, Any] = {"train": {"instance": "ml.m5.xlarge", "max_minutes": 58}}
 HOUR = load_prices().training["ml.m5.xlarge"]
 
@@ -40,15 +40,26 @@ def lines(machine: Machine, **sections: Any) -> dict[str, dict[str, Any]]:
     return {line["state"]: line for line in worst(machine, **sections)["lines"]}
 
 
+def test_the_states_that_are_known_by_name_are_the_pipelines(machine: Machine) -> None:
+    states = machine["States"]
+    assert {attempts.PLAN, *attempts.SEARCHES} <= states.keys()
+    assert {name for name in states if CREATES_JOB.search(states[name].get("Resource", ""))} == set(definitions.PAID)
+
+
+def test_the_text_by_which_older_definitions_tell_what_ends_an_execution_stays() -> None:
+    text = "Ends the execution. What follows is for a redrive, which a person starts and pays for."
+    assert text == attempts.ENDS_EXECUTION
+
+
 def test_a_run_can_pay_for_spot_and_on_demand_and_three_evaluations(machine: Machine) -> None:
     found = lines(machine)
-    assert {state: line["attempts"] for state, line in found.items()} == {SPOT: 1, DEMAND: 1, attempts.EVALUATE: 3}
+    assert {state: line["attempts"] for state, line in found.items()} == {SPOT: 1, DEMAND: 1, definitions.EVALUATE: 3}
     assert found[SPOT]["usd"] == found[DEMAND]["usd"] == pytest.approx(HOUR, abs=1e-4)  # 58 minutes and 2 to stop
 
 
 def test_only_what_has_run_or_can_still_run_is_counted(machine: Machine) -> None:
-    assert attempts.PREPARE not in lines(machine)
-    assert lines(machine, prepared=True)[attempts.PREPARE]["attempts"] == 1
+    assert definitions.PREPARE not in lines(machine)
+    assert lines(machine, prepared=True)[definitions.PREPARE]["attempts"] == 1
 
 
 def _retry(state: dict[str, Any], *errors: str, times: int) -> None:
@@ -57,14 +68,14 @@ def _retry(state: dict[str, Any], *errors: str, times: int) -> None:
 
 CHANGES: dict[str, Callable[[Machine], Any]] = {
     "a retry of a job that failed": lambda m: _retry(m["States"][DEMAND], "States.TaskFailed", times=2),
-    "a retry of anything": lambda m: _retry(m["States"][attempts.EVALUATE], "States.ALL", times=1),
+    "a retry of anything": lambda m: _retry(m["States"][definitions.EVALUATE], "States.ALL", times=1),
     "a longer time": lambda m: m["States"][DEMAND]["Arguments"]["StoppingCondition"].update(
         MaxRuntimeInSeconds="{% $plan.train.max_runtime_seconds * 2 %}"
     ),
-    "more machines": lambda m: m["States"][attempts.EVALUATE]["Arguments"]["ProcessingResources"][
+    "more machines": lambda m: m["States"][definitions.EVALUATE]["Arguments"]["ProcessingResources"][
         "ClusterConfig"
     ].update(InstanceCount=2),
-    "a larger machine": lambda m: m["States"][attempts.EVALUATE]["Arguments"]["ProcessingResources"][
+    "a larger machine": lambda m: m["States"][definitions.EVALUATE]["Arguments"]["ProcessingResources"][
         "ClusterConfig"
     ].update(InstanceType="ml.m5.4xlarge"),
     "a fourth evaluation": lambda m: m["States"]["Is model deployed?"]["Choices"][2].update(
