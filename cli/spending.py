@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -62,9 +63,9 @@ class Hosting:
 
     endpoint: str
     machines: str
-    hourly: float
-    since: str
-    usd: float  # in the month so far
+    hourly: float | None  # None where a type has no known price
+    since: str  # when the endpoint was made, or the month began
+    usd: float | None  # of the month so far, if it had been so many machines since then
 
 
 def this_month() -> str:
@@ -150,31 +151,40 @@ def _batch(job: Row) -> Batch:
 
 
 def hosting(account: Account, tenant: str, project: str, month: str) -> Hosting | None:
-    """Return the machines that serve a project's champion now; None where none costs by the hour."""
+    """Return the machines that serve a project's champion now; None where none cost by the hour, as asleep."""
     champion = rows.champion(account, tenant, project) or {}
     endpoint = champion.get("endpoint")
     if not endpoint or ":" in endpoint:  # a function's alias
         return None
     try:
         described = account.client("sagemaker").describe_endpoint(EndpointName=endpoint)
-    except ClientError:  # asleep
-        return None
+    except ClientError as error:
+        if "Could not find" in str(error):  # asleep
+            return None
+        raise
     config = account.client("sagemaker").describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
     types = {each["VariantName"]: each.get("InstanceType") for each in config["ProductionVariants"]}
-    counts = {each["VariantName"]: each.get("CurrentInstanceCount", 0) for each in described["ProductionVariants"]}
+    variants = described.get("ProductionVariants", ())  # none yet while the endpoint is being made
+    counts = {each["VariantName"]: each.get("CurrentInstanceCount", 0) for each in variants}
     machines = {name: (count, types[name]) for name, count in counts.items() if types.get(name)}
     if not machines:
         return None
-    hourly = sum(count * load_prices().hosting.get(kind, 0.0) for count, kind in machines.values())
-    since = max(str(champion["since"]), f"{month}-01")
-    hours = (datetime.now(UTC) - datetime.fromisoformat(since).astimezone(UTC)).total_seconds() / 3600
+    hourly = _hourly(machines.values())
+    since = max(described["CreationTime"], datetime.fromisoformat(f"{month}-01").replace(tzinfo=UTC))
+    hours = max(0.0, (datetime.now(UTC) - since).total_seconds() / 3600)
     return Hosting(
         endpoint=endpoint,
         machines=", ".join(f"{count} x {kind}" for count, kind in machines.values()),
         hourly=hourly,
-        since=str(champion["since"]),
-        usd=round(hourly * max(0.0, hours), 4),
+        since=since.astimezone(UTC).isoformat(timespec="seconds"),
+        usd=None if hourly is None else round(hourly * hours, 4),
     )
+
+
+def _hourly(machines: Iterable[tuple[int, str]]) -> float | None:
+    rates = [(count, load_prices().hosting.get(kind)) for count, kind in machines]
+    known = [count * rate for count, rate in rates if rate is not None]
+    return sum(known) if len(known) == len(rates) else None
 
 
 def _row(account: Account, key: dict[str, str]) -> Row:

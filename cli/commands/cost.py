@@ -84,10 +84,16 @@ def _project(context: Context, tenant: str, project: str, month: str) -> None:
     if batches:
         context.out.show(f"{len(batches)} batches: {dollars(answered)}, on top; no budget holds for them.")
     if serving:
-        context.out.show(
-            f"Serving: {serving.machines} at {dollars(serving.hourly)} an hour, asked or not: {dollars(serving.usd)}"
-            " of this month, on top."
-        )
+        context.out.show(_serving(serving))
+
+
+def _serving(serving: spending.Hosting) -> str:
+    if serving.hourly is None:
+        return f"Serving: {serving.machines}, asked or not, on top; the price list does not know what they cost."
+    return (
+        f"Serving: {serving.machines} at {dollars(serving.hourly)} an hour, asked or not, on top:"
+        f" {dollars(serving.usd)} of this month if it had been so many all along, since {serving.since}."
+    )
 
 
 def _sum(charges: Iterable[spending.Charge]) -> spending.Charge:
