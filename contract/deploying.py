@@ -46,6 +46,8 @@ WHY_NOT = {
 MEASURES = ("invocations_per_instance", "concurrency_per_instance", "backlog_per_instance")
 """What instances are scaled by."""
 
+BURSTABLE = "ml.t2."
+
 LONGEST_MINUTES = 6 * 60
 """Longest time that a deployment may wait in all, well within SageMaker's MaximumExecutionTimeoutInSeconds (8 h)."""
 
@@ -134,6 +136,9 @@ def _scaling(deploy: Deploy) -> Iterator[InvalidConfig]:
     if not max(least, 1) <= deploy.instances <= most:
         fix = "They are what a version begins with."
         yield InvalidConfig("deploy.instances", deploy.instances, f"{max(least, 1)} to {most}, as scaled", fix)
+    if deploy.instance.startswith(BURSTABLE):
+        fix = "Application Auto Scaling refuses burstable ones."
+        yield InvalidConfig("deploy.instance", deploy.instance, "another type, with deploy.max_instances", fix)
     if deploy.shadow_percent:
         fix = "The champion's instances would not be scaled while the shadow is watched; take a canary instead."
         yield InvalidConfig("deploy.shadow_percent", deploy.shadow_percent, "0 with deploy.max_instances", fix)

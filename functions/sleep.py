@@ -76,7 +76,7 @@ def _verdict(event: dict[str, Any], row: dict[str, Any], status: str | None, con
     wanted = bool(event["asleep"])
     if event.get("stopped_by") == names.DESTROYED:
         return NOTHING
-    if not _still(event, row):
+    if not _still(event, row, status):
         return NOTHING
     if wanted:
         return NOTHING if row.get("asleep") and status in (None, GOING) else SLEEP
@@ -84,12 +84,15 @@ def _verdict(event: dict[str, Any], row: dict[str, Any], status: str | None, con
     return NOTHING if serves and not row.get("asleep") else WAKE
 
 
-def _still(event: dict[str, Any], row: dict[str, Any]) -> bool:
-    """Say whether what was asked is still to be: while this waited for the lease, others may have decided otherwise."""
+def _still(event: dict[str, Any], row: dict[str, Any], status: str | None) -> bool:
+    """Say whether what was asked is still to be: while this waited for the lease, others may have decided otherwise.
+
+    An endpoint that an idle model has no more was deleted by an attempt that died, which is finished.
+    """
     now = datetime.now(UTC)
     if event["by"] == HOURS:
         return sleeping.wanted(row, now) is bool(event["asleep"])
-    return event["by"] != IDLE or unasked.is_idle(row, now)
+    return event["by"] != IDLE or status in (None, GOING) or unasked.is_idle(row, now)
 
 
 def _wait_until_steady(verdict: str, endpoint: str, status: str | None) -> None:

@@ -30,13 +30,29 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
     Returns:
         ``{"started"}``: names of executions.
+
+    Raises:
+        RuntimeError: when a model could not be looked at, with the reason; the others were.
     """
-    now = datetime.now(UTC)
-    rows = list(table.scan(ledger.BY_SLEEP))
-    wanted = [(row, asleep) for row in rows if (asleep := sleeping.wanted(row, now)) is not None]
-    changes = [(row, asleep, HOURS) for row, asleep in wanted if _differs(row, asleep)]
-    changes += [(row, True, IDLE) for row in rows if unasked.is_idle(row, now)]
-    return {"started": [_start(row, asleep, by, event["id"][:8]) for row, asleep, by in changes]}
+    now, started, failed = datetime.now(UTC), [], []
+    for row in table.scan(ledger.BY_SLEEP):
+        try:
+            if change := _change(row, now):
+                started.append(_start(row, *change, event["id"][:8]))
+        except Exception as error:  # whatever is wrong with one model, the others sleep and wake
+            logger.exception("a model was not looked at", extra={"row": row["pk"]})
+            failed.append(f"{row['pk']}: {error}")
+    if failed:
+        raise RuntimeError("; ".join(failed))
+    return {"started": started}
+
+
+def _change(row: dict[str, Any], now: datetime) -> tuple[bool, str] | None:
+    """Return whether a model is to sleep or wake now, and why; None where it is as it is to be."""
+    asleep = sleeping.wanted(row, now)
+    if asleep is not None and _differs(row, asleep):
+        return asleep, HOURS
+    return (True, IDLE) if unasked.is_idle(row, now) else None
 
 
 def _differs(row: dict[str, Any], asleep: bool) -> bool:

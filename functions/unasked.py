@@ -16,7 +16,7 @@ PERIOD = 3600
 
 def is_idle(row: dict[str, Any], now: datetime) -> bool:
     """Say whether a champion that falls asleep when nobody asks has not been asked for that long."""
-    hours = sleeping.idle_hours(row["sleep"])
+    hours = sleeping.idle_hours(row.get("sleep", ""))
     if hours is None or row.get("asleep"):
         return False
     then = now - timedelta(hours=hours)
@@ -46,5 +46,6 @@ def _requests(endpoint: str, start: datetime, end: datetime) -> float:
         }
         for variant in (VARIANT, CHALLENGER)
     ]
-    answer = client("cloudwatch").get_metric_data(MetricDataQueries=queries, StartTime=start, EndTime=end)
+    whole = start.replace(minute=0, second=0, microsecond=0)
+    answer = client("cloudwatch").get_metric_data(MetricDataQueries=queries, StartTime=whole, EndTime=end)
     return sum(sum(each["Values"]) for each in answer["MetricDataResults"])

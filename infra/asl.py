@@ -21,6 +21,13 @@ LAMBDA_ERRORS = (
 )
 """What AWS recommends to retry: none of them is raised by a handler."""
 
+ASKED = (
+    "($own := function($event) {"
+    " $exists($event.detail.executionArn) ? $own($parse($event.detail.input)) : $event };"
+    " $own($states.input))"
+)
+"""What was asked of an execution: its input, or, where that is the event of another's end, what that one was asked."""
+
 
 def machine(*, comment: str, timeout_seconds: int, states: Mapping[str, State]) -> dict[str, Any]:
     """Return a whole definition; the first state starts.

@@ -77,9 +77,12 @@ def write(who: iam.IGrantable, bucket: s3.IBucket, pattern: str) -> None:
     _use(who, bucket.encryption_key, "kms:GenerateDataKey", "kms:Decrypt")  # the second for an upload in parts
 
 
-def describe_key(who: iam.IGrantable, bucket: s3.IBucket) -> None:
-    """Allow looking at a bucket's key, as SageMaker does before it encrypts the output of a job with it."""
-    _use(who, bucket.encryption_key, "kms:DescribeKey")
+def encrypt_output(who: iam.IGrantable, bucket: s3.IBucket) -> None:
+    """Allow what SageMaker asks of the role of a job or endpoint whose output is encrypted with a key of ours.
+
+    "How to use SageMaker AI execution roles" (Amazon SageMaker AI Developer Guide).
+    """
+    _use(who, bucket.encryption_key, "kms:DescribeKey", "kms:Encrypt")
 
 
 def delete(who: iam.IGrantable, bucket: s3.IBucket, pattern: str) -> None:

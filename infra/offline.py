@@ -26,7 +26,7 @@ class TransformRole(SageMakerRole):
         grants.read(self, artifacts, f"*/runs/*/{keys.MODEL}")
         grants.read(self, artifacts, BATCHES)
         grants.write(self, artifacts, BATCHES)
-        grants.describe_key(self, artifacts)
+        grants.encrypt_output(self, artifacts)
 
     def grant_jobs(self, who: iam.IRole) -> None:
         """Allow running transform jobs with this role, and waiting for them."""

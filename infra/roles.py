@@ -54,7 +54,7 @@ class JobRole(SageMakerRole):
         grants.read(self, data, keys.salt("*"))
         grants.read(self, artifacts, "*/runs/*")
         grants.write(self, artifacts, "*/runs/*")
-        grants.describe_key(self, artifacts)
+        grants.encrypt_output(self, artifacts)
         grants.delete(self, artifacts, f"*/runs/*/{keys.CHECKPOINTS}*")  # training keeps the latest ones only
         for asset in inputs:
             grants.allow(self, ["s3:GetObject"], [asset.bucket.arn_for_objects(asset.s3_object_key)])
@@ -85,3 +85,5 @@ class ModelRole(SageMakerRole):
         grants.read(self, artifacts, f"{asynchronous}{keys.ASYNC_REQUESTS}*")
         for folder in (keys.ASYNC_ANSWERS, keys.ASYNC_FAILURES):
             grants.write(self, artifacts, f"{asynchronous}{folder}*")
+        grants.encrypt_output(self, artifacts)
+        grants.allow(self, ["cloudwatch:DescribeAlarms"], [grants.alarm_arn(self, "*")])  # of rollouts; all or none

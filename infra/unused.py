@@ -9,5 +9,10 @@ from __future__ import annotations
 REASONS: dict[tuple[str, str, str], str] = {
     ("*", "xray:*", "*"): "Functions and state machines send traces to X-Ray, which the laptop cloud has not.",
     ("*", "s3:AbortMultipartUpload", "*"): "An upload in parts that fails is given up by boto3 and by SageMaker.",
+    ("TandemServing/ModelRole", "kms:DescribeKey", "*"): "SageMaker looks at the key of a queue's answers.",
+    ("TandemServing/ModelRole", "kms:Encrypt", "*"): "SageMaker encrypts a queue's answers, by its documentation.",
+    ("TandemServing/ModelRole", "cloudwatch:DescribeAlarms", "*"): (
+        "SageMaker watches a rollout's alarms in the name of the model's role, by its documentation."
+    ),
 }
 """By patterns of role, action and resource."""

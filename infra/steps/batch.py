@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contract import batch, keys, ledger, names, packages
-from infra.asl import State, caught, choice, expression, task, transient, when
+from infra.asl import ASKED, State, caught, choice, expression, task, transient, when
 from infra.steps import transforms
 from infra.steps.champion import LEDGER_ERRORS, key
 from infra.steps.deployment_parts import FAILURE, SAGEMAKER_ERRORS
@@ -18,7 +18,7 @@ S3_ERRORS = ("S3.S3Exception", "S3.SdkClientException")
 TAKEN = "DynamoDB.ConditionalCheckFailedException"
 ENDED = "$exists($states.input.detail.executionArn)"
 """Whether the input is the event of the end of a batch that was stopped."""
-INPUT = f"({ENDED} ? $parse($states.input.detail.input) : $states.input).detail"
+INPUT = f"{ASKED}.detail"
 STATUS = f"$failure = null ? '{batch.ANSWERED}' : $failure.error = '{STOPPED}' ? '{batch.STOPPED}' : '{batch.FAILED}'"
 MODEL_NAME = expression("$tenant & '--' & $project & '--batch-' & $id")
 

@@ -8,14 +8,14 @@ from typing import Any, Protocol
 from contract import ledger, names
 from contract.errors import EndpointBusy
 from contract.run import DeploymentStatus
-from infra.asl import State, caught, choice, expression, invoke, task, transient, when
+from infra.asl import ASKED, State, caught, choice, expression, invoke, task, transient, when
 from infra.steps.champion import LEDGER_ERRORS, key
 from infra.steps.deployment_parts import DeploymentParts, on_failure
 
 HELD = "DynamoDB.ConditionalCheckFailedException"
 HOLDER = {":me": {"S": "{% $states.context.Execution.Id %}"}}
 EVENT = "$exists($states.input.detail)"
-REQUEST = f"({EVENT} ? $parse($states.input.detail.input) : $states.input)"
+REQUEST = ASKED
 """What was asked: this execution's input, or that of the deployment whose end an event tells of."""
 STOPPED = f"({EVENT} ? $states.input.detail.executionArn : 'none')"
 

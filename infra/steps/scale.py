@@ -27,6 +27,8 @@ ERRORS = tuple(
         "SdkClientException",
     )
 )
+NOT_FOUND = f"{SERVICE}.ObjectNotFoundException"
+"""Also what a policy meets while the variant's registration is not known everywhere yet."""
 IS_GOOD = "$failure = null and $deployment.verdict = 'go'"
 
 
@@ -34,7 +36,7 @@ def stop(*, then: str, failed: str) -> State:
     """Deregister the variants that are scaled now, so that their endpoint may be updated."""
     resource = names.SCALABLE | {"ResourceId": "{% $states.input %}"}
     one = _call("deregisterScalableTarget", resource, then=None)
-    one["Catch"] = [caught(f"{SERVICE}.ObjectNotFoundException", then="Not scaled")]
+    one["Catch"] = [caught(NOT_FOUND, then="Not scaled")]
     states = {"Stop scaling variant": one, "Not scaled": {"Type": "Succeed"}}
     return each("$deployment.scaled", states, then=then, catch=on_failure(failed))
 
@@ -64,7 +66,7 @@ def start(policies: str, *, then: str, catch: Sequence[Mapping[str, Any]], endin
     called = "$merge([$alarm, {'AlarmActions': [$states.result.PolicyARN]}])"
     with_action = expression(f"[$map($states.input.alarms, function($alarm) {{{called}}})]")
     register = _call("registerScalableTarget", "{% $states.input.target %}", then=f"Put scaling policy{ending}")
-    put = _call("putScalingPolicy", "{% $states.input.policy %}", then=f"Put its alarms{ending}")
+    put = _call("putScalingPolicy", "{% $states.input.policy %}", then=f"Put its alarms{ending}", also=[NOT_FOUND])
     states = {
         f"Register variant{ending}": register | {"Output": "{% $states.input %}"},
         f"Put scaling policy{ending}": put | {"Output": with_action},
@@ -80,12 +82,12 @@ def as_before(*, then: str) -> State:
     return start(items, then=then, catch=[caught("States.ALL", then=then, assign=first)], ending=" as before")
 
 
-def _call(action: str, arguments: Any, *, then: str | None) -> State:
+def _call(action: str, arguments: Any, *, then: str | None, also: Sequence[str] = ()) -> State:
     return task(
         f"aws-sdk:applicationautoscaling:{action}",
         arguments,
         then=then,
         seconds=60,
-        retry=[transient(*ERRORS, times=6)],
+        retry=[transient(*ERRORS, *also, times=6)],
         output={},
     )

@@ -153,9 +153,10 @@ class Job:
         outputs = (self.record.request.get(name, {}) for name in OUTPUTS)
         return next((key for output in outputs if (key := output.get("KmsKeyId"))), "")
 
-    def _look_at_key(self) -> Need:
-        """SageMaker describes a key before it uses it."""
-        return Need(action="kms:DescribeKey", resource=self.cloud.guard.here.arn("kms", f"key/{self.key}"))
+    def _use_of_key(self) -> list[Need]:
+        """What SageMaker needs before it encrypts output ("How to use SageMaker AI execution roles")."""
+        key = self.cloud.guard.here.arn("kms", f"key/{self.key}")
+        return [Need(action=action, resource=key) for action in ("kms:DescribeKey", "kms:Encrypt")]
 
     @property
     def reach(self) -> dict[str, str]:
@@ -240,7 +241,7 @@ class Job:
 
     def _run(self) -> None:
         try:
-            if self.key and (refusal := self.cloud.guard.refusal(self.role, PLATFORM, self._look_at_key())):
+            if self.key and (refusal := self.cloud.guard.refusal(self.role, PLATFORM, *self._use_of_key())):
                 raise failed(f"ClientError: The key {self.key} cannot be used: {refusal}")
             if reason := processes.platform_failure(self.record.name):
                 raise failed(reason)

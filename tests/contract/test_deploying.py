@@ -58,6 +58,7 @@ def test_what_sagemaker_can_do_is_accepted(settings: dict[str, Any]) -> None:
         ({"target": "async", "max_instances": 4}, "deploy.max_instances", "Set deploy.backlog_per_instance."),
         ({**SCALED, "target": "async"}, "deploy.invocations_per_instance", "scaled by its queue"),
         ({"target": "realtime", "concurrency_per_instance": 2.0}, "deploy.concurrency_per_instance", "at most"),
+        ({**SCALED, "instance": "ml.t2.medium"}, "deploy.instance", "burstable"),
         ({"target": "realtime", "min_instances": 2}, "deploy.min_instances", "1 without deploy.max_instances"),
         ({**SCALED, "min_instances": 0}, "deploy.min_instances", "Only an asynchronous endpoint"),
         ({**SCALED, "instances": 5}, "deploy.instances", "1 to 4, as scaled"),

@@ -158,6 +158,11 @@ def test_each_quarter_of_an_hour_starts_what_is_not_as_its_hours_want_and_nothin
     assert len(world.executions()) == 2
     endpoint.status = "InService"  # of every project: one that sleeps has an endpoint nevertheless
     assert "asleep-at-night--sleep" in ticked("11111111-1111")
+    champion(world, "a-mistake", sleep="at night", sleep_timezone="UTC")
+    with pytest.raises(RuntimeError, match="a-mistake"):
+        ticked("22222222-2222")
+    started = [each["name"] for each in world.executions()]
+    assert any("asleep-at-night--sleep-22222222" in name for name in started), "one mistake keeps no other model awake"
 
 
 def test_tidying_up_after_a_deployment_that_failed_leaves_a_sleeping_champion_asleep(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from contract import names
+from infra.asl import ASKED, expression
 from tests.infra.conftest import Assembly, listed
 from tests.infra.test_arguments import States, check, evaluate, resource_of, variables
 
@@ -130,3 +131,11 @@ def test_the_months_bill_is_watched_and_budgets_may_tell_of_it(assembly: Assembl
     template = assembly.template(names.STACK_OPERATIONS)["Resources"].values()
     (resource,) = (each for each in template if each["Type"] == "AWS::Budgets::Budget")
     assert [each for each in resource["DependsOn"] if "Policy" in each]  # it publishes as soon as it is made
+
+
+def test_a_machine_that_is_started_again_and_again_knows_what_was_asked_first() -> None:
+    first = {"tenant": "acme", "project": "digits", "detail": {"object": {"key": "k"}}}
+    second = {"detail": {"executionArn": "arn:1", "input": json.dumps(first)}}
+    third = {"detail": {"executionArn": "arn:2", "input": json.dumps(second)}}
+    for given in (first, second, third):
+        assert evaluate(expression(ASKED), {"states": {"input": given}}) == first

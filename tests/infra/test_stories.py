@@ -165,6 +165,7 @@ def test_every_variable_is_assigned_before_any_state_can_read_it(states: States)
     for name, state in states.items():
         own = set(re.findall(r"function\((.*?)\)", json.dumps(state)))
         local = {argument.strip().lstrip("$") for arguments in own for argument in arguments.split(",")}
+        local |= set(re.findall(r"\$(\w+) :=", json.dumps(state)))
         read = variables(state) - local
         # Rules run after the state's own work, and a state's Assign sees the old values only.
         assert read <= assigned, f"{name} reads {read - assigned}"
