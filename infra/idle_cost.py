@@ -12,9 +12,11 @@ import json
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from contract.prices import load_prices
 
 README = Path(__file__).parents[1] / "README.md"
 SENTENCE = re.compile(r"(<!-- idle -->).*?(<!-- /idle -->)", re.DOTALL)
@@ -43,11 +45,11 @@ BY_USE = frozenset(
 
 RUNS_A_MONTH = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
 MINUTES = {"minute": 1, "hour": 60, "day": 1440}
-LOOK = 0.000_008
-"""US dollars of one look by a scheduled function: a request, and a second of half a GB on arm64 at most, and a read."""
+LOOK_SECONDS = 2
+"""What a look by a scheduled function is taken to last: a cold start, and a query. The rate is x86's: arm64 is less."""
 
 
-def lines(templates: Iterable[Template]) -> dict[str, float]:
+def lines(templates: Sequence[Template]) -> dict[str, float]:
     """Return what costs how much a month, in US dollars.
 
     Raises:
@@ -58,11 +60,23 @@ def lines(templates: Iterable[Template]) -> dict[str, float]:
     if unknown := counts.keys() - MONTHLY.keys() - BY_USE:
         raise ValueError(f"nobody knows what {sorted(unknown)} cost idle: add them to MONTHLY or BY_USE")
     found = {f"{counts[kind]} {kind}": counts[kind] * usd for kind, usd in MONTHLY.items() if counts[kind]}
-    rules = (each["Properties"] for each in resources if each["Type"] == "AWS::Events::Rule")
-    schedules = [rule.get("ScheduleExpression", "") for rule in rules]
-    if looks := sum(map(_runs_a_month, filter(None, schedules))):
-        found[f"{looks:,} runs of scheduled functions"] = looks * LOOK
+    for template in templates:
+        found.update(_looks(template["Resources"]))
     return found
+
+
+def _looks(resources: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    for rule in resources.values():
+        if rule["Type"] == "AWS::Events::Rule" and (schedule := rule["Properties"].get("ScheduleExpression")):
+            runs = _runs_a_month(schedule)
+            for target in rule["Properties"]["Targets"]:
+                name = target["Arn"]["Fn::GetAtt"][0]
+                yield f"{runs:,} runs of {name}", runs * _look(resources[name])
+
+
+def _look(function: Mapping[str, Any]) -> float:
+    prices, gigabytes = load_prices(), function["Properties"]["MemorySize"] / 1024
+    return LOOK_SECONDS * gigabytes * prices.lambda_gb_second + prices.fees["lambda_request"]
 
 
 def _runs_a_month(schedule: str) -> int:
@@ -72,13 +86,13 @@ def _runs_a_month(schedule: str) -> int:
     return 730 * 60 // (int(rate[1]) * MINUTES[rate[2]])
 
 
-def sentence(templates: Iterable[Template]) -> str:
+def sentence(templates: Sequence[Template]) -> str:
     """Return what the README says."""
     usd = sum(lines(templates).values())
-    return f"Idle, nothing runs, and the installation costs ${usd:.2f} a month, besides what is stored."
+    return f"Idle, an installation costs ${usd:.2f} a month, besides what is stored."
 
 
-def written(text: str, templates: Iterable[Template]) -> str:
+def written(text: str, templates: Sequence[Template]) -> str:
     """Return the README with the sentence in its place."""
     return SENTENCE.sub(rf"\g<1>{sentence(templates)}\g<2>", text)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from contract.prices import load_prices
 from infra import idle_cost
 from tests.infra.conftest import Assembly
 
@@ -24,11 +25,18 @@ def test_it_is_about_a_dollar(assembly: Assembly) -> None:
     assert 1 <= sum(idle_cost.lines(idle_cost.read(assembly.folder)).values()) < 2
 
 
-def test_every_key_and_every_scheduled_run_is_counted() -> None:
+def test_every_key_is_counted() -> None:
     keys = template("AWS::KMS::Key", "AWS::KMS::Key", "AWS::S3::Bucket")
     assert idle_cost.lines([keys, keys]) == {"4 AWS::KMS::Key": 4.0}
-    each_minute = template("AWS::Events::Rule", ScheduleExpression="rate(1 minute)")
-    assert idle_cost.lines([each_minute]) == {"43,800 runs of scheduled functions": 43_800 * idle_cost.LOOK}
+
+
+def test_a_scheduled_function_costs_its_runs_by_its_own_memory() -> None:
+    target = {"Arn": {"Fn::GetAtt": ["Look", "Arn"]}}
+    each_minute = template("AWS::Events::Rule", ScheduleExpression="rate(1 minute)", Targets=[target])
+    each_minute["Resources"]["Look"] = {"Type": "AWS::Lambda::Function", "Properties": {"MemorySize": 2048}}
+    prices = load_prices()
+    look = 2 * idle_cost.LOOK_SECONDS * prices.lambda_gb_second + prices.fees["lambda_request"]
+    assert idle_cost.lines([each_minute]) == {"43,800 runs of Look": pytest.approx(43_800 * look)}
 
 
 @pytest.mark.parametrize(
