@@ -247,7 +247,7 @@ BATCH_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("Is it a file?", {}, {"detail": FILE}, "Claim file"),
     ("Is it a file?", {}, {"detail": FOLDER}, "Nothing to answer"),
     ("Is it a file?", {}, {"detail": ENDED}, "Take over file"),
-    ("Is it a file?", {}, {"detail": ENDED_AGAIN}, "Nothing to answer"),
+    ("Is it a file?", {}, {"detail": ENDED_AGAIN}, "Take over file"),
     ("Can it be answered?", NAMED, {}, "Copy file"),
     ("Can it be answered?", {**NAMED, "champion": None}, {}, "Settle file"),
     ("Can it be answered?", {**NAMED, "ending": ".parquet"}, {}, "Settle file"),
