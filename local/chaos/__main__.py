@@ -20,12 +20,13 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from contract.errors import nearest
 from local.bootstrap import bootstrap
 from local.chaos.catalogue import CATALOGUE, Entry
 from local.chaos.faults import Fault
@@ -52,6 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
         save(RESULTS, merge(load(RESULTS), cells))
         return 0
     faults = read(Path(options.file).read_text()) if options.command == "plan" else []
+    _check("fault", [name for name in options.fault.split(",") if name], [entry.name for entry in CATALOGUE])
+    _check("way", [name for name in [options.route] if name], list(ROUTES))
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder, _deployed(Path(folder)) as site:
         lab = prepare(site, Path(folder, "recalled"))
         return _plan(lab, faults) if options.command == "plan" else _run(lab, options)
@@ -67,8 +70,21 @@ def _run(lab: Lab, options: argparse.Namespace) -> int:
     ]
     with ThreadPoolExecutor(options.at_once, "sweep") as pool:
         sweeps = [pool.submit(_cells, lab, route, entry, options.state) for route, entry in wanted]
-        bad = sum(bool(cell.violations) for each in sweeps for cell in each.result())
-    return bool(bad)
+        cells = [cell for each in sweeps for cell in each.result()]
+    if not cells:
+        raise BadPlan("no execution meets this fault there: the way does not pass the state, or it cannot be there")
+    return any(cell.violations for cell in cells)
+
+
+def _check(what: str, given: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse names that are not known.
+
+    Raises:
+        BadPlan: with the nearest.
+    """
+    for name in given:
+        if name not in known:
+            raise BadPlan(f"there is no {what} {name!r}; `list` has them. {nearest(name, known)}".rstrip())
 
 
 def _cells(lab: Lab, route: Route, entry: Entry, state: str) -> list[Cell]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from cli.errors import Exit
 from tests.cli.conftest import Answer
 
@@ -25,3 +27,16 @@ def test_a_mistake_in_a_plan_is_named_before_anything_starts(tandem: Tandem, tmp
     answer = tandem("chaos", "--plan", str(plan))
     assert answer.code != Exit.GOOD
     assert "did you mean 'missing capacity'?" in answer.stdout + answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [(["--fault", "throtled"], "Did you mean 'throttled'?"), (["--way", "spott"], "Did you mean 'spot'?")],
+    ids=["fault", "way"],
+)
+def test_a_name_that_is_not_known_is_refused_before_anything_starts(
+    tandem: Tandem, options: list[str], told: str
+) -> None:
+    answer = tandem("chaos", *options)
+    assert answer.code != Exit.GOOD
+    assert told in answer.stdout + answer.stderr
