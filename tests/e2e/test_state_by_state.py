@@ -17,6 +17,7 @@ import pytest
 from contract import ledger, names
 from infra.asl import targets
 from tests.e2e.app import App
+from tests.permissions import refused_on_purpose
 
 PLAN: dict[str, Any] = {"train": {"spot": True, "instance": "ml.m5.xlarge", "ladder": ["ml.m5.xlarge"], "hosts": 1}}
 RUN: dict[str, Any] = {
@@ -82,6 +83,13 @@ class Machine:
         entered = [each for each in entered if each in definition["States"]]  # and not within a Map
         self.app.states.delete_state_machine(stateMachineArn=machine["stateMachineArn"])
         return entered[2] if len(entered) > 2 else f"{execution['error']}: {execution['cause']}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _refused(app: App) -> Iterator[None]:
+    """The states are led to what is not there."""
+    with refused_on_purpose(app.cloud):
+        yield
 
 
 @pytest.fixture(scope="module")
