@@ -120,12 +120,11 @@ def test_an_update_in_steps_loses_none_of_the_requests_that_wait(app: App, first
     asked = [_ask(app) for _ in range(40)]
     second = another(app, first, CANARY | TO_ZERO)
     assert not _answered(app, asked), "there is nobody to answer"
-    app.eventually(lambda: not _ringing(app))  # the version that broke is still within their minute
     arn = app.start_deployment(PROJECT, second)
     app.reaches(arn, "Wait for endpoint")
     asked += [_ask(app) for _ in range(40)]
     execution = app.ended(arn)
-    assert execution["status"] == "SUCCEEDED", execution.get("cause")
+    assert execution["status"] == "SUCCEEDED", execution
     assert app.champion(PROJECT)["package_arn"] == second
     assert app.eventually(lambda: len(_answered(app, asked)) == len(asked))
     policies, alarms = _scaling(app)
@@ -135,13 +134,6 @@ def test_an_update_in_steps_loses_none_of_the_requests_that_wait(app: App, first
     assert other["status"] == "SUCCEEDED", other
     app.eventually(lambda: app.endpoints(PROJECT) == [names.endpoint("acme", PROJECT, "serverless")])
     assert app.eventually(lambda: _scaling(app) == ({}, {}))
-
-
-def _ringing(app: App) -> list[Any]:
-    """Return the endpoint's alarms that have gone off."""
-    cloudwatch = app.cloud.client("cloudwatch")
-    found = cloudwatch.describe_alarms(AlarmNamePrefix=f"{ENDPOINT}--", StateValue="ALARM")
-    return list(found["MetricAlarms"])
 
 
 def _scaling(app: App) -> tuple[dict[str, str], dict[str, list[str]]]:
