@@ -25,6 +25,7 @@ ENDPOINT = names.endpoint("acme", PROJECT, "async")
 ROW = {"income": 2.0, "age": 80, "region": "south"}
 GOOD = json.dumps({"instances": [ROW]})
 BAD = json.dumps({"instances": [{**ROW, "income": "much"}]})
+FORGOTTEN = 4.0  # seconds: three periods of an alarm by this clock, in which errors of a version before still count
 CANARY = {"target": "async", "instances": 2, "rollout": "canary", "step_percent": 50, "bake_minutes": 1}
 TO_ZERO = {"min_instances": 0, "max_instances": 2, "backlog_per_instance": 50.0}
 
@@ -120,6 +121,7 @@ def test_an_update_in_steps_loses_none_of_the_requests_that_wait(app: App, first
     asked = [_ask(app) for _ in range(40)]
     second = another(app, first, CANARY | TO_ZERO)
     assert not _answered(app, asked), "there is nobody to answer"
+    time.sleep(FORGOTTEN)
     arn = app.start_deployment(PROJECT, second)
     app.reaches(arn, "Wait for endpoint")
     asked += [_ask(app) for _ in range(40)]
