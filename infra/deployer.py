@@ -135,7 +135,7 @@ class Deployer(Construct):
         reads = ["lambda:GetFunctionConfiguration", "lambda:GetAlias", "lambda:ListVersionsByFunction"]
         grants.allow(tidy, [*reads, "lambda:DeleteFunction"], [self._functions(), f"{self._functions()}:*"])
         grants.allow(tidy, ["sagemaker:ListEndpointConfigs", "sagemaker:ListModels"], ["*"])  # have no resource
-        grants.allow(tidy, ["cloudwatch:DescribeAlarms"], [grants.alarm_arn(self, "*")])  # is asked of all or of none
+        grants.describe_alarms(tidy, self)
         grants.allow(tidy, ["cloudwatch:DeleteAlarms"], [grants.alarm_arn(self, "*--*")])
         return tidy
 
@@ -159,7 +159,7 @@ class Deployer(Construct):
         )
         actions = [f"lambda:{verb}Alias" for verb in ("Get", "Create", "Update", "Delete")]
         grants.allow(shift, actions, [self._functions()])
-        grants.allow(shift, ["cloudwatch:DescribeAlarms"], [grants.alarm_arn(self, "*")])  # is asked of all or of none
+        grants.describe_alarms(shift, self)
         return shift
 
     def _functions(self) -> str:
@@ -179,6 +179,6 @@ class Deployer(Construct):
         grants.allow(role, ["sagemaker:AddTags"], [model, configuration, endpoint])
         alarms = grants.alarm_arn(self, "*--*")
         grants.allow(role, ["cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"], [alarms])
-        grants.allow(role, ["cloudwatch:DescribeAlarms"], [grants.alarm_arn(self, "*")])  # SageMaker looks at them, too
+        grants.describe_alarms(role, self)  # SageMaker looks at them, too
         grants.begin_scaling(role, self)
         grants.pass_role(role, model_role, "sagemaker.amazonaws.com")

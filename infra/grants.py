@@ -45,6 +45,11 @@ def alarm_arn(scope: Construct, name: str) -> str:
     )
 
 
+def describe_alarms(who: iam.IGrantable, scope: Construct) -> None:
+    """Allow looking at alarms: DescribeAlarms is asked of all of them or of none."""
+    allow(who, ["cloudwatch:DescribeAlarms"], [alarm_arn(scope, "*")])
+
+
 def machine_arn(scope: Construct, machine: str) -> str:
     """Return the ARN of a state machine by its name."""
     return Stack.of(scope).format_arn(
@@ -144,7 +149,7 @@ def begin_scaling(who: iam.IGrantable, scope: Construct) -> None:
     allow(who, [*reads, "sagemaker:UpdateEndpointWeightsAndCapacities"], endpoints)
     own = alarm_arn(scope, "TargetTracking-endpoint/*--*")
     allow(who, ["cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"], [own])
-    allow(who, ["cloudwatch:DescribeAlarms"], [alarm_arn(scope, "*")])  # is asked of all or of none
+    describe_alarms(who, scope)
     role = Stack.of(scope).format_arn(service="iam", region="", resource="role", resource_name=SCALING_ROLE)
     allow(who, ["iam:CreateServiceLinkedRole"], [role], StringEquals={"iam:AWSServiceName": SCALING})
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aws_cdk import Acknowledgment, App, Validations
+from aws_cdk import App
 from constructs import IConstruct
 
 from infra.stacks.api import PublicApi
 from infra.stacks.storage import Storage
+from infra.suppressions import LOGGED, acknowledge
 
 PACK = "NIST.800.53.R5"
 
@@ -35,10 +36,6 @@ STORAGE = {
     "S3DefaultEncryptionKMS": "The bucket of access logs: S3 delivers those to SSE-S3 buckets only.",
     "DynamoDBInBackupPlan": "The ledger has point-in-time recovery, of the last 35 days.",
 }
-LOGGED = (
-    "Logs of API Gateway need a role that is set once for a whole account and region, and is others' too. The "
-    "functions log every request they get, without payloads."
-)
 API = {
     "APIGWAssociatedWithWAF": "A web ACL costs money when idle; stage and usage plans throttle; a team can add one.",
     "APIGWCacheEnabledAndEncrypted": "Predictions are not cached: a cache is a machine that costs by the hour.",
@@ -56,5 +53,4 @@ def explain(app: App, *, storage: Storage, api: PublicApi | None) -> None:
 
 
 def _acknowledge(scope: IConstruct, findings: Mapping[str, str]) -> None:
-    acknowledgments = [Acknowledgment(id=f"{PACK}::{PACK}-{rule}", reason=why) for rule, why in findings.items()]
-    Validations.of(scope).acknowledge(*acknowledgments)
+    acknowledge(scope, {f"{PACK}-{rule}": why for rule, why in findings.items()}, PACK)

@@ -86,4 +86,4 @@ class ModelRole(SageMakerRole):
         for folder in (keys.ASYNC_ANSWERS, keys.ASYNC_FAILURES):
             grants.write(self, artifacts, f"{asynchronous}{folder}*")
         grants.encrypt_output(self, artifacts)
-        grants.allow(self, ["cloudwatch:DescribeAlarms"], [grants.alarm_arn(self, "*")])  # of rollouts; all or none
+        grants.describe_alarms(self, self)  # of rollouts

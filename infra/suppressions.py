@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from aws_cdk import Acknowledgment, Stack, Validations
+from aws_cdk import Acknowledgment, Validations
+from constructs import IConstruct
 
 from contract import keys, names
 from infra.stacks.api import PublicApi
@@ -118,15 +119,15 @@ def explain(
     everywhere = {"AwsSolutions-L1": RUNTIME, "AwsSolutions-IAM5[Resource::*]": NO_RESOURCE}
     everywhere |= {f"AwsSolutions-IAM5[Resource::{name}]": why for name, why in _resources(storage)}
     for stack in (serving, pipeline, operations, *filter(None, [api])):
-        _acknowledge(stack, everywhere)
+        acknowledge(stack, everywhere)
     if api:
-        _acknowledge(api.api.rest, API)
-    _acknowledge(serving.build, {f"AwsSolutions-IAM5[{name}]": why for name, why in BUILD.items()})
+        acknowledge(api.api.rest, API)
+    acknowledge(serving.build, {f"AwsSolutions-IAM5[{name}]": why for name, why in BUILD.items()})
     project = serving.resolve(serving.build.project_name)["Ref"]
     group = f"arn:<AWS::Partition>:logs:{HERE}:log-group:/aws/codebuild/<{project}>:*"
     streams = f"AwsSolutions-IAM5[Resource::{group}]"
-    _acknowledge(serving.build, {streams: "CodeBuild names the log streams of its builds."})
-    _acknowledge(pipeline.dead_letters, {"AwsSolutions-SQS3": "This is the dead-letter queue; an alarm watches it."})
+    acknowledge(serving.build, {streams: "CodeBuild names the log streams of its builds."})
+    acknowledge(pipeline.dead_letters, {"AwsSolutions-SQS3": "This is the dead-letter queue; an alarm watches it."})
 
 
 def _resources(storage: Storage) -> Iterator[tuple[str, str]]:
@@ -138,6 +139,7 @@ def _resources(storage: Storage) -> Iterator[tuple[str, str]]:
             yield f"{arn}{pattern}", why
 
 
-def _acknowledge(scope: Stack | object, findings: Mapping[str, str]) -> None:
-    acknowledgments = [Acknowledgment(id=f"AwsSolutions::{name}", reason=why) for name, why in findings.items()]
-    Validations.of(scope).acknowledge(*acknowledgments)  # type: ignore[arg-type]
+def acknowledge(scope: IConstruct, findings: Mapping[str, str], pack: str = "AwsSolutions") -> None:
+    """Acknowledge findings of one of cdk-nag's packs, by their rules, with the reasons why."""
+    acknowledgments = [Acknowledgment(id=f"{pack}::{name}", reason=why) for name, why in findings.items()]
+    Validations.of(scope).acknowledge(*acknowledgments)

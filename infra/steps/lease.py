@@ -15,8 +15,6 @@ from infra.steps.deployment_parts import DeploymentParts, on_failure
 HELD = "DynamoDB.ConditionalCheckFailedException"
 HOLDER = {":me": {"S": "{% $states.context.Execution.Id %}"}}
 EVENT = "$exists($states.input.detail)"
-REQUEST = ASKED
-"""What was asked: this execution's input, or that of the deployment whose end an event tells of."""
 STOPPED = f"({EVENT} ? $states.input.detail.executionArn : 'none')"
 
 
@@ -45,7 +43,7 @@ def take(parts: Leasing, *, then: str, busy: str, seconds: int, assign: Mapping[
         "dynamodb:updateItem",
         {
             "TableName": parts.ledger,
-            "Key": key(ledger.LEASE, f"{REQUEST}.tenant", f"{REQUEST}.project"),
+            "Key": key(ledger.LEASE, f"{ASKED}.tenant", f"{ASKED}.project"),
             "ConditionExpression": "attribute_not_exists(pk) OR expires < :now OR holder = :me OR holder = :stopped",
             "UpdateExpression": "SET holder = :me, expires = :expires",
             "ExpressionAttributeValues": HOLDER | times,
@@ -153,18 +151,18 @@ def busy() -> State:
 
 
 def _or(name: str, otherwise: str) -> str:
-    return expression(f"$exists({REQUEST}.{name}) ? {REQUEST}.{name} : {otherwise}")
+    return expression(f"$exists({ASKED}.{name}) ? {ASKED}.{name} : {otherwise}")
 
 
 def _request() -> dict[str, Any]:
     return {
-        "tenant": expression(f"{REQUEST}.tenant"),
-        "project": expression(f"{REQUEST}.project"),
+        "tenant": expression(f"{ASKED}.tenant"),
+        "project": expression(f"{ASKED}.project"),
         # Missing ones are refused by the plan, which gives the lease back; an expression that fails here would not.
         "run": _or("run", "''"),
         "package_arn": _or("package_arn", "''"),
         "expected_champion": expression(
-            f"{EVENT} ? null : $exists({REQUEST}.expected_champion) ? {REQUEST}.expected_champion : null"
+            f"{EVENT} ? null : $exists({ASKED}.expected_champion) ? {ASKED}.expected_champion : null"
         ),
         "at_once": _or("at_once", "false"),
         "stopped": expression(f"{EVENT} ? {STOPPED} : ''"),

@@ -7,11 +7,11 @@ from typing import Any
 
 from contract import ledger
 from contract.errors import EndpointBusy
-from infra.asl import State, caught, choice, expression, invoke, task, transient, when
+from infra.asl import ASKED, State, caught, choice, expression, invoke, task, transient, when
 from infra.steps.champion import LEDGER_ERRORS, key
 from infra.steps.deployment_parts import NONE, SAGEMAKER_ERRORS, on_failure
 from infra.steps.endpoints import LIVE
-from infra.steps.lease import EVENT, REQUEST
+from infra.steps.lease import EVENT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +25,10 @@ class SleepParts:
 def request() -> dict[str, Any]:
     """Return the variables of what was asked: by this execution's input, or that of the one that was stopped."""
     return {
-        "tenant": expression(f"{REQUEST}.tenant"),
-        "project": expression(f"{REQUEST}.project"),
-        "asleep": expression(f"{REQUEST}.asleep"),
-        "by": expression(f"$exists({REQUEST}.by) ? {REQUEST}.by : 'person'"),
+        "tenant": expression(f"{ASKED}.tenant"),
+        "project": expression(f"{ASKED}.project"),
+        "asleep": expression(f"{ASKED}.asleep"),
+        "by": expression(f"$exists({ASKED}.by) ? {ASKED}.by : 'person'"),
         "stopped_by": expression(f"{EVENT} and $exists($states.input.detail.error) ? $states.input.detail.error : ''"),
         "failure": NONE,
     }
