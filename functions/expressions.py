@@ -83,11 +83,13 @@ def _of(expression: Jsonata, node: Any) -> Jsonata:
 def _names(node: Any) -> frozenset[str]:
     """Return the names after ``$`` anywhere in a parsed expression."""
     if not hasattr(node, "names_after_dollar"):
-        node.names_after_dollar = frozenset(_find_names(node, set()))
+        node.names_after_dollar = frozenset(find_names(node))
     return node.names_after_dollar
 
 
-def _find_names(node: Any, seen: set[int]) -> Iterator[str]:
+def find_names(node: Any, seen: set[int] | None = None) -> Iterator[str]:
+    """Yield the names after ``$`` anywhere in a parsed expression, as often as they stand there."""
+    seen = set() if seen is None else seen
     if id(node) in seen:
         return
     seen.add(id(node))
@@ -100,7 +102,7 @@ def _find_names(node: Any, seen: set[int]) -> Iterator[str]:
     else:
         return
     for child in children:
-        yield from _find_names(child, seen)
+        yield from find_names(child, seen)
 
 
 def _plain(value: Any) -> Any:

@@ -16,15 +16,15 @@ import math
 import random
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
 from jsonata import JException, Jsonata, Utils
 
+from functions.expressions import CLOSE, OPEN, find_names
 from local.stepfunctions.errors import QUERY_EVALUATION, StateFailed
 
-OPEN, CLOSE = "{%", "%}"
 HASHES = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
 _LOCK = threading.RLock()  # jsonata-python keeps the expression being evaluated in a global
 
@@ -48,7 +48,7 @@ def parse(text: str) -> Jsonata:
         except JException as error:
             raise ValueError(f"{error} (character {error.location} of {body!r})") from error
     expression.set_output_convert_nulls(False)
-    names = set(_variables(expression.ast))
+    names = set(find_names(expression.ast))
     if "eval" in names:
         raise ValueError(f"$eval is not supported by Step Functions; use $parse, in {body!r}")
     if "$" in names:
@@ -129,24 +129,6 @@ def _finite(value: float) -> float:
     if not math.isfinite(value):
         raise TypeError("not a finite number")
     return value
-
-
-def _variables(node: Any, seen: set[int] | None = None) -> Iterator[str]:
-    """Yield the names after ``$`` anywhere in a parsed expression."""
-    seen = set() if seen is None else seen
-    if id(node) in seen:
-        return
-    seen.add(id(node))
-    if isinstance(node, (list, tuple)):
-        children = list(node)
-    elif hasattr(node, "__dict__"):
-        if getattr(node, "type", None) == "variable":
-            yield str(node.value)
-        children = [child for name, child in vars(node).items() if name != "_outer_instance"]
-    else:
-        return
-    for child in children:
-        yield from _variables(child, seen)
 
 
 def _partition(array: list[Any] | None, size: float | None) -> Any:
