@@ -300,7 +300,7 @@ def explain_failure(progress: Progress, lines: int = 25) -> str:
     A service's cause may be a JSON document with the true reason inside.
     """
     cause = _json(progress.cause)
-    for name in ("FailureReason", "errorMessage", "ExitMessage", "Cause", "StatusReason"):
+    for name in ("ExitMessage", "FailureReason", "errorMessage", "Cause", "StatusReason"):
         if _dig(cause, name):
             cause = _with_trace(cause, name)
             break

@@ -23,7 +23,7 @@ def readable(cause: str) -> str:
         return cause[:MAX_CAUSE]
     if not isinstance(document, dict):
         return cause[:MAX_CAUSE]
-    if reason := document.get("FailureReason") or document.get("ExitMessage"):
+    if reason := document.get("ExitMessage") or document.get("FailureReason"):  # a processing job's own words first
         return str(reason)[:MAX_CAUSE]
     if document.get("errorType") in halt.ERRORS:
         return str(document["errorMessage"])[:MAX_CAUSE]  # where the function raised it says nothing of training

@@ -5,6 +5,8 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
+from contract.archives import extract
+
 
 class BadArchive(Exception):
     """An archive that is not a tar.gz, or would write outside its folder."""
@@ -15,6 +17,6 @@ def unpack(archive: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(archive, "r:gz") as members:
-            members.extractall(folder, filter="data")
+            extract(members, folder)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise BadArchive(f"{type(error).__name__}: {error}") from error

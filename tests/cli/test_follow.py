@@ -153,6 +153,12 @@ def test_a_failed_function_shows_its_trace_and_message() -> None:
     assert follow.explain_failure(progress) == 'KeyError\nFile "x.py"\nno such key'
 
 
+def test_a_failed_processing_job_shows_its_own_words() -> None:
+    cause = json.dumps({"FailureReason": "AlgorithmError: , exit code: 1", "ExitMessage": "ValueError: no rows"})
+    progress = follow.Progress(status="FAILED", error="States.TaskFailed", cause=cause)
+    assert follow.explain_failure(progress) == "States.TaskFailed\nValueError: no rows"
+
+
 def test_plain_lines_say_everything_once() -> None:
     lines = Lines()
     progress = replace(follow.read_history(HISTORY), started=START)

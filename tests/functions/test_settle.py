@@ -415,6 +415,8 @@ def test_causes_are_made_readable() -> None:
     assert causes.readable(lambda_error) == "KeyError: 'x'\n  File a\n  File b"
     nested = json.dumps({"ExecutionArn": "arn", "Status": "FAILED", "Error": "KeyError", "Cause": lambda_error})
     assert causes.readable(nested) == "KeyError: KeyError: 'x'\n  File a\n  File b"
+    processing = {"FailureReason": "AlgorithmError: , exit code: 1", "ExitMessage": "ValueError: no rows"}
+    assert causes.readable(json.dumps(processing)) == "ValueError: no rows"
     build = {"Build": {"Phases": [{"Contexts": [{"Message": ""}]}, {"Contexts": [{"Message": "no such pin"}]}]}}
     assert causes.readable(json.dumps(build)) == "The image was not built: no such pin"
     cut = 'AlgorithmError:     return f(x)\n  File "training/train.py", line 9, in main\nValueError: bad, exit code: 1'

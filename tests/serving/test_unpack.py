@@ -54,6 +54,20 @@ def test_what_would_reach_outside_is_refused_and_writes_nothing_there(tmp_path: 
     assert list(tmp_path.rglob("evil")) == []
 
 
+def test_modes_and_owners_of_an_archive_are_not_taken(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
+        for name, kind, data in (("run.sh", tarfile.REGTYPE, b"echo"), ("a/b", tarfile.DIRTYPE, b"")):
+            info = tarfile.TarInfo(name)
+            info.type, info.mode, info.size, info.uid = kind, 0o4777, len(data), 12345
+            tar.addfile(info, io.BytesIO(data))
+    unpack(tmp_path / "model.tar.gz", tmp_path / "model", limit=LIMIT)
+    written = tmp_path / "model" / "run.sh"
+    assert written.read_bytes() == b"echo"
+    assert written.stat().st_mode & 0o7111 == 0
+    assert written.stat().st_uid != 12345
+    assert (tmp_path / "model/a/b").is_dir()
+
+
 def test_an_absolute_name_lands_in_the_folder_and_is_then_not_in_the_listing(tmp_path: Path) -> None:
     good = archives.write(tmp_path / "good", archives.CREDIT)
     with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
