@@ -21,6 +21,7 @@ from local.calls import Calls
 from local.chaos.calls import say_who_asks
 from local.clock import Clock
 from local.permissions.guard import Guard
+from local.quotas import Quotas
 from local.server import Server, WsgiApplication
 
 ACCOUNT = "123456789012"  # moto's default account
@@ -45,12 +46,15 @@ class Cloud:
         self.root = Path(root).resolve()
         self.clock = clock or Clock()
         self.stopping = threading.Event()
-        self.callers, self.calls = Callers(self), Calls()
+        self.callers, self.calls, self.quotas = Callers(self), Calls(), Quotas()
         self.guard = Guard(self)
         self._server = Server(port, self.guard.admit)
         self._closers: list[Callable[[], None]] = []
         self._clients: dict[str, Any] = {}
         self._clients_lock = threading.Lock()
+        # Of its own: boto3's default one is shared with others. It reads each service's description once.
+        self._session: Any = boto3.Session(region_name=self.region)  # its stubs know services by literals
+        self._session_lock = threading.Lock()  # sessions, unlike clients, are not thread-safe
 
     @property
     def url(self) -> str:
@@ -123,11 +127,6 @@ class Cloud:
 
     def make_client(self, service: str, key: str = "laptop", secret: str = "laptop", token: str = "") -> Any:
         """Return a new client with these credentials; a person's, or a role's (see ``callers``)."""
-        # A session of its own: boto3's default one is shared and not thread-safe. Its stubs know services by literals.
-        session: Any = boto3.Session(
-            aws_access_key_id=key, aws_secret_access_key=secret, aws_session_token=token or None,
-            region_name=self.region,
-        )  # fmt: skip
         config = Config(
             retries={"total_max_attempts": 1},
             s3={"addressing_style": "path"},
@@ -135,7 +134,15 @@ class Cloud:
             proxies={},  # what the environment names cannot reach this machine's localhost
             max_pool_connections=64,
         )
-        client = session.client(service, endpoint_url=self.url, config=config)
+        with self._session_lock:
+            client = self._session.client(
+                service,
+                endpoint_url=self.url,
+                config=config,
+                aws_access_key_id=key,
+                aws_secret_access_key=secret,
+                aws_session_token=token or None,
+            )
         say_who_asks(client)
         return client
 
