@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from contract import names
 from contract.errors import EndpointBusy
 from contract.lambda_calls import ALIAS
+from contract.runbooks import Runbook
 from functions.shared import client, environment, error_code, logger
 
 PATIENCE_SECONDS = 25
@@ -111,14 +112,18 @@ def alarms(plan: dict[str, Any], version: str) -> list[dict[str, Any]]:
     errors = {
         **common,
         "AlarmName": names.alarm(name, f"v{version}", "errors"),
-        "AlarmDescription": f"More than {plan['max_error_percent']:g} % of the version's invocations fail",
+        "AlarmDescription": Runbook.MODEL_ERRORS.after(
+            f"More than {plan['max_error_percent']:g} % of the version's invocations fail"
+        ),
         "Threshold": plan["max_error_percent"],
         "Metrics": [query("errors", "Errors", "Sum"), query("invocations", "Invocations", "Sum"), share],
     }
     latency = {
         **common,
         "AlarmName": names.alarm(name, f"v{version}", "latency"),
-        "AlarmDescription": f"The 99th percentile of the version's duration is above {plan['max_latency_ms']} ms",
+        "AlarmDescription": Runbook.MODEL_LATENCY.after(
+            f"The 99th percentile of the version's duration is above {plan['max_latency_ms']} ms"
+        ),
         "Threshold": float(plan["max_latency_ms"]),
         "Metrics": [{**query("duration", "Duration", "p99"), "ReturnData": True}],
     }

@@ -14,6 +14,7 @@ from typing import Any
 from contract import deploying, keys, names
 from contract.config import Deploy
 from contract.lambda_calls import ALIAS
+from contract.runbooks import Runbook
 
 VARIANT, SHADOW, CHALLENGER = "AllTraffic", "Shadow", "Challenger"
 MARGIN_SECONDS = 3600
@@ -159,7 +160,9 @@ def alarms(endpoint: str, name: str, deploy: Deploy, tags: list[dict[str, str]])
     errors = {
         **common,
         "AlarmName": names.alarm(endpoint, name, "errors"),
-        "AlarmDescription": f"More than {deploy.max_error_percent:g} % of requests are answered 5xx",
+        "AlarmDescription": Runbook.MODEL_ERRORS.after(
+            f"More than {deploy.max_error_percent:g} % of requests are answered 5xx"
+        ),
         "MetricName": "Invocation5XXErrors",
         "Statistic": "Average",
         "Threshold": deploy.max_error_percent / 100,
@@ -167,7 +170,9 @@ def alarms(endpoint: str, name: str, deploy: Deploy, tags: list[dict[str, str]])
     latency = {
         **common,
         "AlarmName": names.alarm(endpoint, name, "latency"),
-        "AlarmDescription": f"The 99th percentile of latency is above {deploy.max_latency_ms} ms",
+        "AlarmDescription": Runbook.MODEL_LATENCY.after(
+            f"The 99th percentile of latency is above {deploy.max_latency_ms} ms"
+        ),
         "MetricName": "ModelLatency",
         "ExtendedStatistic": "p99",
         "Threshold": deploy.max_latency_ms * 1000.0,

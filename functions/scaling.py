@@ -12,6 +12,7 @@ from typing import Any
 
 from contract import deploying, names, packages
 from contract.config import Deploy
+from contract.runbooks import Runbook
 from functions.rollout import CHALLENGER, VARIANT
 from functions.shared import client
 
@@ -110,7 +111,9 @@ def _nobody_works(endpoint: str, variant: str, tags: list[dict[str, str]]) -> Js
     """Return the alarm on requests that wait where there is no instance; its action is the policy."""
     return {
         "AlarmName": names.alarm(endpoint, variant, "backlog"),
-        "AlarmDescription": "Requests wait, and there is no instance: the first one is brought back",
+        "AlarmDescription": Runbook.MODEL_BACKLOG.after(
+            "Requests wait, and there is no instance: the first one is brought back"
+        ),
         **_of_queue("HasBacklogWithoutCapacity", endpoint),
         "Statistic": "Average",
         "Period": 60,

@@ -50,7 +50,7 @@ def build(*, outdir: str | None = None, context: Mapping[str, Any] | None = None
     api = PublicApi(app, names.STACK_API, storage=storage, settings=settings) if settings.api else None
     pipeline = Pipeline(app, names.STACK_PIPELINE, storage=storage, serving=serving, api=api, settings=settings)
     operations = Operations(
-        app, names.STACK_OPERATIONS, storage=storage, serving=serving, pipeline=pipeline, settings=settings
+        app, names.STACK_OPERATIONS, storage=storage, serving=serving, pipeline=pipeline, api=api, settings=settings
     )
     cdk.Tags.of(app).add(names.TAG_APP, names.APP)
     cdk.Aspects.of(app).add(EncryptedLogs(storage.key))

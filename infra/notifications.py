@@ -1,25 +1,19 @@
-"""Who is told what: runs and batches that failed or were stopped, versions to approve, undelivered events."""
+"""Who is told what: what failed or was stopped, versions to approve, models in service that do badly."""
 
 from __future__ import annotations
 
-from aws_cdk import Aws, Duration
-from aws_cdk import aws_budgets as budgets
-from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import Aws
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
-from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from contract import batch, names
 from contract.run import Outcome
-from infra.rules import execution_ends
-
-SPENDING = (("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100))
-"""When people are told: percent of the month's budget."""
+from contract.runbooks import Runbook
+from infra.rules import STARTED_BY_END, execution_ends
 
 
 class Notifications(sns.Topic):
@@ -47,11 +41,10 @@ def _field(name: str) -> str:
 
 
 class MessageRule(events.Rule):
-    """An event of ours -> a message that a person can read.
+    """An event -> a message that a person can read, with the runbook that says what to do.
 
     Args:
-        detail_type: of contract.names.
-        detail: what else the event must match; None for every one of its type.
+        pattern: of the event.
         message: the text; :func:`_field` puts parts of the event into it.
     """
 
@@ -62,17 +55,23 @@ class MessageRule(events.Rule):
         *,
         topic: sns.ITopic,
         description: str,
-        detail_type: str,
+        pattern: events.EventPattern,
         message: str,
-        detail: dict[str, list[str]] | None = None,
+        runbook: Runbook,
     ) -> None:
+        text = events.RuleTargetInput.from_text(f"{message}\nRunbook: {runbook.page}")
         super().__init__(
             scope,
             id,
             description=description,
-            event_pattern=events.EventPattern(source=[names.EVENT_SOURCE], detail_type=[detail_type], detail=detail),
-            targets=[targets.SnsTopic(topic, message=events.RuleTargetInput.from_text(message))],
+            event_pattern=pattern,
+            targets=[targets.SnsTopic(topic, message=text)],
         )
+
+
+def _ours(detail_type: str, detail: dict[str, list[str]] | None = None) -> events.EventPattern:
+    """Match events of ours; ``detail`` is what else they must be."""
+    return events.EventPattern(source=[names.EVENT_SOURCE], detail_type=[detail_type], detail=detail)
 
 
 class FailureRule(MessageRule):
@@ -84,13 +83,13 @@ class FailureRule(MessageRule):
             id,
             topic=topic,
             description="A run failed or was stopped",
-            detail_type=names.EVENT_RUN_SETTLED,
-            detail={"outcome": [Outcome.FAILED.value, Outcome.STOPPED.value]},
+            pattern=_ours(names.EVENT_RUN_SETTLED, {"outcome": [Outcome.FAILED.value, Outcome.STOPPED.value]}),
             message=(
                 f"Tandem run {_field('run')} of {_field('tenant')}/{_field('project')} ended as {_field('outcome')}.\n"
                 f"Reasons: {_field('summary')}\nExecution: {_field('execution_arn')}\n"
                 f"More: tandem report {_field('run')}"
             ),
+            runbook=Runbook.RUN_FAILED,
         )
 
 
@@ -103,29 +102,48 @@ class FailedBatchRule(MessageRule):
             id,
             topic=topic,
             description="A batch failed or was stopped",
-            detail_type=names.EVENT_BATCH_ENDED,
-            detail={"status": [batch.FAILED, batch.STOPPED]},
+            pattern=_ours(names.EVENT_BATCH_ENDED, {"status": [batch.FAILED, batch.STOPPED]}),
             message=(
                 f"Tandem batch {_field('id')} of {_field('tenant')}/{_field('project')}, file {_field('file')}, ended "
                 f"as {_field('status')}.\nReason: {_field('reason')}"
             ),
+            runbook=Runbook.BATCH_FAILED,
         )
 
 
-class FailedSleepRule(events.Rule):
+class FailedSleepRule(MessageRule):
     """A model that could not be put to sleep, and costs money on, or could not be woken."""
 
     def __init__(self, scope: Construct, id: str, *, topic: sns.ITopic, machine_arn: str) -> None:
-        message = (
-            f"Tandem: a model was not put to sleep, or not woken: {_field('name')}.\nReason: {_field('cause')}\n"
-            "With sleeping hours it is tried again within a quarter of an hour; else by tandem sleep or tandem wake."
-        )
         super().__init__(
             scope,
             id,
+            topic=topic,
             description="A model was not put to sleep, or not woken",
-            event_pattern=execution_ends(machine_arn, ["FAILED"]),
-            targets=[targets.SnsTopic(topic, message=events.RuleTargetInput.from_text(message))],
+            pattern=execution_ends([machine_arn], ["FAILED"]),
+            message=(
+                f"Tandem: a model was not put to sleep, or not woken: {_field('name')}.\nReason: {_field('cause')}\n"
+                "With sleeping hours it is tried again within a quarter of an hour; else: tandem sleep, tandem wake."
+            ),
+            runbook=Runbook.SLEEP_FAILED,
+        )
+
+
+class FailedRecoveryRule(MessageRule):
+    """What was to put right what a stopped deployment or batch left half-done failed itself: nothing follows it."""
+
+    def __init__(self, scope: Construct, id: str, *, topic: sns.ITopic, machine_arns: list[str]) -> None:
+        super().__init__(
+            scope,
+            id,
+            topic=topic,
+            description="Nothing puts right what a stopped deployment or batch left",
+            pattern=execution_ends(machine_arns, ["FAILED"], input=[{"wildcard": STARTED_BY_END}]),
+            message=(
+                "Tandem: a deployment or a batch was stopped, and what was to put right what it left half-done failed: "
+                f"{_field('executionArn')}.\nReason: {_field('error')}: {_field('cause')}"
+            ),
+            runbook=Runbook.RECOVERY_FAILED,
         )
 
 
@@ -138,53 +156,37 @@ class ApprovalWantedRule(MessageRule):
             id,
             topic=topic,
             description="A version waits to be approved",
-            detail_type=names.EVENT_APPROVAL_WANTED,
+            pattern=_ours(names.EVENT_APPROVAL_WANTED),
             message=(
                 f"Tandem: version {_field('version')} of {_field('tenant')}/{_field('project')} waits for your "
                 f"approval, for {_field('hours')} hours.\nWhy it is better: {_field('summary')}\n"
                 f"Look at it: tandem report {_field('run')}\nApprove it: {_field('how')}"
             ),
+            runbook=Runbook.APPROVAL_WANTED,
         )
 
 
-class SpendingAlarm(budgets.CfnBudget):
-    """What the account spends in a month -> the topic: most of it, all of it, and when all of it is to be expected.
+class ModelAlarmRule(MessageRule):
+    """An alarm of a model in service, or of a version on its way there, went off.
 
-    The whole account: AWS Budgets sees a tag only after somebody has activated it for cost allocation.
+    Deployments make these alarms, which take a version back while traffic moves; afterwards they go on watching. That
+    on a queue without an instance is not for people: it brings one back.
     """
 
-    def __init__(self, scope: Construct, id: str, *, monthly_usd: int, topic: sns.ITopic) -> None:
-        spend = budgets.CfnBudget.SpendProperty(amount=monthly_usd, unit="USD")
-        subscriber = budgets.CfnBudget.SubscriberProperty(subscription_type="SNS", address=topic.topic_arn)
+    def __init__(self, scope: Construct, id: str, *, topic: sns.ITopic, what: str, runbook: Runbook) -> None:
         super().__init__(
             scope,
             id,
-            budget=budgets.CfnBudget.BudgetDataProperty(budget_type="COST", time_unit="MONTHLY", budget_limit=spend),
-            notifications_with_subscribers=[
-                budgets.CfnBudget.NotificationWithSubscribersProperty(
-                    notification=budgets.CfnBudget.NotificationProperty(
-                        comparison_operator="GREATER_THAN", notification_type=kind, threshold=percent
-                    ),
-                    subscribers=[subscriber],
-                )
-                for kind, percent in SPENDING
-            ],
+            topic=topic,
+            description=f"A model's alarm of its {what} went off",
+            pattern=events.EventPattern(
+                source=["aws.cloudwatch"],
+                detail_type=["CloudWatch Alarm State Change"],
+                detail={
+                    "alarmName": [{"wildcard": names.alarm(names.endpoint("*", "*", "*"), "*", what)}],
+                    "state": {"value": ["ALARM"]},
+                },
+            ),
+            message=f"Tandem: the alarm {_field('alarmName')} went off.\nWhy: {_field('state.reason')}",
+            runbook=runbook,
         )
-        self.node.add_dependency(topic)  # with its policy: Budgets must be allowed to publish when it is made
-
-
-class DeadLetterAlarm(cloudwatch.Alarm):
-    """Any event in the queue -> the topic."""
-
-    def __init__(self, scope: Construct, id: str, *, queue: sqs.IQueue, topic: sns.ITopic) -> None:
-        super().__init__(
-            scope,
-            id,
-            alarm_description="An upload or the end of a run reached no function: look into the dead-letter queue",
-            metric=queue.metric_approximate_number_of_messages_visible(period=Duration.minutes(5), statistic="Maximum"),
-            threshold=1,
-            evaluation_periods=1,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        )
-        self.add_alarm_action(actions.SnsAction(topic))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
@@ -17,11 +19,13 @@ from contract import packages
 EXECUTION_ENDS = "Step Functions Execution Status Change"
 UNSUCCESSFUL = ["FAILED", "TIMED_OUT", "ABORTED"]
 STOPPED = {"status": ["ABORTED", "TIMED_OUT"]}
+STARTED_BY_END = '*"aws.states"*'
+"""The input of an execution that another one's end has started."""
 UNCAUGHT = {
     "status": ["FAILED"],
     # A result that is too large escapes every Catch; the others come from the states before and after them.
     "error": [{"prefix": service} for service in ("States.", "DynamoDB.", "EventBridge.")],
-    "input": [{"anything-but": {"wildcard": '*"aws.states"*'}}],
+    "input": [{"anything-but": {"wildcard": STARTED_BY_END}}],
 }
 
 
@@ -64,7 +68,7 @@ class SettleRule(events.Rule):
             scope,
             id,
             description="A run ended without passing Settle run",
-            event_pattern=execution_ends(machine_arn, UNSUCCESSFUL),
+            event_pattern=execution_ends([machine_arn], UNSUCCESSFUL),
             targets=[reliably(settle, dead_letters)],
         )
 
@@ -75,16 +79,11 @@ class RedriveRule(events.Rule):
     def __init__(
         self, scope: Construct, id: str, *, machine_arn: str, resume: lambda_.IFunction, dead_letters: sqs.IQueue
     ) -> None:
-        running = execution_ends(machine_arn, ["RUNNING"])
         super().__init__(
             scope,
             id,
             description="A run was redriven",
-            event_pattern=events.EventPattern(
-                source=running.source,
-                detail_type=running.detail_type,
-                detail={**(running.detail or {}), "redriveCount": [{"numeric": [">", 0]}]},
-            ),
+            event_pattern=execution_ends([machine_arn], ["RUNNING"], redriveCount=[{"numeric": [">", 0]}]),
             targets=[reliably(resume, dead_letters)],
         )
 
@@ -141,12 +140,12 @@ def object_arrives(bucket: s3.IBucket, pattern: str) -> events.EventPattern:
     )
 
 
-def execution_ends(machine_arn: str, statuses: list[str]) -> events.EventPattern:
-    """Match the executions of a machine that end with one of ``statuses``."""
+def execution_ends(machine_arns: list[str], statuses: list[str], **more: Any) -> events.EventPattern:
+    """Match the executions of some machines that end with one of ``statuses``; ``more`` is what else they must be."""
     return events.EventPattern(
         source=["aws.states"],
         detail_type=[EXECUTION_ENDS],
-        detail={"stateMachineArn": [machine_arn], "status": statuses},
+        detail={"stateMachineArn": machine_arns, "status": statuses, **more},
     )
 
 

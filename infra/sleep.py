@@ -85,9 +85,9 @@ class Sleep(Construct):
         self.machine = Machine(
             self, "Machine", name=names.MACHINE_SLEEP, definition=story(parts), role=role, settings=settings
         )
-        sleepers = self._sleepers(code, ledger, settings)
+        self.sleepers = self._sleepers(code, ledger, settings)
         # No retry and no dead letters: the next tick sees what this one missed.
-        target = targets.LambdaFunction(sleepers, retry_attempts=0)
+        target = targets.LambdaFunction(self.sleepers, retry_attempts=0)
         told = "Models go to sleep and wake by their hours"
         events.Rule(self, "Schedule", description=told, schedule=events.Schedule.rate(EVERY), targets=[target])
 

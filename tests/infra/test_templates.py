@@ -181,8 +181,8 @@ def test_the_topic_and_the_queue_are_encrypted_with_our_key(assembly: Assembly) 
 
 
 def test_an_undelivered_event_raises_an_alarm(assembly: Assembly) -> None:
-    alarm = assembly.one("AWS::CloudWatch::Alarm")
-    assert alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
+    alarms = assembly.resources("AWS::CloudWatch::Alarm")
+    (alarm,) = [each for each in alarms if each["MetricName"] == "ApproximateNumberOfMessagesVisible"]
     assert alarm["Threshold"] == 1
     assert alarm["AlarmActions"]
 
