@@ -141,11 +141,11 @@ def _batch(job: Row) -> Batch:
     end = job.get("TransformEndTime") or datetime.now(UTC)
     seconds = (end - start).total_seconds() if start else 0.0
     hourly = load_prices().transform.get(machines["InstanceType"])
-    usd = None if hourly is None else round(hourly * machines["InstanceCount"] * seconds / 3600, 6)
+    usd = None if hourly is None else hourly * machines["InstanceCount"] * seconds / 3600
     return Batch(
         job=job["TransformJobName"],
         machines=f"{machines['InstanceCount']} x {machines['InstanceType']}",
-        seconds=round(seconds, 1),
+        seconds=round(seconds, 3),
         usd=usd,
     )
 

@@ -129,6 +129,17 @@ class App:
         """Return the row of the version in service; empty when there is none."""
         return self.item(ledger.champion_key(tenant, project))
 
+    def function(self, handler: str) -> str:
+        """Return the name of the application's function with a handler; the cloud may hold others of that handler."""
+        stacks, functions = self.cloud.client("cloudformation"), self.cloud.client("lambda")
+        for stack in stacks.describe_stacks()["Stacks"]:
+            for resource in stacks.describe_stack_resources(StackName=stack["StackName"])["StackResources"]:
+                if resource["ResourceType"] == "AWS::Lambda::Function":
+                    name = resource["PhysicalResourceId"]
+                    if functions.get_function_configuration(FunctionName=name).get("Handler") == handler:
+                        return name
+        raise LookupError(f"no stack has a function {handler}")
+
     def item(self, key: dict[str, str]) -> dict[str, Any]:
         """Return a row of the ledger; empty when there is none."""
         item = self.dynamodb.get_item(TableName=self.table, Key=_typed(key)).get("Item", {})

@@ -17,8 +17,7 @@ def test_an_upload_is_not_lost_to_an_execution_of_its_runs_name(app: App) -> Non
     app.states.start_execution(stateMachineArn=app.pipeline, name=taken, input='{"tenant": "acme"}')
     detail = {"bucket": {"name": app.data}, "object": {"key": key, "version-id": version, "size": 1}}
     event = json.dumps({"source": "aws.s3", "detail-type": "Object Created", "detail": detail})
-    listed = functions.list_functions()["Functions"]
-    (intake,) = [each["FunctionName"] for each in listed if each.get("Handler") == "functions.intake.handler"]
+    intake = app.function("functions.intake.handler")
     with ThreadPoolExecutor(3) as pool:
         answers = list(pool.map(lambda _: functions.invoke(FunctionName=intake, Payload=event), range(3)))
     (run,) = {json.loads(answer["Payload"].read())["run"] for answer in answers}

@@ -84,11 +84,7 @@ def test_the_same_event_ten_times_is_one_run(app: App) -> None:
     key = keys.inbox("acme", project) + "rows.csv"
     version = app.s3.put_object(Bucket=app.data, Key=key, Body=table())["VersionId"]
     detail = {"bucket": {"name": app.data}, "object": {"key": key, "version-id": version, "size": 1}}
-    intake = next(
-        function["FunctionName"]
-        for function in app.cloud.client("lambda").list_functions()["Functions"]
-        if function["Handler"] == "functions.intake.handler"
-    )
+    intake = app.function("functions.intake.handler")
     event = json.dumps({"source": "aws.s3", "detail-type": "Object Created", "detail": detail})
     invoke = app.cloud.client("lambda").invoke
     threads = [threading.Thread(target=invoke, kwargs={"FunctionName": intake, "Payload": event}) for _ in range(10)]
