@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
+from cli import quota_table
 from cli.aws import Account, error_code
 from cli.children import STARTS_FROM
 from cli.errors import explain
@@ -202,11 +203,23 @@ def prices() -> Check:
     return _check("prices", age <= OLDEST_PRICES, found, fix, WARNING)
 
 
+def machines(account: Account) -> Check:
+    """Quotas of the machines that the projects use: whether their next runs go on, wait or are refused."""
+    found = quota_table.look(account)
+    refused = [
+        f"{project} would be refused: {grant.refused}" for project, grant in found.grants.items() if grant.refused
+    ]
+    waiting = [f"{project} would wait for {grant.waits}" for project, grant in found.grants.items() if grant.waits]
+    told = "\n".join(line.told for line in found.lines) or "no project yet"
+    fix = "\n".join([*refused, *waiting])
+    return _check("quotas", not fix, told, fix, MISSING if refused else WARNING)
+
+
 MACHINE: tuple[Callable[[], Check], ...] = (
     python, packages, torch, node, cdk, processors, memory, disk, localhost, port, namespaces,
     prices,
 )  # fmt: skip
-ACCOUNT: tuple[Callable[[Account], Check], ...] = (credentials, bootstrap, stacks, outputs)
+ACCOUNT: tuple[Callable[[Account], Check], ...] = (credentials, bootstrap, stacks, outputs, machines)
 
 
 def look_at_machine() -> list[Check]:

@@ -45,7 +45,7 @@ def _planner(account: Account) -> str:
 
 def show(context: Context, plan: Mapping[str, Any]) -> int:
     """Show the worst case line by line, and whether such a run would be accepted."""
-    context.out.document({name: plan[name] for name in ("accepted", "reasons", "worst_case", "budget_usd")})
+    context.out.document({name: plan[name] for name in ("accepted", "reasons", "waits", "worst_case", "budget_usd")})
     worst = plan["worst_case"] or {"usd": None, "lines": []}
     cells = (
         (
@@ -62,4 +62,6 @@ def show(context: Context, plan: Mapping[str, Any]) -> int:
         context.out.show(f"At most {dollars(worst['usd'])}; budget.max_usd_per_run = {dollars(plan['budget_usd'])}.")
     for reason in plan["reasons"]:
         context.out.show(f"Such a run would be refused: {reason}.")
+    if plan["waits"]:
+        context.out.show(f"Such a run would wait now: other runs hold {plan['waits']}.")
     return Exit.GOOD if plan["accepted"] else Exit.REFUSED

@@ -19,6 +19,8 @@ are in it.
 | budget | tenant#<tenant> | budget | usd (a month) |
 | month | tenant#<tenant> | month#<YYYY-MM> | committed, spent |
 | charge | tenant#<tenant> | charge#<YYYY-MM>#<run> | project, charged, settled |
+| machines | machines | machines | held (by run, how many of each quota), version |
+| quotas | machines | quotas | limits (code and limit of each quota), read, expires (seconds since 1970) |
 | API key | apikey#<id> | apikey | tenant, consumer, created |
 
 A run's row also has execution_arn and package_arn; once it was resumed, resumes (the number of the redrive that is
@@ -115,6 +117,12 @@ def month_key(tenant: str, month: str) -> dict[str, str]:
 def charge_key(tenant: str, month: str, run: str) -> dict[str, str]:
     """Return the key of the row of a run's part of that."""
     return {"pk": tenant_pk(tenant), "sk": f"{CHARGE}#{month}#{run}"}
+
+
+MACHINES_KEY = {"pk": "machines", "sk": "machines"}
+"""The key of the row that says which run holds how many machines."""
+QUOTAS_KEY = {"pk": "machines", "sk": "quotas"}
+"""The key of the row that remembers Service Quotas for some minutes."""
 
 
 def api_key_key(key_id: str) -> dict[str, str]:

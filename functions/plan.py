@@ -9,17 +9,20 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 from contract import attempts, keys, ledger, names
 from contract.errors import InvalidConfig
+from contract.machines import Grant, wish
 from contract.prices import load_prices
+from contract.quotas import SPOT
 from contract.recipes import load_recipes
 from contract.reports import DatasetReport
 from contract.request import RunRequest
 from contract.run import Outcome
-from functions import budget, combinations, documents, runs, table, tuning
+from functions import budget, combinations, documents, machines, runs, table, tuning
 from functions.shared import client, environment, logger
 from functions.worst_case import Definition, Passage
 
@@ -28,6 +31,8 @@ STARTUP_SECONDS = 180
 BILLED_STARTUP_SECONDS = 90
 MOST_MINUTES = 7_200
 """The longest time that a training job gets unasked: 5 days, an account's quota in SageMaker until it asks for more."""
+LONGEST_WAIT = timedelta(days=1)
+"""For machines that other runs hold, from the run's beginning."""
 GB = 10**9
 SPARE_GB = 10
 """Room on every disk for the image's layers, code and checkpoints."""
@@ -44,13 +49,15 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
     Args:
         event: also says whether a job has prepared the dataset (``prepared_in_job``), which ``execution`` plans and
-            in which ``state``. With ``run`` alone, the worst case of such a run is told, and nothing is written.
+            in which ``state``, and that it ``can_wait`` for machines (older definitions cannot: their runs hold none).
+            With ``run`` alone, the worst case of such a run is told, and nothing is written.
         context: unused.
 
     Returns:
-        ``{"accepted", "outcome", "reasons", "train", "tune", "evaluate", "expected", "worst_case", "budget_usd"}``;
-        without the five in the middle when the request cannot be planned at all. ``tune`` is None when nothing is
-        searched; then a single job trains.
+        ``{"accepted", "outcome", "reasons", "waits", "machines", "train", "tune", "evaluate", "expected",
+        "worst_case", "budget_usd"}``; None for the five from ``train`` when the request cannot be planned at all.
+        ``tune`` is None when nothing is searched; then a single job trains. ``waits`` says what other runs have to give
+        back before this one can be accepted; ``machines`` what it holds now, by quota.
     """
     request = RunRequest.from_dict(event["run"])
     if "dataset" not in event:
@@ -60,10 +67,42 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     passing = (event["state"], {"prepared_in_job": prepared})
     price = partial(worst_case, definition=Definition.parse(answer["definition"]), passing=passing)
     plan = make_plan(request, DatasetReport.from_dict(event["dataset"]), price, prepared_in_job=prepared)
+    if event.get("can_wait"):
+        plan |= _equipped(request, plan)
     plan |= _reserved(request, plan)
     documents.write(request.prefix + keys.PLAN, plan)
-    logger.info("planned", extra={"run": request.run, "accepted": plan["accepted"], "reasons": plan["reasons"]})
+    told = {name: plan[name] for name in ("accepted", "reasons", "waits")}
+    logger.info("planned", extra={"run": request.run, **told})
     return plan
+
+
+def _equipped(request: RunRequest, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the machines of the plan; return what it becomes with those that the run got."""
+    if not plan["accepted"]:
+        return {}
+    grant = machines.take(request.run, wish(request))
+    if grant.refused:
+        return _refused(grant.refused)
+    if grant.waits:
+        if _waited(request.run) > LONGEST_WAIT:
+            return _refused(f"in a day, other runs never gave back {grant.waits}")
+        return {"accepted": False, "reasons": [f"it waits for {grant.waits}"], "waits": grant.waits}
+    train, tune = plan["train"], plan["tune"]
+    spot = SPOT in grant.ways
+    ladder = [rung for rung in train["ladder"] if rung in grant.ways] or train["ladder"]
+    return {
+        "machines": dict(grant.held),
+        "train": {**train, "spot": spot, "ladder": ladder},
+        "tune": tune and {**tune, "spot": spot},
+    }
+
+
+def _waited(run: str) -> timedelta:
+    return datetime.now(UTC) - datetime.fromisoformat(runs.started(run))
+
+
+def _refused(reason: str) -> dict[str, Any]:
+    return {"accepted": False, "outcome": Outcome.REFUSED.value, "reasons": [reason]}
 
 
 def _reserved(request: RunRequest, plan: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,7 +111,7 @@ def _reserved(request: RunRequest, plan: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     began = runs.started(request.run)
     reason = budget.reserve(request, month=budget.month_of(began), usd=plan["worst_case"]["usd"])
-    return {"accepted": False, "outcome": Outcome.REFUSED.value, "reasons": [reason]} if reason else {}
+    return _refused(reason) if reason else {}
 
 
 def _deployed() -> str:
@@ -89,7 +128,8 @@ def estimate(request: RunRequest, definition: Definition) -> dict[str, Any]:
         bytes=request.upload.bytes,
     )  # fmt: skip
     plan = make_plan(request, unseen, partial(worst_case, definition=definition), prepared_in_job=True)
-    return {**plan, "expected": None}
+    now = machines.look(wish(request)) if plan["accepted"] else Grant()
+    return {**plan, "expected": None, "waits": now.waits, **(_refused(now.refused) if now.refused else {})}
 
 
 def make_plan(request: RunRequest, dataset: DatasetReport, price: Pricing, *, prepared_in_job: bool) -> dict[str, Any]:
@@ -133,6 +173,8 @@ def _answer(request: RunRequest, reasons: list[str]) -> dict[str, Any]:
         "accepted": not reasons,
         "outcome": Outcome.REFUSED.value if reasons else None,
         "reasons": reasons,
+        "waits": "",
+        "machines": {},
         "train": None,
         "tune": None,
         "evaluate": None,

@@ -16,9 +16,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from contract import histories, ledger, names
+from contract.machines import Machines
 from contract.request import RunRequest
 from contract.run import RUNNING, Outcome
-from functions import budget, history, rest, runs, table
+from functions import budget, history, machines, rest, runs, table
 from functions.shared import client, error_code, logger
 from functions.worst_case import Definition, NoBound
 
@@ -46,11 +47,12 @@ class Rest:
     worst_usd: float
     budget_usd: float
     redrive: int  # the number of the redrive that does it
+    machines: Machines  # that its plan holds
     request: RunRequest | None  # None before it was accepted: then nothing is to be paid for yet
 
     def told(self) -> dict[str, Any]:
         """Return it as the answer has it."""
-        return {name: value for name, value in vars(self).items() if name != "request"}
+        return {name: value for name, value in vars(self).items() if name not in ("request", "machines")}
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -101,6 +103,7 @@ def resume(run: str, max_usd: float | None) -> Rest:
         if _describe(row)["status"] != RUNNING:  # else: another redrive came first, and the rest is covered
             runs.restore(row)
             _reserve(row, found, 0.0)
+            machines.release(run)
             raise NotResumable(f"Step Functions refused: {error}") from error
     return found
 
@@ -162,6 +165,7 @@ def find_rest(
         worst_usd=worst,
         budget_usd=cap if max_usd is None else max_usd,
         redrive=redrive,
+        machines=(stopped.variables.get("plan") or {}).get("machines") or {},
     )
     _afford(found)
     return found
@@ -176,19 +180,28 @@ def _afford(found: Rest) -> None:
 
 
 def _cover(row: Mapping[str, Any], found: Rest) -> None:
-    """Take the rest out of the tenant's budget, and have the run's row say so.
+    """Take the rest out of the tenant's budget and its machines, and have the run's row say so.
 
     Raises:
-        NotResumable: when the budget lacks it, or another resumption came first.
+        NotResumable: when the budget or the machines are lacking, or another resumption came first.
     """
     if refusal := _reserve(row, found, found.worst_usd):
         raise NotResumable(refusal)
     if runs.resume(row, redrive=found.redrive, reserved_usd=found.worst_usd):
+        _equip(row, found)
         return
     if (table.get(ledger.run_key(row["run"])) or {}).get("status") != RUNNING:
         _reserve(row, found, 0.0)
         raise NotResumable("it ended again just now")
     raise NotResumable("somebody else resumes it just now")
+
+
+def _equip(row: Mapping[str, Any], found: Rest) -> None:
+    """Take the machines, which only a run that goes on holds; without them it does not."""
+    if lacking := machines.retake(row["run"], found.machines):
+        runs.restore(row)
+        _reserve(row, found, 0.0)
+        raise NotResumable(f"other runs hold the machines: {lacking}. Try again when they have ended")
 
 
 def _reserve(row: Mapping[str, Any], found: Rest, usd: float) -> str:

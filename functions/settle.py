@@ -20,7 +20,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from contract import keys, ledger, names
 from contract.run import RUNNING, Failure, Job, Outcome, Run
-from functions import budget, causes, documents, history, jobs, report, runs, searches, table
+from functions import budget, causes, documents, history, jobs, machines, report, runs, searches, table
 from functions.shared import client, logger
 
 OUTCOMES = {"FAILED": Outcome.FAILED, "TIMED_OUT": Outcome.STOPPED, "ABORTED": Outcome.STOPPED}
@@ -120,6 +120,7 @@ def settle(news: News) -> bool:
             return (table.get(ledger.run_key(news.run)) or {}).get("status") == RUNNING and settle(news)
         row |= settled
         _measure(run)
+    machines.release(news.run)
     runs.announce(row)
     return True
 

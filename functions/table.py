@@ -114,10 +114,16 @@ def _exact(value: Any) -> Any:
 
 def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
     deserialize = TypeDeserializer().deserialize
-    return {name: _number(deserialize(value)) for name, value in item.items()}
+    return _plain_values({name: deserialize(value) for name, value in item.items()})
+
+
+def _plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _number(value) for name, value in values.items()}
 
 
 def _number(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _plain_values(value)
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     return value

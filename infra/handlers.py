@@ -127,6 +127,8 @@ class Handlers(Construct):
         plan = self._handler("Plan", environment=told, layers=self._pricing)
         grants.rows(plan, self._places.ledger, *ROW)
         grants.allow(plan, ["states:DescribeStateMachine"], [self._machine])
+        quotas = ["servicequotas:ListServiceQuotas", "servicequotas:ListAWSDefaultServiceQuotas"]
+        grants.allow(plan, quotas, ["*"])  # have no resource
         execution = grants.execution_arn(self, names.MACHINE_PIPELINE)
         grants.allow(plan, ["states:DescribeStateMachineForExecution"], [execution])
         grants.write(plan, self._places.artifacts, f"*/runs/*/{keys.PLAN}")

@@ -35,7 +35,10 @@ def story(parts: Parts) -> dict[str, Any]:
             "Is dataset accepted?": accept.is_accepted(yes="Plan compute", no="Settle run"),
             # Nothing is trained before the plan, a preparation job included, is within the budget.
             "Plan compute": plan.compute(parts, then="Is plan within budget?"),
-            "Is plan within budget?": accept.is_accepted(yes="Is a search wanted?", no="Settle run"),
+            "Is plan within budget?": plan.is_accepted(
+                yes="Is a search wanted?", no="Settle run", wait="Wait for machines"
+            ),
+            "Wait for machines": plan.wait(then="Plan compute"),
             # A search is many training jobs; the best one's model goes on.
             "Is a search wanted?": tune.is_wanted(
                 one="Tune", again="Tune from earlier search", recipes="Tune recipes", no="Use spot?"

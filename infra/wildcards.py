@@ -16,10 +16,11 @@ WILDCARDS: dict[str, frozenset[str]] = {
     }),
     "Whoever pulls an image signs in to ECR first": frozenset({"ecr:GetAuthorizationToken"}),
     "Jobs and endpoints send metrics, of SageMaker's namespaces only": frozenset({"cloudwatch:PutMetricData"}),
-    "Lists and metrics tell what is there": frozenset({
+    "Lists, metrics and quotas tell what is there": frozenset({
         "cloudwatch:GetMetricData",
         "sagemaker:ListTrainingJobs", "sagemaker:ListProcessingJobs", "sagemaker:ListHyperParameterTuningJobs",
         "sagemaker:ListEndpointConfigs", "sagemaker:ListModels", "application-autoscaling:DescribeScalableTargets",
+        "servicequotas:ListServiceQuotas", "servicequotas:ListAWSDefaultServiceQuotas",
     }),
 }  # fmt: skip
 """Why, and which actions."""

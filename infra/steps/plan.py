@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from infra import asl
 from infra.asl import State, choice, expression, invoke, when
 from infra.steps.parts import Parts
+
+WAIT_SECONDS = 300
 
 
 def compute(parts: Parts, *, then: str) -> State:
@@ -15,6 +18,7 @@ def compute(parts: Parts, *, then: str) -> State:
             # The worst case is read from this execution's own definition, from here on.
             "execution": "{% $states.context.Execution.Id %}",
             "state": "{% $states.context.State.Name %}",
+            "can_wait": True,
         },
         then=then,
         seconds=60,
@@ -25,6 +29,16 @@ def compute(parts: Parts, *, then: str) -> State:
             "reasons": "{% $states.result.Payload.reasons %}",
         },
     )
+
+
+def is_accepted(*, yes: str, no: str, wait: str) -> State:
+    """Decide on the plan: accepted, refused, or not before other runs have given back their machines."""
+    return choice(when("$states.input.accepted", yes), when("$states.input.waits != ''", wait), otherwise=no)
+
+
+def wait(*, then: str) -> State:
+    """Let other runs end."""
+    return asl.wait(WAIT_SECONDS, then=then)
 
 
 def use_spot(*, yes: str, no: str) -> State:

@@ -134,9 +134,10 @@ def _ladder() -> str:
     definition for a literal one that is younger than the list. Within an expression, a young field can fail only
     the run that wants it.
     """
+    one = ONE_TYPE.replace("$plan.train.instance", "$plan.train.ladder[0]")  # the first may be spot's alone
     preference = "{'InstanceType': $, 'InstanceCount': $plan.train.hosts}"
     several = f"{{'InstancePreferences': [$plan.train.ladder.({preference})], 'VolumeSizeInGB': $plan.train.volume_gb}}"
-    return expression(_or_groups(f"$count($plan.train.ladder) > 1 ? {several} : {ONE_TYPE}"))
+    return expression(_or_groups(f"$count($plan.train.ladder) > 1 ? {several} : {one}"))
 
 
 def _or_groups(machines: str) -> str:

@@ -181,7 +181,8 @@ def _limits() -> str:
 def _machines() -> str:
     """JSONata code: the first type on spot; on demand the whole ladder, a single type in the oldest form."""
     sizes = "'InstanceCount': $plan.train.hosts, 'VolumeSizeInGB': $plan.train.volume_gb"
-    one = f"{{'ResourceConfig': {{'InstanceType': $plan.train.instance, {sizes}}}}}"
+    first = "$tune_on_spot ? $plan.train.instance : $plan.train.ladder[0]"
+    one = f"{{'ResourceConfig': {{'InstanceType': {first}, {sizes}}}}}"
     configs = f"[$plan.train.ladder.({{'InstanceType': $, {sizes}}})]"
     several = f"{{'AllocationStrategy': 'Prioritized', 'InstanceConfigs': {configs}}}"
     whole = f"{{'HyperParameterTuningResourceConfig': {several}}}"

@@ -82,9 +82,11 @@ def test_an_upload_becomes_a_served_model(first: Answer) -> None:
         assert state in first.stderr  # the way there, for people
 
 
-def test_doctor_finds_everything(tandem: Tandem) -> None:
+def test_doctor_finds_everything(tandem: Tandem, first: Answer) -> None:
     answer = tandem("doctor", "--json")
-    assert [check["status"] for check in answer.document["account"]] == ["good"] * 4, answer.stdout
+    assert [check["status"] for check in answer.document["account"]] == ["good"] * 5, answer.stdout
+    quotas = answer.document["account"][-1]["found"]
+    assert f"ml.m5.xlarge for training job usage: 100, 0 in use, {PROJECT} wants 1" in quotas
 
 
 def test_the_model_answers(tandem: Tandem, folder: Path, first: Answer) -> None:

@@ -128,6 +128,9 @@ PIPELINE_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("Is upload small?", {"run": {**RUN, **LARGE}}, {}, "Prepare large dataset"),
     ("Is upload small?", {"run": {**SCRIPT, **LARGE}}, {}, "Prepare dataset"),
     ("Is upload small?", {"run": SPARK}, {}, "Prepare large dataset"),
+    ("Is plan within budget?", {}, {"accepted": True, "waits": ""}, "Is a search wanted?"),
+    ("Is plan within budget?", {}, {"accepted": False, "waits": ""}, "Settle run"),
+    ("Is plan within budget?", {}, {"accepted": False, "waits": "1 x ml.g5.xlarge"}, "Wait for machines"),
     ("Is a search wanted?", {"plan": {"tune": None}}, {}, "Use spot?"),
     ("Is a search wanted?", {"plan": {"tune": {"state": "Tune"}}}, {}, "Tune"),
     ("Is a search wanted?", {"plan": {"tune": {"state": "Tune from earlier search"}}}, {}, "Tune from earlier search"),
@@ -321,7 +324,7 @@ def test_no_way_of_any_choice_is_left_out(
     """Whole runs, of test_runs.py and test_bad_input.py, take both ways of each ``accepted``."""
     choices = PIPELINE_CHOICES + DEPLOYMENT_CHOICES + BATCH_CHOICES + SLEEP_CHOICES
     told = {(state, following) for state, _, _, following in choices}
-    whole_runs = ("Is request accepted?", "Is dataset accepted?", "Is plan within budget?")
+    whole_runs = ("Is request accepted?", "Is dataset accepted?")
     assert {
         way for machine in (pipeline, deployment, batch, sleep) for way in _ways(machine) if way[0] not in whole_runs
     } == told

@@ -18,7 +18,8 @@ from tests.infra.test_arguments import evaluate
 States = dict[str, dict[str, Any]]
 RUN = [
     "Accept request", "Is request accepted?", "Is upload small?", "Prepare dataset", "Prepare large dataset",
-    "Read dataset report", "Is dataset accepted?", "Plan compute", "Is plan within budget?", "Is a search wanted?",
+    "Read dataset report", "Is dataset accepted?", "Plan compute", "Is plan within budget?", "Wait for machines",
+    "Is a search wanted?",
     "Tune", "Tune from earlier search", "Tune recipes", "Wait for search", "Describe search", "Is search over?",
     "Stop search", "Choose best model", "Did the search find a model?",
     "Is capacity missing for the search?", "Fail search", "Use spot?",
