@@ -1,7 +1,8 @@
 """DatasetReport and EvaluationReport: what the pipeline decides on, and what people read.
 
 Both pass through the state machine, whose data may have 256 KiB: lists here are
-bounded, the whole is in S3.
+bounded, the whole is in S3. Executions keep what they saw, so that no value of a row's
+features is in them, but the names of classes and of groups.
 """
 
 from __future__ import annotations
@@ -47,9 +48,11 @@ class DatasetReport(_Document):
     metric: str = setting("What gate and tuner compare; empty when rejected.", default="")
     labels: dict[str, int] = setting("Rows of each class, the 100 most frequent.", default_factory=dict)
     statistics: dict[str, float] = setting(
-        "Of the training rows' target (regression): mean, std, min, max.", default_factory=dict
+        "Of the training rows' target (regression): mean, std.", default_factory=dict
     )
-    features: tuple[Feature, ...] = setting("What rows are described by; at most 100.", default=())
+    features: tuple[Feature, ...] = setting(
+        "What rows are described by, without any of their values; at most 100.", default=()
+    )
     files: int = setting("Files handed on as they are, to a script; then there are no rows.", default=0)
     features_total: int = setting("How many features there are.", default=0)
     anonymised: dict[str, str] = setting("What was done to each column marked by [privacy].", default_factory=dict)

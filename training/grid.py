@@ -25,7 +25,6 @@ from training.rows import Block, Rows
 from training.tables import open_table
 from training.windows import Series
 
-SHOWN = 40  # characters of a bad value that a reason quotes
 PEEKED = 100  # rows that tell which column holds the times
 SPARSE = 50  # steps for each value: more, and a time must be mistaken
 REPEATED = 0.5  # share of repeated times that several series in one would have
@@ -82,13 +81,10 @@ class Grid:
         for line, name, time, cell, mistake in zip(block.lines, names, times, cells, mistakes, strict=False):
             seconds = to_seconds(time)
             if seconds is None:
-                self._rows.set_aside(
-                    line, f"{time[:SHOWN]!r} in column {self.time!r} is no time; write 2026-01-31T08:00 (ISO 8601)"
-                )
+                reason = f"in column {self.time!r} is no time; write 2026-01-31T08:00 (ISO 8601)"
+                self._rows.set_aside(line, reason, time)
             elif mistake:
-                self._rows.set_aside(
-                    line, f"{cell[:SHOWN]!r} in column {self._target!r} is no number, or too large a one"
-                )
+                self._rows.set_aside(line, f"in column {self._target!r} is no number, or too large a one", cell)
             elif self._name and not name:
                 self._rows.set_aside(line, f"has no value in the column {self._name!r}, which names its series")
             else:
@@ -108,9 +104,9 @@ class Grid:
                 seconds = to_seconds(time)
                 number = None if seconds is None else self.step.number(seconds)
                 if number is None:
-                    self._rows.set_aside(line, f"{time!r} lies between two steps; times are one {self.step} apart")
+                    self._rows.set_aside(line, f"lies between two steps; times are one {self.step} apart", time)
                 elif there[name][number - spans[name][0]]:
-                    self._rows.set_aside(line, f"{time!r} is there twice{' in one series' if self._name else ''}")
+                    self._rows.set_aside(line, f"is there twice{' in one series' if self._name else ''}", time)
                 else:
                     there[name][number - spans[name][0]] = True
                     series[name].values[number - spans[name][0]] = value

@@ -32,12 +32,14 @@ from training.container import Container
 from training.data import combine
 from training.engine import Embedded, Engine
 from training.packing import pack
+from training.privacy import unquoted
 from training.recipes import Preparation
 from training.rejection import Quarantine, Rejected, bounded, shorten
 from training.replay import Replay, join
 from training.split import Splitter
 
-MAX_WORDS, MAX_WORD = 20, 40  # in the report, which passes through the state machine
+TOLD = ("mean", "std", "missing")
+"""Statistics in the report, which executions and logs keep: a lowest or highest value is somebody's."""
 
 
 def prepare(
@@ -59,7 +61,8 @@ def prepare(
     quarantine = Quarantine(out / keys.QUARANTINE)
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            report = _accept(request, upload, salt, out, quarantine, engine or Embedded(), Path(scratch))
+            with unquoted():
+                report = _accept(request, upload, salt, out, quarantine, engine or Embedded(), Path(scratch))
         except Rejected as rejected:
             shutil.rmtree(out / keys.DATASET, ignore_errors=True)
             report = _rejection(request, rejected, quarantine)
@@ -97,7 +100,7 @@ def _accept(
         task=schema.task,
         metric=schema.metric,
         labels=_label_counts(packed.labels, schema) if schema.task == "classification" else {},
-        statistics=schema.statistics,
+        statistics=_told(schema.statistics) if schema.task == "regression" else {},
         features=tuple(_briefly(feature) for feature in schema.features[:MAX_FEATURES]),
         features_total=len(schema.features),
         anonymised=source.anonymised,
@@ -121,9 +124,12 @@ def _label_counts(labels: Labels, schema: Schema) -> dict[str, int]:
 
 
 def _briefly(feature: Feature) -> Feature:
-    """Return a feature as the report has it, which is bounded: its whole vocabulary is in schema.json."""
-    words = tuple(shorten(word, MAX_WORD) for word in feature.vocabulary[:MAX_WORDS])
-    return replace(feature, name=shorten(feature.name), vocabulary=words)
+    """Return a feature as the report has it: its values are in schema.json."""
+    return replace(feature, name=shorten(feature.name), vocabulary=(), statistics=_told(feature.statistics))
+
+
+def _told(statistics: Mapping[str, float]) -> dict[str, float]:
+    return {name: statistics[name] for name in TOLD if name in statistics}
 
 
 def _splitter(request: RunRequest) -> Splitter:

@@ -5,12 +5,36 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from contract.config import Privacy
-from contract.errors import nearest
+from contract.errors import TandemError, nearest
 from contract.values import HASH_DIGITS, round_down, to_number
 from training.rejection import Rejected
+
+
+class PreparationFailed(Exception):
+    """A mistake of ours; the stack tells where it is."""
+
+
+@contextmanager
+def unquoted() -> Iterator[None]:
+    """Keep the text of an unexpected error out of logs and histories, because it may quote a value of a row.
+
+    What a person can mend quotes none, nor does what the system says of memory and disks.
+
+    Raises:
+        PreparationFailed: in its place, with its class and its stack.
+    """
+    try:
+        yield
+    except (TandemError, MemoryError, OSError):
+        raise
+    except Exception as error:
+        kind = type(error).__name__
+        failed = PreparationFailed(f"{kind}; what it says is withheld, because it may quote a value of the upload")
+        raise failed.with_traceback(error.__traceback__) from None
 
 
 class Anonymiser:

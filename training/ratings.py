@@ -34,7 +34,6 @@ from training.targets import Values
 
 GROUP = "group"  # array of a shard: the choice that a row is ranked with
 NO, YES = "no", "yes"
-SHOWN = 40  # characters of a bad value that a reason quotes
 SEED = 0
 
 
@@ -120,16 +119,17 @@ class Ratings:
         mistakes = self._target.mistakes(cells).tolist() if self._target else [False] * len(block)
         columns = [block.column(name) for name in self._columns]
         for index, (line, mistake) in enumerate(zip(block.lines, mistakes, strict=True)):
-            empty = [name for name, column in zip(self._columns, columns, strict=True) if not column[index]]
+            value, empty = "", [name for name, column in zip(self._columns, columns, strict=True) if not column[index]]
             if empty:
                 reason = f"has no value in the column {empty[0]!r}"
             elif mistake:
                 assert self._target
-                reason = f"{cells[index][:SHOWN]!r} in column {self._target.name!r} is no number, or too large a one"
+                reason = f"in column {self._target.name!r} is no number, or too large a one"
+                value = cells[index]
             else:
                 continue
             good[index] = False
-            self._rows.set_aside(line, reason)
+            self._rows.set_aside(line, reason, value)
         return good
 
     def chunks(self) -> Iterator[Chunk]:

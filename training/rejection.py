@@ -10,6 +10,7 @@ from contract.errors import InvalidUpload
 from contract.reports import MAX_REASONS
 
 MAX_REASON = 500  # characters; a column's name can be anything
+SHOWN = 40  # characters of a bad value that the quarantine quotes
 
 
 class Rejected(InvalidUpload):
@@ -24,8 +25,9 @@ class Quarantine:
     """Bad rows, kept for people to repair: ``rows.jsonl`` has a line for each, ``files/`` whole files.
 
     A line is ``{"file", "row", "reason", "raw"}``. ``raw`` is the original, before
-    any anonymisation: the quarantine is as sensitive as the upload itself. A
-    ``reason`` is not, so it never quotes a value of a column marked by [privacy].
+    any anonymisation, and ``reason`` quotes the bad value: the quarantine is as sensitive
+    as the upload itself. ``reasons`` are not, so they quote no value: they go where people
+    read of the run, and into logs and histories.
 
     Args:
         folder: made when the first bad row comes.
@@ -37,15 +39,16 @@ class Quarantine:
         self.reasons: list[str] = []  # the first ones only: the report is bounded
         self._folder = folder
 
-    def row(self, *, file: str, row: int, reason: str, raw: str) -> None:
-        """Set a row aside; ``row`` counts from 1 within its file."""
+    def row(self, *, file: str, row: int, reason: str, raw: str, value: str = "") -> None:
+        """Set a row aside; ``row`` counts from 1 within its file; ``reason`` follows a bad ``value``, if any."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        line = {"file": file, "row": row, "reason": reason, "raw": raw}
+        quoted = f"{value[:SHOWN]!r} {reason}" if value else reason
+        line = {"file": file, "row": row, "reason": quoted, "raw": raw}
         with (self._folder / "rows.jsonl").open("a", encoding="ascii") as lines:
             lines.write(json.dumps(line) + "\n")
         self.rows += 1
         if len(self.reasons) < MAX_REASONS:
-            self.reasons.append(f"{file}, row {row}: {reason}")
+            self.reasons.append(f"{file}, row {row}: {'a value ' if value else ''}{reason}")
 
     def file(self, *, file: str, row: int, name: str, reason: str, content: bytes) -> None:
         """Set a row aside that is a file of its own, with a copy of it."""

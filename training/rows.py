@@ -119,10 +119,11 @@ class Rows:
                 self.found[part] = replace(found, aside=[])
             yield result
 
-    def set_aside(self, line: Line, reason: str) -> None:
-        """Put a row into the quarantine; later readings leave it out."""
+    def set_aside(self, line: Line, reason: str, value: str = "") -> None:
+        """Put a row into the quarantine; later readings leave it out. ``reason`` follows a bad ``value``, if any."""
         self.found[line.part].bad.add(line.number - self._start(line.part))
-        row: dict[str, Any] = {"file": line.file, "row": line.row, "reason": reason, "raw": line.raw.rstrip("\r\n")}
+        row: dict[str, Any] = {"file": line.file, "row": line.row, "raw": line.raw.rstrip("\r\n")}
+        row |= {"reason": reason, "value": value}
         if self.tells:
             self.found[line.part].aside.append(row)
         else:

@@ -75,8 +75,8 @@ class SeriesTable:
             what = "no series has two different values" if self._name else f"{self._target!r} never changes"
             raise Rejected(f"{what} among the training times: there is nothing to forecast")
         if constant:
-            shown = ", ".join(map(repr, constant[:5])) + (" ..." if len(constant) > 5 else "")
-            self.notes.append(f"series without two different values among the training times are left out: {shown}")
+            count = f"{len(constant):,}"  # their names may be persons'
+            self.notes.append(f"series without two different values among the training times are left out: {count}")
         self._series = [each for each in self._series if each.name not in set(constant)]
 
     def _shape(self) -> None:

@@ -31,7 +31,6 @@ from training.split import TEST, TRAIN
 
 __all__ = ["CATEGORY", "NUMERIC", "Table"]
 
-SHOWN = 40  # characters of a bad value that a reason quotes
 NAMED = 5  # columns that a note is given each
 T = TypeVar("T")
 Look = tuple[int, targets.TargetTally, dict[str, Tally]]  # good rows, the target, each column
@@ -201,7 +200,7 @@ class Table:
             return
         cells = block.column(name)
         for index in np.flatnonzero(mistakes & ~wrong):
-            self._rows.set_aside(block.lines[int(index)], f"{cells[index][:SHOWN]!r} in column {name!r} {why}")
+            self._rows.set_aside(block.lines[int(index)], f"in column {name!r} {why}", cells[index])
         wrong |= mistakes
 
     def _digests(self, block: Block) -> list[bytes]:

@@ -192,8 +192,8 @@ class ParquetFile:
                         yield Row(number=number, cells=[clean(value) for value in values], raw=repr(values))
         except duckdb.OutOfMemoryException as error:  # the machine's fault, not the file's
             raise MemoryError(str(error)) from error
-        except duckdb.Error as error:
-            raise Rejected(f"{self.name} cannot be read as Parquet: {error}") from error
+        except duckdb.Error as error:  # whose text may quote a value
+            raise Rejected(f"{self.name} cannot be read as Parquet: {type(error).__name__}") from error
 
 
 def _duckdb() -> duckdb.DuckDBPyConnection:

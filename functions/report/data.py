@@ -11,8 +11,6 @@ from functions.report.tables import code, facts, folded, section, table
 
 SHOWN_LABELS = 30
 SHOWN_FEATURES = 15
-SHOWN_VALUES = 6
-REPORTED_VALUES = 20  # a dataset report names at most so many of a category (training.prepare)
 
 
 def dataset(report: DatasetReport | None) -> Markup:
@@ -50,7 +48,7 @@ def _target(report: DatasetReport) -> str:
     if report.task != "regression" or not report.statistics:
         return ""
     found = {name: words.metric(value) for name, value in report.statistics.items()}
-    return f"mean {found['mean']}, std {found['std']}, from {found['min']} to {found['max']}"
+    return f"mean {found['mean']}, std {found['std']}"
 
 
 def _set_aside(report: DatasetReport) -> Markup | None:
@@ -82,10 +80,10 @@ def _labels(report: DatasetReport) -> Markup:
 
 def _features(report: DatasetReport) -> Markup:
     rows = [_feature(feature) for feature in report.features]
-    heads = ("feature", "kind", "missing", "mean", "std", "min", "max", "known values")
-    first = table(heads, rows[:SHOWN_FEATURES], numbers=(2, 3, 4, 5, 6))
+    heads, numbers = ("feature", "kind", "missing", "mean", "std"), (2, 3, 4)
+    first = table(heads, rows[:SHOWN_FEATURES], numbers=numbers)
     rest = rows[SHOWN_FEATURES:]
-    more = folded(f"{len(rest)} more features", table(heads, rest, numbers=(2, 3, 4, 5, 6))) if rest else None
+    more = folded(f"{len(rest)} more features", table(heads, rest, numbers=numbers)) if rest else None
     hidden = report.features_total - len(report.features)
     note = el("p", f"{words.count(hidden)} further features are in the dataset's schema.json.", class_="note")
     caption = el("figcaption", "Features", el("span", "of the training rows", class_="unit"))
@@ -95,18 +93,8 @@ def _features(report: DatasetReport) -> Markup:
 def _feature(feature: Feature) -> tuple[str | Markup, ...]:
     found = feature.statistics
     missing = words.percent(found["missing"]) if "missing" in found else words.NOTHING
-    numbers = [f"{found[name]:.4g}" if name in found else words.NOTHING for name in ("mean", "std", "min", "max")]
-    return (feature.name, feature.kind, missing, *numbers, _vocabulary(feature))
-
-
-def _vocabulary(feature: Feature) -> str:
-    if not feature.vocabulary:
-        return ""
-    shown = ", ".join(words.shorten(value, 24) for value in feature.vocabulary[:SHOWN_VALUES])
-    count = len(feature.vocabulary)
-    if count >= REPORTED_VALUES:
-        return f"{count} or more: {shown}, ..."
-    return f"{count}: {shown}" + (f" and {count - SHOWN_VALUES} more" if count > SHOWN_VALUES else "")
+    numbers = [f"{found[name]:.4g}" if name in found else words.NOTHING for name in ("mean", "std")]
+    return (feature.name, feature.kind, missing, *numbers)
 
 
 def _anonymised(report: DatasetReport) -> Markup:

@@ -127,7 +127,7 @@ def test_a_model_of_values_shows_predicted_against_true_and_how_far_it_is_off() 
         task="regression",
         metric="rmse",
         labels={},
-        statistics={"mean": 152.1, "std": 77.0, "min": 25.0, "max": 346.0},
+        statistics={"mean": 152.1, "std": 77.0},
     )
     run = dataclasses.replace(examples.run(), dataset=dataset.to_dict(), evaluation=examples.regression().to_dict())
     parsed = page(run)
@@ -141,7 +141,6 @@ def test_a_model_of_values_shows_predicted_against_true_and_how_far_it_is_off() 
         "lower is better",
         "always answering with the training rows' mean",
         "regression, compared by rmse",
-        "from 25",
     ):
         assert phrase in parsed.text, phrase
     assert "predicted class" not in parsed.text
@@ -172,23 +171,14 @@ def test_a_rejected_datasets_page_shows_what_was_found() -> None:
     assert "Rejected rows 1" in parsed.text
 
 
-def test_classes_with_statistics_of_their_own_and_cut_vocabularies_are_told_as_they_are() -> None:
-    words_of = {
-        20: "20 or more: v0, v1, v2, v3, v4, v5, ...",
-        7: "7: v0, v1, v2, v3, v4, v5 and 1 more",
-        2: "2: v0, v1",
-    }
-    features = tuple(
-        Feature(name=f"f{count}", kind="category", vocabulary=tuple(f"v{i}" for i in range(count)))
-        for count in words_of
-    )
+def test_classes_with_statistics_of_their_own_are_told_as_they_are() -> None:
+    features = (Feature(name="f7", kind="category"),)
     dataset = dataclasses.replace(
         examples.dataset(), metric="average_precision", statistics={"rare": 1.0, "share": 0.05}, features=features
     )
     text = page(dataclasses.replace(examples.run(), dataset=dataset.to_dict())).text
     assert "Target" not in text
-    for phrase in words_of.values():
-        assert phrase in text
+    assert f"f7 category{f' {words.NOTHING}' * 3}" in text
 
 
 def hostile() -> Run:

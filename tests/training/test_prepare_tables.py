@@ -6,7 +6,8 @@ import hashlib
 import hmac
 import json
 import random
-from collections.abc import Mapping
+import traceback
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from contract.manifest import Schema
 from contract.reports import MAX_FEATURES, MAX_REASONS
 from tests.training.builders import SALT, csv, run_prepare
 from training.data import Split, read_schema
+from training.privacy import PreparationFailed
 
 
 def quarantined(out: Path) -> list[dict[str, Any]]:
@@ -326,12 +328,26 @@ def test_another_tenants_salt_gives_other_hashes(tmp_path: Path) -> None:
     assert not words[0] & words[1]
 
 
-def test_reasons_never_quote_a_personal_value(tmp_path: Path) -> None:
+def test_a_mistake_of_ours_does_not_tell_what_it_stumbled_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumbles(cells: Sequence[str]) -> None:
+        raise KeyError(cells[0])
+
+    monkeypatch.setattr("training.table.to_numbers", stumbles)
+    with pytest.raises(PreparationFailed, match="KeyError") as raised:
+        run_prepare(tmp_path / "a", {"rows.csv": csv()})
+    told = "".join(traceback.format_exception(raised.value))
+    assert "in stumbles" in told
+    assert csv().splitlines()[1].split(",")[0] not in told
+
+
+def test_reasons_never_quote_a_value(tmp_path: Path) -> None:
     text = private_csv() + "\nSecret Name,1.0,unknown age,north,low\n"
     report, out = run_prepare(tmp_path / "a", {"rows.csv": text}, PRIVATE)
     (line,) = quarantined(out)
     assert "'age' is no number" in line["reason"]
     assert "unknown age" not in " ".join(report.reasons)
+    report, _ = run_prepare(tmp_path / "b", {"rows.csv": csv(400) + "forty,50,north,low\n"})
+    assert report.reasons == ("rows.csv, row 401: a value in column 'income' is no number, or too large a one",)
     assert "Secret Name" in line["raw"]  # the quarantine keeps the original
 
 
