@@ -1,6 +1,6 @@
 """The entry of every container.
 
-    python3 -m training.launch train       # a training job over all hosts: torchrun, or TensorFlow's own way
+    python3 -m training.launch train       # a training job over all hosts: by torchrun where there are several ranks
     python3 -m training.launch prepare     # a processing job
     python3 -m training.launch spark       # the same over all hosts of a processing job with AWS's Spark image
     python3 -m training.launch evaluate    # a processing job
@@ -43,6 +43,7 @@ RESOLVE_SECONDS = 120  # names of hosts appear a little after their containers
 GRACE_SECONDS = 100  # of the 120 between SIGTERM and SIGKILL
 CUDA_COMPAT = Path("/usr/local/bin/start_cuda_compat.sh")
 """Of AWS's images, for hosts whose driver is older than the image's CUDA; their own entry point is not run here."""
+MORE_MEMORY = "raise train.accumulation, lower train.batch_size, or take a larger instance"
 LOST_PEER_SECONDS = 5  # lets the host that really failed end, and be named, first
 LOST_PEER_NOTE = "This host lost the others; the cause is the failure of another host."
 FIRST_PORT, PORTS = 20_000, 10_000  # below the ports that systems hand out to clients
@@ -71,8 +72,14 @@ def main(arguments: list[str]) -> int:
     if child.stopped:
         return STOPPED
     if status:
-        host = container.hosts().current if program == "train" else "this host"
-        return _fail(container, program, of_failure(_error_file(container), child.tail, host=host, status=status))
+        cause = of_failure(
+            _error_file(container),
+            child.tail,
+            host=container.hosts().current if program == "train" else "this host",
+            status=status,
+            remedy=MORE_MEMORY if program == "train" else "take a larger instance",
+        )
+        return _fail(container, program, cause)
     if program == "train" and container.hosts().rank == 0 and not (container.model / keys.MODEL_WEIGHTS).exists():
         return _fail(container, program, f"training ended without writing {container.model / keys.MODEL_WEIGHTS}")
     return 0
@@ -187,8 +194,10 @@ def _tensorflow(hosts: Hosts, environment: dict[str, str]) -> list[str]:
 
 def _torchrun(hosts: Hosts, environment: dict[str, str]) -> list[str]:
     """Return the command that starts this host's ranks; ``environment`` gains what the hosts need to meet."""
+    if len(hosts.all) == _devices() == 1:  # a rank alone needs nobody who starts it, which would load torch once more
+        return [*_suiting_driver(), *_python(FRAMEWORKS[TORCH].program)]
     command = [
-        *_suiting_driver(), sys.executable, "-m", "torch.distributed.run",
+        *_suiting_driver(), *_python("torch.distributed.run"),
         f"--nproc-per-node={_devices()}", f"--shutdown-timeout={GRACE_SECONDS}", "--max-restarts=0",
     ]  # fmt: skip
     if len(hosts.all) == 1:

@@ -52,7 +52,7 @@ def test_two_hosts_train_one_model(table: Path, tmp_path: Path) -> None:
 
 def test_ranks_that_have_finished_do_not_fail_at_the_interpreter_s_end(table: Path, tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
-    abort = "import atexit, os\nif 'LOCAL_RANK' in os.environ: atexit.register(os.abort)\n"
+    abort = "import atexit, os, sys\nif 'training.train' in sys.orig_argv: atexit.register(os.abort)\n"
     (tmp_path / "site" / "sitecustomize.py").write_text(abort)
     base = training_job(tmp_path / "alone", table, epochs=1)
     path = os.pathsep.join((str(tmp_path / "site"), str(Path(launch.__file__).parents[1])))
@@ -114,6 +114,27 @@ def test_a_processing_job_leaves_its_failure_in_message(tmp_path: Path) -> None:
     message = (tmp_path / "output/message").read_text()
     assert "FileNotFoundError" in message.splitlines()[-1]
     assert message.splitlines()[-1] in output
+
+
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        ("train", "the program on algo-1 was killed by SIGKILL; the host has probably run out of memory: raise train."),
+        ("evaluate", "the program on this host was killed by SIGKILL; the host has probably run out of memory: take a"),
+    ],
+)
+def test_a_program_that_is_killed_says_by_what(table: Path, tmp_path: Path, program: str, says: str) -> None:
+    (tmp_path / "site").mkdir()
+    kill = f"import os, sys\nif 'training.{program}' in sys.orig_argv:\n    print('read'); sys.stdout.flush()\n"
+    (tmp_path / "site" / "sitecustomize.py").write_text(f"{kill}    os.kill(os.getpid(), 9)\n")
+    base = training_job(tmp_path / "alone", table)
+    path = os.pathsep.join((str(tmp_path / "site"), str(Path(launch.__file__).parents[1])))
+    process = start(base, "-m", "training.launch", program, PYTHONPATH=path)
+    process.communicate(timeout=100)
+    assert process.returncode == 1
+    left = (base / "output" / ("failure" if program == "train" else "message")).read_text()
+    assert left.startswith(says)
+    assert left.endswith("its host last printed:\nread")
 
 
 def run_here(base: Path, monkeypatch: pytest.MonkeyPatch) -> str:
