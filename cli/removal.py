@@ -167,14 +167,22 @@ def _delete_bucket(account: Account, item: Item) -> None:
         found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
         if found:
             objects = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]
-            s3.delete_objects(Bucket=item.name, Delete={"Objects": objects, "Quiet": True})
+            everything = {"Objects": objects, "Quiet": True}
+            s3.delete_objects(Bucket=item.name, Delete=everything, BypassGovernanceRetention=True)  # of the trail's
     s3.delete_bucket(Bucket=item.name)
 
 
 def _delete_stack(account: Account, item: Item) -> None:
     cloudformation = account.client("cloudformation")
+    cloudformation.update_termination_protection(StackName=item.name, EnableTerminationProtection=False)
     cloudformation.delete_stack(StackName=item.name)
     cloudformation.get_waiter("stack_delete_complete").wait(StackName=item.arn or item.name, WaiterConfig=PATIENCE)
+
+
+def _delete_table(account: Account, item: Item) -> None:
+    dynamodb = account.client("dynamodb")
+    dynamodb.update_table(TableName=item.name, DeletionProtectionEnabled=False)
+    dynamodb.delete_table(TableName=item.name)
 
 
 def _call(service: str, operation: str, argument: str) -> Callable[[Account, Item], None]:
@@ -214,6 +222,6 @@ _REMOVERS: dict[str, Callable[[Account, Item], None]] = {
     "model package group": _call("sagemaker", "delete_model_package_group", "ModelPackageGroupName"),
     "stack": _delete_stack,
     "AWS::S3::Bucket": _delete_bucket,
-    "AWS::DynamoDB::Table": _call("dynamodb", "delete_table", "TableName"),
+    "AWS::DynamoDB::Table": _delete_table,
     "AWS::KMS::Key": _schedule_key_deletion,
 }

@@ -61,6 +61,7 @@ PROCESSING_OUTPUT = "processing/output"
 STACK_STORAGE, STACK_SERVING, STACK_API, STACK_PIPELINE, STACK_OPERATIONS = (
     "TandemStorage", "TandemServing", "TandemApi", "TandemPipeline", "TandemOperations",
 )  # fmt: skip
+TRAIL = "tandem"
 STACKS = (STACK_STORAGE, STACK_SERVING, STACK_API, STACK_PIPELINE, STACK_OPERATIONS)  # in order of deployment
 OUTPUT_DATA_BUCKET = "DataBucket"
 OUTPUT_ARTIFACTS_BUCKET = "ArtifactsBucket"

@@ -52,6 +52,8 @@ def build(*, outdir: str | None = None, context: Mapping[str, Any] | None = None
     operations = Operations(
         app, names.STACK_OPERATIONS, storage=storage, serving=serving, pipeline=pipeline, api=api, settings=settings
     )
+    for stack in filter(None, (storage, serving, api, pipeline, operations)):
+        stack.termination_protection = settings.keep_data
     cdk.Tags.of(app).add(names.TAG_APP, names.APP)
     cdk.Aspects.of(app).add(EncryptedLogs(storage.key))
     suppressions.explain(storage=storage, serving=serving, pipeline=pipeline, operations=operations, api=api)

@@ -43,6 +43,7 @@ class StackTemplate:
     bucket: str
     key: str
     tags: Mapping[str, str]
+    protected: bool = False
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,7 +100,8 @@ def templates(assembly: Path, target: Target) -> list[StackTemplate]:
     for name in (name for name in names.STACKS if name in artifacts):  # the last can be left out
         properties = artifacts[name]["properties"]
         bucket, key = target.fill(properties["stackTemplateAssetObjectUrl"]).removeprefix("s3://").split("/", 1)
-        found.append(StackTemplate(name=name, bucket=bucket, key=key, tags=properties.get("tags", {})))
+        tags, protected = properties.get("tags", {}), properties.get("terminationProtection", False)
+        found.append(StackTemplate(name=name, bucket=bucket, key=key, tags=tags, protected=protected))
     return found
 
 
@@ -126,12 +128,20 @@ def deploy(cloudformation: Any, template: StackTemplate, url: str) -> str:
         (cloudformation.create_stack if create else cloudformation.update_stack)(**arguments)
     except ClientError as error:
         if "No updates are to be performed" in str(error):
+            _protect(cloudformation, template)
             return "unchanged"
         raise DeployFailed(f"{template.name}: {error}") from error
     end = _settled(cloudformation, template.name)
     if end not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         raise DeployFailed(f"{template.name} is {end}:\n{_reasons(cloudformation, template.name, seen)}")
+    _protect(cloudformation, template)
     return "created" if create else "updated"
+
+
+def _protect(cloudformation: Any, template: StackTemplate) -> None:
+    """Protect a stack that stands; one whose creation failed can only be deleted."""
+    arguments = {"StackName": template.name, "EnableTerminationProtection": template.protected}
+    cloudformation.update_termination_protection(**arguments)
 
 
 def _status(cloudformation: Any, stack: str) -> str | None:

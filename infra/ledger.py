@@ -11,7 +11,7 @@ from infra.settings import Settings
 
 
 class Ledger(dynamodb.Table):
-    """Pay per request, encrypted, recoverable to any second of the last 35 days."""
+    """Pay per request, encrypted, recoverable to any second of the last 35 days, and not deleted by mistake."""
 
     def __init__(self, scope: Construct, id: str, *, key: kms.IKey, settings: Settings) -> None:
         text = dynamodb.AttributeType.STRING
@@ -26,6 +26,7 @@ class Ledger(dynamodb.Table):
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
+            deletion_protection=settings.keep_data,
             time_to_live_attribute="expires",  # of leases
             removal_policy=settings.removal_policy,
         )

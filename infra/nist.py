@@ -34,6 +34,9 @@ STORAGE = {
         "(`tandem reproduce`). A copy in another region doubles the cost: a team that needs one adds a rule."
     ),
     "S3DefaultEncryptionKMS": "The bucket of access logs: S3 delivers those to SSE-S3 buckets only.",
+    "CloudTrailCloudWatchLogsEnabled": (
+        "The trail lies in a locked bucket, where Athena reads it. A copy in CloudWatch Logs would cost as much again."
+    ),
     "DynamoDBInBackupPlan": "The ledger has point-in-time recovery, of the last 35 days.",
 }
 API = {

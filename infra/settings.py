@@ -14,13 +14,15 @@ class Settings:
     """An installation.
 
     Attributes:
-        keep_data: whether buckets, ledger, key and images outlive their stacks.
+        keep_data: whether buckets, ledger, key and images outlive their stacks, and stacks and ledger are protected
+            from being deleted.
         log_days: days that logs of functions and machines are kept, as CloudWatch Logs allows.
         log_level: level of the handlers' logs.
         mlflow: ARN of SageMaker's managed tracking server, or a tracking URI, that runs are told to; empty for none.
         tensorboard: whether each run gets a TensorBoard event file.
         monthly_usd: US dollars a month at which AWS Budgets tells people, and that a tenant without a budget of its own
             may spend.
+        trail: whether CloudTrail records who touched objects and the ledger, at $0.10 for 100,000 calls.
         api: whether applications can ask the models over HTTPS, with a key.
     """
 
@@ -31,6 +33,7 @@ class Settings:
     tensorboard: bool = False
     api: bool = True
     monthly_usd: int = 200
+    trail: bool = True
 
     @classmethod
     def from_context(cls, node: Node) -> Settings:
@@ -49,6 +52,7 @@ class Settings:
             mlflow=mlflow or cls.mlflow,
             tensorboard=_switch(node, "tensorboard", cls.tensorboard),
             api=_switch(node, "api", cls.api),
+            trail=_switch(node, "trail", cls.trail),
             monthly_usd=_dollars(node, "monthly_usd", cls.monthly_usd),
         )
 

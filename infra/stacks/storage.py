@@ -10,10 +10,11 @@ from infra.buckets import LogBucket, PrivateBucket
 from infra.key import Key
 from infra.ledger import Ledger
 from infra.settings import Settings
+from infra.trail import Trail, TrailBucket, let_encrypt
 
 
 class Storage(Stack):
-    """Key, buckets, ledger."""
+    """Key, buckets, ledger, and the trail of who touched them, where it is wanted."""
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
         super().__init__(scope, id, description="Tandem: data, artifacts, ledger")
@@ -26,6 +27,12 @@ class Storage(Stack):
             self, "Artifacts", key=self.key, access_logs=access_logs, noncurrent_days=30, settings=settings
         )
         self.ledger = Ledger(self, "Ledger", key=self.key, settings=settings)
+        if settings.trail:
+            let_encrypt(self.key)
+            trails = TrailBucket(self, "TrailLogs", key=self.key, access_logs=access_logs, settings=settings)
+            Trail(
+                self, "Trail", key=self.key, bucket=trails, objects_of=[self.data, self.artifacts], ledger=self.ledger
+            )
         CfnOutput(self, names.OUTPUT_DATA_BUCKET, value=self.data.bucket_name)
         CfnOutput(self, names.OUTPUT_ARTIFACTS_BUCKET, value=self.artifacts.bucket_name)
         CfnOutput(self, names.OUTPUT_LEDGER_TABLE, value=self.ledger.table_name)

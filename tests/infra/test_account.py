@@ -35,7 +35,8 @@ def publishers(policy: dict[str, Any], action: str) -> dict[str, Any]:
 
 def test_the_keys_policy_has_no_condition_that_silences_eventbridge(assembly: Assembly) -> None:
     allowed = publishers(assembly.one("AWS::KMS::Key")["KeyPolicy"], "kms:GenerateDataKey*")
-    assert set(allowed) == {"events.amazonaws.com", "cloudwatch.amazonaws.com", "budgets.amazonaws.com"}
+    told = {"events.amazonaws.com", "cloudwatch.amazonaws.com", "budgets.amazonaws.com"}
+    assert set(allowed) == {*told, "cloudtrail.amazonaws.com"}
     assert allowed["events.amazonaws.com"] is None  # SNS supports none for EventBridge
 
 

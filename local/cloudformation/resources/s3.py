@@ -20,7 +20,7 @@ class Bucket(Provider):
         {
             "BucketName", "BucketEncryption", "VersioningConfiguration", "LifecycleConfiguration", "CorsConfiguration",
             "PublicAccessBlockConfiguration", "OwnershipControls", "LoggingConfiguration", "NotificationConfiguration",
-            "Tags", "AccessControl", "ObjectLockEnabled",
+            "Tags", "AccessControl", "ObjectLockEnabled", "ObjectLockConfiguration",
         }
     )  # fmt: skip
 
@@ -138,6 +138,10 @@ def _filter(rule: Properties) -> Properties:
     return {"And": parts}
 
 
+def _put_lock(s3: Any, name: str, value: Any) -> None:
+    call(s3, "put_object_lock_configuration", Bucket=name, ObjectLockConfiguration=value)
+
+
 def _put_notifications(s3: Any, name: str, value: Any) -> None:
     made: Properties = {}
     bridge = value.get("EventBridgeConfiguration")
@@ -193,6 +197,7 @@ _SETTINGS: dict[str, _Setting] = {
         _put_notifications,
         lambda s3, name: s3.put_bucket_notification_configuration(Bucket=name, NotificationConfiguration={}),
     ),
+    "ObjectLockConfiguration": (_put_lock, lambda s3, name: s3.put_object_lock_configuration(Bucket=name)),
     "AccessControl": (
         lambda s3, name, value: s3.put_bucket_acl(Bucket=name, ACL=_ACLS[value]),
         lambda s3, name: s3.put_bucket_acl(Bucket=name, ACL="private"),
