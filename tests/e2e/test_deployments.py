@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
 
 from contract import keys, ledger
 from contract.run import Outcome
@@ -13,38 +18,58 @@ from local.chaos.faults import UnhealthyEndpoint
 from local.chaos.lab import LAB
 from tests.e2e.app import App
 from tests.e2e.data import table, table_toml
+from tests.e2e.versions import LIMIT, another, archive_of, poisoned
 
 ROW = json.dumps({"instances": [{"income": 2.0, "age": 80, "region": "south"}]}).encode()
 
 
-def test_a_version_whose_archive_was_altered_never_gets_past_staging(app: App) -> None:
+@pytest.fixture(scope="module")
+def served(app: App) -> str:
+    """A project with a version in service."""
     project = app.project()
     app.configure(project, table_toml())
-    first = app.settled(app.upload(project, "rows.csv", table(seed=1)))
-    champion, answer = app.champion(project), app.predict(project, ROW)
-    model = keys.run_prefix("acme", project, first["run"]) + keys.MODEL
-    app.s3.put_object(Bucket=app.artifacts, Key=model, Body=b"not an archive")
-    execution = app.deploy(project, champion["package_arn"])
+    run = app.settled(app.upload(project, "rows.csv", table(seed=1)))
+    assert run["outcome"] == Outcome.DEPLOYED, run["reasons"]
+    return project
+
+
+@contextmanager
+def altered(app: App, key: str, body: bytes) -> Iterator[None]:
+    """Have another content under a key of the artifacts bucket, for a while."""
+    before = app.read(key)
+    app.s3.put_object(Bucket=app.artifacts, Key=key, Body=body)
+    try:
+        yield
+    finally:
+        app.s3.put_object(Bucket=app.artifacts, Key=key, Body=before)
+
+
+def of_champion(app: App, project: str, name: str) -> str:
+    """Return the key of a file of the champion's run."""
+    return keys.run_prefix("acme", project, app.champion(project)["run"]) + name
+
+
+def test_a_version_whose_archive_was_altered_never_gets_past_staging(app: App, served: str) -> None:
+    champion, answer = app.champion(served), app.predict(served, ROW)
+    with altered(app, of_champion(app, served, keys.MODEL), b"not an archive"):
+        execution = app.deploy(served, champion["package_arn"])
     assert execution["status"] == "FAILED"
     assert "model data archive" in execution["cause"]
-    assert app.champion(project) == champion
-    assert app.predict(project, ROW) == answer
-    assert app.endpoints(project) == [champion["endpoint"]]
+    assert app.champion(served) == champion
+    assert app.predict(served, ROW) == answer
+    assert app.endpoints(served) == [champion["endpoint"]]
 
 
-def test_an_endpoint_that_fails_to_change_gets_its_champion_back(app: App) -> None:
-    project = app.project()
-    app.configure(project, table_toml())
-    app.settled(app.upload(project, "rows.csv", table(seed=1)))
-    champion = app.champion(project)
+def test_an_endpoint_that_fails_to_change_gets_its_champion_back(app: App, served: str) -> None:
+    champion = app.champion(served)
     with LAB.inject(UnhealthyEndpoint(endpoint=champion["endpoint"])):
-        execution = app.deploy(project, champion["package_arn"])
+        execution = app.deploy(served, champion["package_arn"])
     assert execution["status"] == "FAILED"
     assert "health check" in execution["cause"]
-    assert app.champion(project) == champion
-    assert app.predict(project, ROW)["predictions"]
-    assert app.endpoints(project) == [champion["endpoint"]]
-    assert app.deploy(project, champion["package_arn"])["status"] == "SUCCEEDED"
+    assert app.champion(served) == champion
+    assert app.predict(served, ROW)["predictions"]
+    assert app.endpoints(served) == [champion["endpoint"]]
+    assert app.deploy(served, champion["package_arn"])["status"] == "SUCCEEDED"
 
 
 def test_a_first_endpoint_that_never_becomes_healthy_is_removed(app: App) -> None:
@@ -88,13 +113,10 @@ def _keep_changing(app: App, project: str, done: threading.Event) -> None:
         )
 
 
-def test_two_deployments_of_a_project_take_turns(app: App) -> None:
-    project = app.project()
-    app.configure(project, table_toml())
-    app.settled(app.upload(project, "rows.csv", table(seed=1)))
-    package = app.champion(project)["package_arn"]
+def test_two_deployments_of_a_project_take_turns(app: App, served: str) -> None:
+    package = app.champion(served)["package_arn"]
     ended: list[dict[str, Any]] = []
-    threads = [threading.Thread(target=lambda: ended.append(app.deploy(project, package))) for _ in range(2)]
+    threads = [threading.Thread(target=lambda: ended.append(app.deploy(served, package))) for _ in range(2)]
     for thread in threads:
         thread.start()
         time.sleep(0.05)
@@ -104,7 +126,7 @@ def test_two_deployments_of_a_project_take_turns(app: App) -> None:
     first, second = sorted(ended, key=lambda execution: execution["startDate"])
     states = [_span(app, execution, "Create staging endpoint") for execution in (first, second)]
     assert states[0] < states[1]
-    assert app.endpoints(project) == [f"acme--{project}--serverless"]
+    assert app.endpoints(served) == [f"acme--{served}--serverless"]
 
 
 def _span(app: App, execution: dict[str, Any], state: str) -> int:
@@ -141,39 +163,32 @@ def test_a_champion_that_changed_meanwhile_is_compared_again(app: App) -> None:
     assert settled["outcome"] in (Outcome.DEPLOYED, Outcome.KEPT_CHAMPION)
 
 
-def test_a_version_that_answers_otherwise_than_evaluated_is_never_served(app: App) -> None:
-    project = app.project()
-    app.configure(project, table_toml())
-    first = app.settled(app.upload(project, "rows.csv", table(seed=1, age_counts=False)))
-    champion = app.champion(project)
-    row = {"income": 2.0, "age": 80, "region": "south"}
-    body = json.dumps({"instances": [row]}).encode()
-    answer = app.predict(project, body)
-    golden = keys.run_prefix("acme", project, first["run"]) + keys.GOLDEN
+def test_a_version_that_answers_otherwise_than_evaluated_is_never_served(app: App, served: str) -> None:
+    champion, answer = app.champion(served), app.predict(served, ROW)
+    golden = of_champion(app, served, keys.GOLDEN)
     document = json.loads(app.read(golden))
     document["samples"][0]["outputs"] = dict.fromkeys(document["samples"][0]["outputs"], 0.123)
-    app.s3.put_object(Bucket=app.artifacts, Key=golden, Body=json.dumps(document).encode())
-    execution = app.deploy(project, champion["package_arn"])
+    with altered(app, golden, json.dumps(document).encode()):
+        execution = app.deploy(served, champion["package_arn"])
     assert execution["status"] == "FAILED"
     assert "Golden" in execution["error"] + execution["cause"]
-    assert app.champion(project) == champion
-    assert app.predict(project, body) == answer
-    assert app.endpoints(project) == [champion["endpoint"]]
+    assert app.champion(served) == champion
+    assert app.predict(served, ROW) == answer
+    assert app.endpoints(served) == [champion["endpoint"]]
 
 
-def test_any_version_can_be_taken_back_into_service(app: App) -> None:
-    project = app.project()
-    app.configure(project, table_toml())
-    app.settled(app.upload(project, "rows.csv", table(seed=1, age_counts=False)))
-    old = app.champion(project)
-    newer = app.settled(app.upload(project, "rows.csv", table(400, seed=1)))
-    assert newer["outcome"] == Outcome.DEPLOYED, newer["reasons"]
-    assert app.champion(project)["package_arn"] != old["package_arn"]
-    execution = app.deploy(project, old["package_arn"])
+def test_any_version_can_be_taken_back_into_service(app: App, served: str) -> None:
+    old = app.champion(served)
+    newer = another(app, old["package_arn"], {}, archive=poisoned(archive_of(app, old["package_arn"])))
+    assert app.deploy(served, newer)["status"] == "SUCCEEDED"
+    assert app.champion(served)["package_arn"] == newer
+    large = json.dumps({"instances": [{"income": 2 * LIMIT, "age": 80, "region": "south"}]}).encode()
+    with pytest.raises(ClientError):
+        app.predict(served, large)
+    execution = app.deploy(served, old["package_arn"])
     assert execution["status"] == "SUCCEEDED", execution
-    assert app.champion(project)["package_arn"] == old["package_arn"]
-    body = json.dumps({"instances": [{"income": 2.0, "age": 80, "region": "south"}]}).encode()
-    assert app.predict(project, body)["model"]["run"] == old["run"]
+    assert app.champion(served)["package_arn"] == old["package_arn"]
+    assert app.predict(served, large)["predictions"]
 
 
 def _wait_for_state(app: App, run: str, state: str, seconds: float = 90) -> None:

@@ -84,7 +84,7 @@ def test_many_files_arrive_as_one_batch(app: App) -> None:
 
 
 def test_several_runs_at_once(app: App) -> None:
-    projects = [app.project() for _ in range(3)]
+    projects = [app.project() for _ in range(2)]
     for project in projects:
         app.configure(project, table_toml(epochs=3))
     runs = [app.upload(project, "rows.csv", table()) for project in projects]
