@@ -7,6 +7,7 @@ import re
 from contract.errors import InvalidUpload
 
 BATCH = "batch"  # name of the folder in both buckets
+INBOX = "inbox/"  # below <tenant>/<project>/ in the data bucket
 
 # --- data bucket ---
 
@@ -23,7 +24,7 @@ def salt(tenant: str) -> str:
 
 def inbox(tenant: str, project: str) -> str:
     """Return the prefix whose new objects start runs."""
-    return f"{tenant}/{project}/inbox/"
+    return f"{tenant}/{project}/{INBOX}"
 
 
 def batch_file(tenant: str, project: str, file: str) -> str:

@@ -13,6 +13,7 @@ ARTIFACTS_BUCKET = "TANDEM_ARTIFACTS_BUCKET"
 LEDGER_TABLE = "TANDEM_LEDGER_TABLE"
 KEY = "TANDEM_KEY"  # ARN of the key that encrypts the buckets
 PIPELINE_ARN = "TANDEM_PIPELINE_ARN"
+INTAKE_ARN = "TANDEM_INTAKE_ARN"  # of the function that begins runs
 SLEEP_ARN = "TANDEM_SLEEP_ARN"  # of the machine that puts models to sleep
 MONTHLY_USD = "TANDEM_MONTHLY_USD"  # what a tenant without a budget of its own may spend a month
 API_URL = "TANDEM_API_URL"  # where the public API is, with its stage; absent: there is none

@@ -14,6 +14,7 @@ from infra.settings import Settings
 from infra.stacks.api import PublicApi
 from infra.stacks.serving import Serving
 from infra.stacks.storage import Storage
+from infra.sweep import Sweep
 from infra.tracking import Tracking
 
 
@@ -53,6 +54,15 @@ class Pipeline(Stack):
             settings=settings,
         )
         UploadRule(self, "Upload", bucket=storage.data, intake=handlers.intake, dead_letters=self.dead_letters)
+        Sweep(
+            self,
+            "Sweep",
+            data=storage.data,
+            ledger=storage.ledger,
+            intake=handlers.intake,
+            dead_letters=self.dead_letters,
+            settings=settings,
+        )
         SettleRule(
             self,
             "Settle",

@@ -13,7 +13,10 @@ from infra.steps.champion import LEDGER_ERRORS, key
 from infra.steps.deployment_parts import FAILURE, SAGEMAKER_ERRORS
 from infra.steps.transforms import STOPPED
 
-EVENT_ERRORS = ("EventBridge.AmazonEventBridgeException", "EventBridge.SdkClientException")
+EVENT_ERRORS = tuple(
+    f"EventBridge.{name}"
+    for name in ("AmazonEventBridgeException", "InternalException", "SdkClientException", "ThrottlingException")
+)
 S3_ERRORS = ("S3.S3Exception", "S3.SdkClientException")
 TAKEN = "DynamoDB.ConditionalCheckFailedException"
 ENDED = "$exists($states.input.detail.executionArn)"

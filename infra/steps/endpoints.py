@@ -37,18 +37,13 @@ def update(*, then: str, failed: str) -> State:
     answer was lost has arrived, the endpoint itself tells: asked again, SageMaker would refuse it as one too many.
     """
     arguments = {"EndpointName": expression(LIVE), "EndpointConfigName": expression(NEW)}
-    state = _call(
-        "updateEndpoint", expression(f"$merge([{code(arguments)}, $deployment.update])"), then=then, failed=failed
-    )
-    service, lost = SAGEMAKER_ERRORS
-    retry = [transient(service, times=3)]
-    return state | {"Retry": retry, "Catch": [caught(lost, "States.Timeout", then=then), *state["Catch"]]}
+    return _changed(expression(f"$merge([{code(arguments)}, $deployment.update])"), NEW, then=then, failed=failed)
 
 
 def put_into_shadow(*, then: str, failed: str) -> State:
     """Let the new version have a copy of the live endpoint's requests."""
     arguments = {"EndpointName": expression(LIVE), "EndpointConfigName": expression(SHADOWED)}
-    return _call("updateEndpoint", arguments, then=then, failed=failed)
+    return _changed(arguments, SHADOWED, then=then, failed=failed)
 
 
 def pause(*, then: str) -> State:
@@ -144,9 +139,10 @@ def what_to_restore(*, restore: str, replace: str, nothing: str) -> State:
 
 
 def restore(*, then: str) -> State:
-    """Put the previous configuration back."""
+    """Put the previous configuration back, as soon as the endpoint lets itself be updated."""
     arguments = {"EndpointName": expression(LIVE), "EndpointConfigName": expression(PREVIOUS)}
-    return _tidy("updateEndpoint", arguments, then=then) | {"Catch": _not_back(then)}
+    retry = [transient(*SAGEMAKER_ERRORS, "States.Timeout", first=10, longest=30, times=40)]
+    return _tidy("updateEndpoint", arguments, then=then) | {"Retry": retry, "Catch": _not_back(then)}
 
 
 def delete(endpoint: str, *, then: str) -> State:
@@ -176,6 +172,24 @@ def tidy(parts: DeploymentParts, *, then: str) -> State:
         retry=[transient(EndpointBusy.__name__, first=10, longest=30, times=100)],
     )
     return state | {"Catch": [{"ErrorEquals": ["States.ALL"], "Next": then}]}
+
+
+def _changed(arguments: dict[str, Any] | str, configuration: str, *, then: str, failed: str) -> State:
+    """Update the live endpoint; from here on ``$endpoint`` says so, in case that nobody can look at it again."""
+    service, lost = SAGEMAKER_ERRORS
+    seen = {
+        "name": expression(LIVE),
+        "status": "Updating",
+        "configuration": expression(configuration),
+        "reason": "nobody has looked at it since",
+    }
+    state = _call("updateEndpoint", arguments, then=then, failed=failed)
+    unanswered = caught(lost, "States.Timeout", then=then, assign={"endpoint": seen})
+    return state | {
+        "Retry": [transient(service, times=3)],
+        "Assign": {"endpoint": seen},
+        "Catch": [unanswered, *state["Catch"]],
+    }
 
 
 def _call(action: str, arguments: dict[str, Any] | str, *, then: str, failed: str) -> State:

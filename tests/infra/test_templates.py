@@ -143,11 +143,22 @@ def test_what_no_catch_sees_starts_its_machine_again_and_what_fails_at_that_does
 
 
 def test_a_quarter_of_an_hour_is_all_that_a_model_sleeps_too_long(assembly: Assembly) -> None:
-    (rule,) = [rule for rule in assembly.resources("AWS::Events::Rule") if "ScheduleExpression" in rule]
+    (rule,) = scheduled(assembly, "Sleepers")
     assert rule["ScheduleExpression"] == "rate(15 minutes)"
-    assert "Sleepers" in text(rule["Targets"])
     failed = rule_of(assembly, "aws.states", to="was not put to sleep")
     assert failed["EventPattern"]["detail"]["status"] == ["FAILED"]
+
+
+def test_an_upload_whose_event_was_lost_waits_a_day_at_most(assembly: Assembly) -> None:
+    (rule,) = scheduled(assembly, "Sweep")
+    assert rule["ScheduleExpression"] == "rate(1 day)"
+    assert "DeadLetters" in text(rule["Targets"][0]["DeadLetterConfig"])
+
+
+def scheduled(assembly: Assembly, target: str) -> list[Any]:
+    """Return the scheduled rules with this target."""
+    rules = [rule for rule in assembly.resources("AWS::Events::Rule") if "ScheduleExpression" in rule]
+    return [rule for rule in rules if target in text(rule["Targets"])]
 
 
 def test_a_run_that_was_redriven_reaches_resume(assembly: Assembly) -> None:
@@ -190,7 +201,8 @@ def test_functions_are_small_arm_and_traced_with_logs_that_expire(assembly: Asse
         "functions.lambda_traffic.handler", "functions.lambda_versions.handler", "functions.plan.handler",
         "functions.predict.handler", "functions.prediction.handler", "functions.register.handler",
         "functions.resume.handler", "functions.settle.handler",
-        "functions.sleep.handler", "functions.sleepers.handler", "functions.tidy.handler", "training.prepare.handler",
+        "functions.sleep.handler", "functions.sleepers.handler", "functions.sweep.handler", "functions.tidy.handler",
+        "training.prepare.handler",
     ]  # fmt: skip
     for function in functions:
         assert function["Architectures"] == ["arm64"]
