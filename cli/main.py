@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from cli.commands.approve import approve, reject
+from cli.commands.audit import audit
 from cli.commands.batch import batch
 from cli.commands.budget import budget
 from cli.commands.chaos import chaos
@@ -40,6 +41,7 @@ COMMANDS = {
     "Work": (new, submit, runs, watch, logs, report, resume),
     "Serve": (models, approve, reject, reproduce, predict, batch, key, promote, rollback, sleep, wake),
     "Money": (cost, budget, prices),
+    "Operate": (audit,),
     "Elsewhere": (replay, export, edge),
     "End": (destroy,),
 }

@@ -74,6 +74,7 @@ OUTPUT_DEPLOYMENT_ARN = "DeploymentArn"
 OUTPUT_BATCH_ARN = "BatchArn"
 OUTPUT_SLEEP_ARN = "SleepArn"
 OUTPUT_TOPIC_ARN = "NotificationsTopic"
+OUTPUT_AUDIT_LOGS = "AuditLogs"  # the log group
 OUTPUT_API_ID = "ApiId"
 OUTPUT_API_URL = "ApiUrl"  # ends with a slash
 
@@ -93,6 +94,11 @@ EVENT_SOURCE = "tandem"
 EVENT_RUN_SETTLED = "Run Settled"
 EVENT_APPROVAL_WANTED = "Approval Wanted"
 EVENT_BATCH_ENDED = "Batch Ended"
+EVENT_BUDGET_CHANGED = "Budget Changed"  # this and the next two are told by the command line
+EVENT_TENANT_CHANGED = "Tenant Changed"
+EVENT_DATA_FORGOTTEN = "Data Forgotten"
+CLOUDTRAIL_CALL = "AWS API Call via CloudTrail"  # detail type of AWS's own
+AUDIT_LOGS = "/aws/events/tandem-audit"  # how the log group of the audit trail begins
 
 # CloudWatch. SageMaker names the log groups of its jobs.
 TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"

@@ -16,7 +16,10 @@ UNFINISHED = (RUNNING, Outcome.FAILED.value, Outcome.STOPPED.value)
 """Statuses that may change: a redrive can still make a good end of a run that failed or was stopped."""
 
 
-TOLD = ("run", "outcome", "reasons", "started", "ended", "usd", "upload", "recipe", "package_arn", "execution_arn")
+TOLD = (
+    "run", "outcome", "reasons", "started", "ended", "usd", "upload", "recipe", "package_arn", "execution_arn",
+    "upload_version", "fingerprint", "model_sha256", "gate",
+)  # fmt: skip
 """Attributes of the row that the event carries, besides tenant and project."""
 
 

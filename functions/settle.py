@@ -208,7 +208,19 @@ def _write(run: Run) -> None:
 
 
 def _settled_row(run: Run) -> dict[str, Any]:
-    return {"status": run.outcome, "outcome": run.outcome, "reasons": run.reasons, "ended": run.ended, "usd": run.usd}
+    evaluation = run.evaluation or {}
+    return {
+        "status": run.outcome,
+        "outcome": run.outcome,
+        "reasons": run.reasons,
+        "ended": run.ended,
+        "usd": run.usd,
+        # Which data became which model, and why the gate let it pass or not: the audit trail keeps that.
+        "upload_version": run.request["upload"]["version_id"] if run.request else None,
+        "fingerprint": (run.dataset or {}).get("fingerprint"),
+        "model_sha256": evaluation.get("model_sha256"),
+        "gate": "; ".join((evaluation.get("verdict") or {}).get("reasons") or ()) or None,
+    }
 
 
 def _measure(run: Run) -> None:

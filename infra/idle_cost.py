@@ -36,7 +36,8 @@ BY_USE = frozenset(
         "AWS::CDK::Metadata", "AWS::CloudTrail::Trail", "AWS::CodeBuild::Project", "AWS::DynamoDB::Table",
         "AWS::ECR::Repository", "AWS::Events::Rule", "AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::Role",
         "AWS::KMS::Alias", "AWS::Lambda::Function", "AWS::Lambda::LayerVersion", "AWS::Lambda::Permission",
-        "AWS::Logs::LogGroup", "AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::SNS::Topic", "AWS::SNS::TopicPolicy",
+        "AWS::Logs::LogGroup", "AWS::Logs::ResourcePolicy", "AWS::S3::Bucket", "AWS::S3::BucketPolicy",
+        "AWS::SNS::Topic", "AWS::SNS::TopicPolicy",
         "AWS::SQS::Queue", "AWS::SQS::QueuePolicy", "AWS::StepFunctions::StateMachine",
         "AWS::StepFunctions::StateMachineAlias", "AWS::StepFunctions::StateMachineVersion",
     }

@@ -59,7 +59,8 @@ class MessageRule(events.Rule):
         message: str,
         runbook: Runbook,
     ) -> None:
-        text = events.RuleTargetInput.from_text(f"{message}\nRunbook: {runbook.page}")
+        # The blank ends a link at the message's end, however a reader shows the line's.
+        text = events.RuleTargetInput.from_text(f"{message} \nRunbook: {runbook.page}")
         super().__init__(
             scope,
             id,

@@ -67,7 +67,11 @@ class TrailBucket(PrivateBucket):
 
 
 class Trail(cloudtrail.CfnTrail):
-    """Data events only: management events are recorded by the account's own trail, and a second copy costs money."""
+    """Calls on objects, changes of the ledger, and the account's calls that change something: who started, stopped or
+    approved what comes to the audit trail (infra/audit.py) from a trail's records alone.
+
+    An account's first copy of such management events is free; beside a trail of its own this one costs $2 for 100,000.
+    """
 
     def __init__(
         self,
@@ -89,6 +93,13 @@ class Trail(cloudtrail.CfnTrail):
             kms_key_id=key.key_arn,
             enable_log_file_validation=True,
             advanced_event_selectors=[
+                cloudtrail.CfnTrail.AdvancedEventSelectorProperty(
+                    name="Calls",
+                    field_selectors=[
+                        _where("eventCategory", equal_to=["Management"]),
+                        _where("readOnly", equal_to=["false"]),
+                    ],
+                ),
                 _selector("Objects", "AWS::S3::Object", _where("resources.ARN", starts_with=objects)),
                 _selector(
                     "Ledger", "AWS::DynamoDB::Table",

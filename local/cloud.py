@@ -23,6 +23,7 @@ from local.clock import Clock
 from local.permissions.guard import Guard
 from local.quotas import Quotas
 from local.server import Server, WsgiApplication
+from local.trail import CloudTrail
 
 ACCOUNT = "123456789012"  # moto's default account
 REGION = "us-east-1"
@@ -48,7 +49,7 @@ class Cloud:
         self.stopping = threading.Event()
         self.callers, self.calls, self.quotas = Callers(self), Calls(), Quotas()
         self.guard = Guard(self)
-        self._server = Server(port, self.guard.admit)
+        self._server = Server(port, self.guard.admit, CloudTrail(self).hear)
         self._closers: list[Callable[[], None]] = []
         self._clients: dict[str, Any] = {}
         self._clients_lock = threading.Lock()

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 StartResponse = Callable[..., Any]
 WsgiApplication = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 Admit = Callable[[dict[str, Any]], None]
+Hear = Callable[[dict[str, Any]], Callable[[Any, bytes], None] | None]
 
 
 class Server:
@@ -37,10 +38,11 @@ class Server:
     Args:
         port: TCP port on the loopback interface; 0 takes a free one.
         admit: lets a request pass, or raises Denied.
+        hear: takes a request, and returns what takes its good answer (headers and body) where that is recorded.
     """
 
-    def __init__(self, port: int, admit: Admit) -> None:
-        self._asked, self._admit = port, admit
+    def __init__(self, port: int, admit: Admit, hear: Hear) -> None:
+        self._asked, self._admit, self._hear = port, admit, hear
         self.mounts: dict[str, WsgiApplication] = {}
         self._server: BaseWSGIServer | None = None
         self._thread: threading.Thread | None = None
@@ -64,7 +66,7 @@ class Server:
             self._server = make_server(
                 "127.0.0.1",
                 self._asked,
-                Application(self.mounts, self._admit),
+                Application(self.mounts, self._admit, self._hear),
                 threaded=True,
                 request_handler=_QuietHandler,
                 fd=listener.fileno(),
@@ -114,10 +116,11 @@ class Application:
     Args:
         mounts: by the start of their paths, applications that answer instead.
         admit: lets a request pass, or raises Denied.
+        hear: takes a request, and returns what takes its good answer.
     """
 
-    def __init__(self, mounts: Mapping[str, WsgiApplication], admit: Admit) -> None:
-        self._mounts, self._admit = mounts, admit
+    def __init__(self, mounts: Mapping[str, WsgiApplication], admit: Admit, hear: Hear) -> None:
+        self._mounts, self._admit, self._hear = mounts, admit, hear
         self._moto = _Dispatcher(create_backend_app)
         # moto answers with the items themselves, which a write beside it changes while they are read.
         self._one_at_a_time = {"dynamodb": threading.Lock()}
@@ -127,6 +130,7 @@ class Application:
         answered: list[Any] = []
         try:
             self._admit(environ)
+            answered_to = self._hear(environ)
             body = door.pass_through(environ, lambda: self._answered(environ, lambda *args: answered.append(args)))
         except door.BrokenConnection:
             raise
@@ -141,6 +145,8 @@ class Application:
         status, headers, *_ = answered[-1]
         if status.startswith("404") and body.lower().startswith(b"<!doctype html"):
             return _not_emulated(environ, start_response, "no such path")
+        if answered_to and status.startswith("2"):
+            answered_to(headers, body)
         start_response(status, headers)
         return [body]
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli import spending
+from cli import audit, spending
 from cli.errors import BadArgument
 from cli.options import Context
 from cli.render import dollars
@@ -29,6 +29,8 @@ def budget(
     tenant = names.check_name("tenant", tenant)
     if amount is not None:
         spending.set_budget(context.account, tenant, None if amount == DEFAULT else _usd(amount))
+        what = f"may spend {amount if amount == DEFAULT else dollars(_usd(amount))} a month"
+        audit.tell(context.account, names.EVENT_BUDGET_CHANGED, {"tenant": tenant, "project": "", "what": what})
     now = spending.month(context.account, tenant, spending.this_month())
     context.out.document({**asdict(now), "left": now.left})
     whose = "" if now.own else ", the installation's default"

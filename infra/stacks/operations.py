@@ -1,4 +1,4 @@
-"""TandemOperations: people hear of what went wrong."""
+"""TandemOperations: people hear of what went wrong, and can look up who did what."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from constructs import Construct
 from contract import names
 from contract.runbooks import Runbook
 from infra.alarms import ApiAlarm, DeadLetterAlarm, SleepScheduleAlarm, SpendingAlarm
+from infra.audit import AuditTrail
 from infra.notifications import (
     ApprovalWantedRule,
     FailedBatchRule,
@@ -25,7 +26,7 @@ from infra.stacks.storage import Storage
 
 
 class Operations(Stack):
-    """Topic, the rules of what people are told, the alarms of the application and of the month's bill."""
+    """Topic, the rules of what people are told, the application's alarms and that of the bill, the audit trail."""
 
     def __init__(
         self,
@@ -53,4 +54,6 @@ class Operations(Stack):
         if api:
             ApiAlarm(self, "ApiAlarm", predict=api.api.predict, topic=topic)
         SpendingAlarm(self, "SpendingAlarm", monthly_usd=settings.monthly_usd, topic=topic)
+        audit = AuditTrail(self, "AuditTrail", data=storage.data, settings=settings)
+        CfnOutput(self, names.OUTPUT_AUDIT_LOGS, value=audit.logs.log_group_name)
         CfnOutput(self, names.OUTPUT_TOPIC_ARN, value=topic.topic_arn)

@@ -19,6 +19,7 @@ from moto.s3.models import S3Backend, s3_backends
 from moto.s3.notifications import S3NotificationEvent
 
 from local import events
+from local.trail import REQUEST_ID
 
 if TYPE_CHECKING:
     from local.cloud import Cloud
@@ -44,7 +45,7 @@ def _detail(account: str, name: str, bucket: Any, key: Any) -> dict[str, Any]:
         "version": "0",
         "bucket": {"name": bucket.name},
         "object": {**described, "sequencer": f"{next(_count):018X}"},
-        "request-id": uuid.uuid4().hex[:16].upper(),
+        "request-id": REQUEST_ID.get() or uuid.uuid4().hex[:16].upper(),  # of the request that is answered
         "requester": account,
         "source-ip-address": "127.0.0.1",
     }

@@ -10,7 +10,10 @@ import urllib.request
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from cli.main import app as tandem
+from contract import names
 from contract.run import Outcome
 from tests.e2e.app import App, subscriber
 from tests.e2e.data import table, table_toml
@@ -65,6 +68,16 @@ def say(app: App, package: str, status: str, note: str = "") -> None:
     )
 
 
+def ada(app: App, service: str) -> Any:
+    """Return a client of a person of her own."""
+    iam = app.cloud.client("iam")
+    if "ada.l" not in {user["UserName"] for user in iam.list_users()["Users"]}:
+        iam.create_user(UserName="ada.l")
+    key = iam.create_access_key(UserName="ada.l")["AccessKey"]
+    make = app.cloud.make_client  # type: ignore[attr-defined]
+    return make(service, key["AccessKeyId"], key["SecretAccessKey"])
+
+
 def test_an_approved_version_is_deployed_and_a_rejected_one_is_not(app: App) -> None:
     project = app.project()
     app.configure(project, table_toml(more=MANUAL))
@@ -79,14 +92,51 @@ def test_an_approved_version_is_deployed_and_a_rejected_one_is_not(app: App) -> 
     assert settled["outcome"] == Outcome.DEPLOYED, settled["reasons"]
     assert app.champion(project)["package_arn"] == package
 
-    run = app.upload(project, "rows.csv", table(400, seed=1))
-    say(app, waiting(app, run), "Rejected", "the region is missing")
+    key = f"acme/{project}/inbox/rows.csv"
+    upload = ada(app, "s3").put_object(Bucket=app.data, Key=key, Body=table(400, seed=1))["VersionId"]
+    run = names.run_for_upload(project, app.data, key, upload)
+    rejected = waiting(app, run)
+    ada(app, "sagemaker").update_model_package(
+        ModelPackageArn=rejected, ModelApprovalStatus="Rejected", ApprovalDescription="the region is missing"
+    )
     settled = app.settled(run)
     assert settled["outcome"] == Outcome.KEPT_CHAMPION
     assert settled["reasons"] == ["version 2 was rejected: the region is missing"]
     assert app.champion(project)["package_arn"] == package
     assert "Deploy" not in app.visited(settled)
+    _is_on_the_record(app, project, settled, upload)
     _expires(app, settled)
+
+
+def _is_on_the_record(app: App, project: str, rejected: dict[str, Any], upload: str) -> None:
+    """The audit trail says who did what with which data and model."""
+
+    def everything(*more: str) -> list[dict[str, Any]]:
+        told = CliRunner().invoke(tandem, ["audit", f"acme/{project}", "--json", *more], env=app.cloud.environment)
+        assert told.exit_code == 0, told.output
+        found: list[dict[str, Any]] = json.loads(told.stdout)
+        return found
+
+    def audit(*more: str) -> dict[str, dict[str, Any]]:
+        return {entry["what"]: entry for entry in everything(*more)}  # the last of each kind
+
+    app.eventually(lambda: audit().get("run ended: KEPT_CHAMPION"))
+    done, hers = audit(), audit("--who", "ada.l")
+    assert {"configured", "uploaded", "run started", "version: registered", "deployment: DEPLOYED"} <= done.keys()
+    assert set(hers) == {"uploaded", "version: Rejected"}
+    assert {entry["proof"] for entry in hers.values()} == {"cloudtrail"}
+    assert hers["uploaded"]["data"].endswith(f"/inbox/rows.csv@{upload}")
+    assert hers["version: Rejected"]["model"] == rejected["package"]["package_arn"]
+    assert hers["version: Rejected"]["note"] == "the region is missing"
+    approved = [entry for entry in everything() if entry["what"] == "version: Approved"]
+    assert "Approval" in approved[0]["who"], "by the page behind the link, whoever opened it"
+    assert "Tidy" in approved[-1]["who"], "it is in production"
+    assert "Intake" in done["run started"]["who"]
+    ended = done["run ended: KEPT_CHAMPION"]
+    assert (ended["run"], ended["data"]) == (rejected["run"], hers["uploaded"]["data"])
+    assert ended["fingerprint"] == rejected["dataset"]["fingerprint"]
+    assert ended["model_sha256"] == rejected["evaluation"]["model_sha256"]
+    assert audit("--what", "nothing") == {}
 
 
 def _expires(app: App, settled: dict[str, Any]) -> None:

@@ -60,3 +60,5 @@ def test_no_run_costs_a_tenant_more_than_it_was_told(app: App, tmp_path: Path, m
     assert sum(job["usd"] for job in jobs) == pytest.approx(document["usd"])
     assert TENANT in {each["tenant"] for each in tandem("cost")}
     assert tandem("budget", TENANT, "default")["own"] is False
+    changed = app.eventually(lambda: [each["note"] for each in tandem("audit", TENANT, "--what", "budget")][2:])
+    assert changed == ["may spend default a month"]

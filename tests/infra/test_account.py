@@ -57,12 +57,11 @@ def test_an_event_that_a_function_fails_on_is_kept(assembly: Assembly, name: str
 
 def test_a_thing_with_a_given_name_is_not_left_in_the_way_of_the_next_deployment(assembly: Assembly) -> None:
     given = {"AWS::Logs::LogGroup": "LogGroupName", "AWS::StepFunctions::StateMachine": "StateMachineName"}
-    named = [
-        resource
-        for stack in names.STACKS
-        for resource in assembly.template(stack)["Resources"].values()
-        if given.get(resource["Type"]) in resource.get("Properties", {})
-    ]
+    resources = [each for stack in names.STACKS for each in assembly.template(stack)["Resources"].values()]
+    found = [each for each in resources if given.get(each["Type"]) in each.get("Properties", {})]
+    (audited,) = [each for each in found if names.AUDIT_LOGS in json.dumps(each)]
+    assert "AWS::StackId" in json.dumps(audited["Properties"]["LogGroupName"])  # another name each time
+    named = [each for each in found if each is not audited]
     assert len(named) == 8
     assert {resource.get("DeletionPolicy", "Delete") for resource in named} == {"Delete"}
 

@@ -212,7 +212,7 @@ def test_functions_are_small_arm_and_traced_with_logs_that_expire(assembly: Asse
         assert function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] == names.APP
         assert "ReservedConcurrentExecutions" not in function
     for group in assembly.resources("AWS::Logs::LogGroup"):
-        assert group["RetentionInDays"] == 30
+        assert group["RetentionInDays"] == (3653 if names.AUDIT_LOGS in text(group) else 30)
 
 
 @pytest.mark.parametrize(

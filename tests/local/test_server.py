@@ -93,7 +93,7 @@ def test_requests_are_served_side_by_side(cloud: Cloud) -> None:
 
 def test_a_port_that_is_taken_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
-        Server(taken.getsockname()[1], lambda environ: None).start()
+        Server(taken.getsockname()[1], lambda environ: None, lambda environ: None).start()
 
 
 def test_background_work_that_fails_is_logged(cloud: Cloud, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ _SETTINGS = {
 
 
 class Trail(Provider):
-    """AWS::CloudTrail::Trail; what it would record is not written."""
+    """AWS::CloudTrail::Trail; what it records goes to the event bus (local/trail.py), and is not written."""
 
     known = frozenset({*_SETTINGS, "TrailName", "IsLogging", "AdvancedEventSelectors", "Tags"})
 
