@@ -29,6 +29,7 @@ class RunRow:
     recipe: str | None
     usd: float | None
     execution_arn: str
+    forgotten: str | None  # the erasure that took its rows
 
     @property
     def prefix(self) -> str:
@@ -50,6 +51,7 @@ def _row(item: dict[str, Any]) -> RunRow:
         recipe=item.get("recipe"),
         usd=float(item["usd"]) if item.get("usd") is not None else None,
         execution_arn=item.get("execution_arn") or "",
+        forgotten=item.get("forgotten"),
     )
 
 

@@ -16,6 +16,7 @@ from cli.commands.destroy import destroy
 from cli.commands.doctor import doctor
 from cli.commands.edge import edge
 from cli.commands.export import export
+from cli.commands.forget import forget
 from cli.commands.key import key
 from cli.commands.logs import logs
 from cli.commands.models import models
@@ -43,7 +44,7 @@ COMMANDS = {
     "Money": (cost, budget, prices),
     "Operate": (audit,),
     "Elsewhere": (replay, export, edge),
-    "End": (destroy,),
+    "End": (forget, destroy),
 }
 
 EXIT_CODES = "Exit codes: " + "; ".join(f"{int(code)} {meaning}" for code, meaning in MEANINGS.items()) + "."

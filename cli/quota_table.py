@@ -43,10 +43,10 @@ def look(account: Account) -> Table:
     names = {name for each in wishes.values() for name in each.names}
     limits = quotas.read(account.client("service-quotas"), names) if names else {}
     row = account.table().get_item(Key=ledger.MACHINES_KEY, ConsistentRead=True).get("Item", {})
-    held = {name: int(count) for name, count in together(row.get("held", {})).items()}
+    held = {name: int(count) for name, count in together(row.get("held", {}).values()).items()}
     most: dict[str, tuple[int, str]] = {}
     for project, each in wishes.items():
-        for name, count in together({"": each.always, "spot": each.spot, "later": each.later, **each.ways}).items():
+        for name, count in together([each.always, each.spot, each.later, *each.ways.values()]).items():
             most[name] = max(most.get(name, (0, "")), (count, project))
     lines = tuple(
         Line(quota=limits[name], held=held.get(name, 0), wanted=count, by=project)

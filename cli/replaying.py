@@ -146,6 +146,9 @@ def fetch_data(client: Client, account: Account, moved: Move, prefix: str) -> It
     for bucket in [theirs for theirs, mapped in moved.buckets.items() if mapped == ours]:
         for page in there.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for item in page.get("Contents", []):
+                if item["Key"] == prefix + keys.FORGOTTEN:
+                    told = json.load(there.get_object(Bucket=bucket, Key=item["Key"])["Body"])
+                    raise CommandError(f"Its rows were forgotten by erasure {told['erasure']}: it cannot be replayed.")
                 here.upload_fileobj(there.get_object(Bucket=bucket, Key=item["Key"])["Body"], ours, item["Key"])
                 yield item["Key"]
 

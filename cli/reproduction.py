@@ -16,6 +16,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from cli import ledger
 from cli.aws import Account
 from cli.errors import CommandError, NotFound
 from contract import bundle, keys
@@ -57,6 +58,21 @@ class Comparison:
     def difference(self) -> float:
         """The largest relative difference of a metric."""
         return max((abs(a - b) / max(abs(a), 1e-12) for a, b in self.metrics.values()), default=0.0)
+
+
+def check_rows(account: Account, package: Mapping[str, Any]) -> None:
+    """Refuse a version whose run's rows were forgotten.
+
+    Raises:
+        CommandError: with the erasure.
+    """
+    row = ledger.find_run(account, package["CustomerMetadataProperties"]["run"])
+    if row and row.forgotten:
+        raise CommandError(
+            f"Rows that this version learned from were forgotten (erasure {row.forgotten}), so that run {row.run}"
+            " cannot be done again.",
+            "Train a new version on what is left: submit it.",
+        )
 
 
 def original(account: Account, package: Mapping[str, Any]) -> dict[str, Any]:

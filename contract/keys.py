@@ -27,6 +27,11 @@ def inbox(tenant: str, project: str) -> str:
     return f"{tenant}/{project}/{INBOX}"
 
 
+def feedback(tenant: str, project: str) -> str:
+    """Return the prefix of ground truth that came later."""
+    return f"{tenant}/{project}/feedback/"
+
+
 def batch_file(tenant: str, project: str, file: str) -> str:
     """Return the key of a file that the champion answers when it arrives."""
     return f"{tenant}/{project}/{BATCH}/{file}"
@@ -120,6 +125,7 @@ MODEL = "evaluate/model.tar.gz"
 GOLDEN = "evaluate/golden.json"
 RUN_DOCUMENT = "run.json"
 REPORT = "report.html"
+FORGOTTEN = "forgotten.json"  # which erasure took the run's rows, and when
 TENSORBOARD = "tensorboard/"  # an event file, where the installation wants them
 
 SPLITS = ("train", "validation", "test")

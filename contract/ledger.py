@@ -14,6 +14,7 @@ are in it.
 | approval | project#<tenant>/<project> | approval#<version> | token, run, package_arn, link (sha256 of its secret) |
 | batch | project#<tenant>/<project> | batch#<id> | file, status, reason, answers, version, ... |
 | prediction | project#<tenant>/<project> | prediction#<id> | endpoint, answer, failure, accept, lost, ... |
+| erasure | project#<tenant>/<project> | erasure#<id> | what, digest, by, started, ended, runs, versions, counts, rows |
 | tuning | project#<tenant>/<project> | tuning | job, run, recipe, metric, jobs, hyperparameters, ranges, ... |
 | throughput | project#<tenant>/<project> | throughput#<recipe>#<instance>#<hosts> | samples_per_second, run, measured |
 | budget | tenant#<tenant> | budget | usd (a month) |
@@ -24,7 +25,7 @@ are in it.
 | API key | apikey#<id> | apikey | tenant, consumer, created |
 
 A run's row also has execution_arn and package_arn; once it was resumed, resumes (the number of the redrive that is
-covered), reserved_usd, and while it goes on the ended of before.
+covered), reserved_usd, and while it goes on the ended of before; once its rows were forgotten, forgotten (the erasure).
 
 A champion's has configuration, of its endpoint, and in an A/B test challenger: package_arn, version, run, percent,
 since; with sleeping hours sleep, sleep_timezone and held_until (when they decide again, ISO 8601); and asleep (since
@@ -41,7 +42,7 @@ PROJECT = "project#"
 """How the partition of a project's rows begins."""
 
 API_KEY, BATCH, CHAMPION, LEASE, RUN, TUNING, UPLOAD = "apikey", "batch", "champion", "lease", "run", "tuning", "upload"
-PREDICTION = "prediction"
+PREDICTION, ERASURE = "prediction", "erasure"
 
 
 def run_key(run: str) -> dict[str, str]:
@@ -82,6 +83,11 @@ def batch_key(tenant: str, project: str, batch: str) -> dict[str, str]:
 def prediction_key(tenant: str, project: str, number: str) -> dict[str, str]:
     """Return the key of the row of a request that waits in an asynchronous endpoint; ``expires`` is when it goes."""
     return {"pk": project_pk(tenant, project), "sk": f"{PREDICTION}#{number}"}
+
+
+def erasure_key(tenant: str, project: str, erasure: str) -> dict[str, str]:
+    """Return the key of the row of an erasure; its id begins with when it began."""
+    return {"pk": project_pk(tenant, project), "sk": f"{ERASURE}#{erasure}"}
 
 
 def tuning_key(tenant: str, project: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from contract.names import INSTANCE_TARGETS
@@ -86,18 +86,18 @@ def decide(wish: Wish, limits: Quotas, taken: Machines) -> Grant:
     spot = {SPOT: wish.spot} if wish.spot and not lacks(wish.spot, {}) else {}
     if hopeless or not (possible or spot):
         every = {way: lacks(machines, {}) for way, machines in {**wish.ways, SPOT: wish.spot}.items()}
-        return Grant(refused=_refusal(hopeless or together(every), limits))
+        return Grant(refused=_refusal(hopeless or together(every.values()), limits))
     free = {way: machines for way, machines in {**possible, **spot}.items() if not lacks(machines, taken)}
     enough = free.keys() & (possible or spot).keys()
     busy = {} if enough else {way: lacks(machines, taken) for way, machines in (possible or spot).items()}
-    if lacking := lacks(wish.always, taken) or together(busy):
+    if lacking := lacks(wish.always, taken) or together(busy.values()):
         return Grant(waits=_waiting(lacking, limits, taken))
-    return Grant(ways=tuple(free), held=together({"": wish.always, **free}))
+    return Grant(ways=tuple(free), held=together([wish.always, *free.values()]))
 
 
-def together(ways: Mapping[str, Machines]) -> dict[str, int]:
+def together(each: Iterable[Machines]) -> dict[str, int]:
     """Add machines up."""
-    return dict(sum((Counter(machines) for machines in ways.values()), Counter()))
+    return dict(sum((Counter(machines) for machines in each), Counter()))
 
 
 def _refusal(wanted: Machines, limits: Quotas) -> str:

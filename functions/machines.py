@@ -28,7 +28,7 @@ Held = Mapping[str, Machines]
 
 def look(wish: Wish) -> Grant:
     """Return what a run would get now, without taking it."""
-    return _twice(lambda limits: decide(wish, limits, together(_read()[0])), wish)
+    return _twice(lambda limits: decide(wish, limits, together(_read()[0].values())), wish)
 
 
 def take(run: str, wish: Wish) -> Grant:
@@ -48,10 +48,10 @@ def _take(run: str, wish: Wish, limits: Quotas) -> Grant:
     def change(held: Held) -> Held:
         nonlocal granted
         others = {each: machines for each, machines in held.items() if each != run}
-        granted = decide(wish, limits, together(others))
+        granted = decide(wish, limits, together(others.values()))
         if granted.waits:
             others = {each: machines for each, machines in others.items() if _goes_on(each)}
-            granted = decide(wish, limits, together(others))
+            granted = decide(wish, limits, together(others.values()))
         return {**others, run: granted.held} if granted.held else others
 
     _change(change)

@@ -123,6 +123,8 @@ def _check(row: Mapping[str, Any], described: Mapping[str, Any]) -> None:
     """Refuse what has nothing left to do, runs, or cannot be redriven any more."""
     if described["status"] == RUNNING:
         raise NotResumable("it is running")
+    if row.get("forgotten"):
+        raise NotResumable(f"rows that it works on were forgotten by erasure {row['forgotten']}: submit what is left")
     if described["status"] == "SUCCEEDED":
         ended = row.get("outcome") or "it ended well"
         raise NotResumable(f"it ended as {ended}, so nothing is left to do: submit its upload again for another run")
@@ -201,7 +203,7 @@ def _equip(row: Mapping[str, Any], found: Rest) -> None:
     if lacking := machines.retake(row["run"], found.machines):
         runs.restore(row)
         _reserve(row, found, 0.0)
-        raise NotResumable(f"other runs hold the machines: {lacking}. Try again when they have ended")
+        raise NotResumable(f"it cannot have its machines: {lacking}")
 
 
 def _reserve(row: Mapping[str, Any], found: Rest, usd: float) -> str:

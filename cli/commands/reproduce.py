@@ -32,6 +32,7 @@ def reproduce(
     account = context.account
     tenant, name = split_project(project)
     package = ledger.get_version(account, tenant, name, version)
+    reproduction.check_rows(account, package)
     job = reproduction.original(account, package)
     tags = names.tags(tenant, name, package["CustomerMetadataProperties"]["run"])
     asked = reproduction.request(account, job, tags)

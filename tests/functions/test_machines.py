@@ -196,6 +196,7 @@ def test_a_run_that_goes_on_takes_the_same_machines_again_or_is_told_who_has_the
     held = run(world, "r-1", train=train)["machines"]
     machines.release("r-1")
     assert machines.retake("r-1", held) == ""
+    assert table.get(ledger.MACHINES_KEY)["held"] == {"r-1": held}  # type: ignore[index]
     machines.release("r-1")
     assert run(world, "r-2", train=train)["accepted"]
     assert machines.retake("r-1", held) == f"1 x {GPU} for training job usage, of which 1 of 1 are in use"

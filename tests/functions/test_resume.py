@@ -10,7 +10,7 @@ import pytest
 from boto3.dynamodb.conditions import Attr
 from moto.stepfunctions import models
 
-from contract import ledger
+from contract import ledger, quotas
 from contract.histories import Stopped
 from contract.prices import load_prices
 from contract.run import RUNNING, Outcome
@@ -37,10 +37,13 @@ EVALUATE = {
 }
 
 
+MACHINE = quotas.name_of("processing", "ml.m5.2xlarge")
+
+
 def story(world: World, *, budget: float = 10.0, wait: int = 0) -> dict[str, Any]:
     """Return a machine that has paid for training, fails while a bucket is missing, and may pay for an evaluation."""
     request = examples.request(world.tenant, name(world), budget={"max_usd_per_run": budget})
-    given = {"run": request.to_dict(), "plan": {"train": {}}}
+    given = {"run": request.to_dict(), "plan": {"train": {}, "machines": {MACHINE: 2}}}
     read = {"Bucket": f"later-{world.tenant}", "Key": "k"}
     pays = {"Condition": "{% $states.input.Body = 'pay' %}", "Next": "Evaluate"}
     return {
@@ -204,7 +207,7 @@ def redriven_by_hand(world: World, row: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("budget", "outcome"), [(10.0, RUNNING), (1.0, "FAILED")])
 def test_a_redrive_by_hand_is_covered_or_stopped(world: World, budget: float, outcome: str) -> None:
-    row = ran(world, wait=50, settled=False, budget=budget)  # a second, while the event is on its way
+    row = ran(world, wait=500, settled=False, budget=budget)  # ten seconds, while the event is on its way
     world.client("stepfunctions").stop_execution(executionArn=row["execution_arn"])
     told = {"status": "FAILED", "outcome": "FAILED", "ended": ENDED, "usd": 1.0}
     table.change(ledger.run_key(row["run"]), told, only_if=Attr("pk").exists())
@@ -319,3 +322,28 @@ def test_a_cover_that_comes_after_the_end_is_given_back(
     charge = table.get(ledger.charge_key(world.tenant, "2026-11", row["run"])) or {}
     assert charge.get("charged") == charge.get("settled")
     assert (table.get(ledger.run_key(row["run"])) or {})["status"] == Outcome.FAILED
+
+
+def test_a_run_whose_rows_were_forgotten_is_not_resumed(world: World) -> None:
+    row = ran(world)
+    table.change(ledger.run_key(row["run"]), {"forgotten": "2026-11-21-0123abcd"}, only_if=Attr("pk").exists())
+    answer = ask(row)
+    assert not answer["resumed"]
+    assert "forgotten by erasure 2026-11-21-0123abcd" in answer["reasons"][0]
+
+
+def test_a_run_takes_its_machines_again_or_is_not_resumed(world: World) -> None:
+    row = ran(world)
+    world.cloud.quotas.set(MACHINE, 1)
+    try:
+        answer = ask(row)
+        assert f"2 x {MACHINE} is wanted, and the account's quota is 1" in answer["reasons"][0]
+        assert table.get(ledger.run_key(row["run"])) == {**row, "reasons": ["Read: broken"]}
+        charge = table.get(ledger.charge_key(world.tenant, "2026-11", row["run"])) or {}
+        assert charge.get("charged", 0) == charge.get("settled", 0)
+    finally:
+        world.cloud.quotas.set(MACHINE, None)
+    table.put(ledger.QUOTAS_KEY, {"read": 0})
+    mend(world)
+    assert ask(row)["resumed"]
+    assert table.get(ledger.MACHINES_KEY)["held"] == {row["run"]: {MACHINE: 2}}  # type: ignore[index]
