@@ -6,6 +6,7 @@ moves traffic, which only the alias ``live`` does.
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -69,9 +70,14 @@ def make(plan: dict[str, Any]) -> None:
     if client("lambda").get_function(FunctionName=name)["Code"]["ImageUri"] != plan["image_uri"]:
         client("lambda").update_function_code(FunctionName=name, ImageUri=plan["image_uri"])
         found = settle(name)
-    if any(found.get(key) != value for key, value in wanted.items()):
+    if not all(_says(found.get(key), value) for key, value in wanted.items()):
         client("lambda").update_function_configuration(FunctionName=name, **wanted)
         settle(name)
+
+
+def _says(found: Any, wanted: Any) -> bool:
+    """Whether a description says what was asked for; it may say more, such as the VPC that subnets are of."""
+    return wanted.items() <= found.items() if isinstance(wanted, dict) and found else bool(found == wanted)
 
 
 def settings(plan: dict[str, Any]) -> dict[str, Any]:
@@ -84,7 +90,17 @@ def settings(plan: dict[str, Any]) -> dict[str, Any]:
         "EphemeralStorage": {"Size": SCRATCH_MB},
         "LoggingConfig": {"LogFormat": "Text", "LogGroup": environment(names.FUNCTION_LOGS)},
         "Environment": {"Variables": model},
+        **network(),
     }
+
+
+def network() -> dict[str, Any]:
+    """Return where the function runs, if the installation has a network."""
+    subnets = os.environ.get(names.SUBNETS)
+    if not subnets:
+        return {}
+    groups = environment(names.SECURITY_GROUPS).split(",")
+    return {"VpcConfig": {"SubnetIds": subnets.split(","), "SecurityGroupIds": groups}}
 
 
 def alarms(plan: dict[str, Any], version: str) -> list[dict[str, Any]]:

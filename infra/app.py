@@ -17,6 +17,7 @@ import aws_cdk as cdk
 from contract import names
 from infra import nist, suppressions
 from infra.key import EncryptedLogs
+from infra.network import PrivateFunctions
 from infra.settings import Settings
 from infra.stacks.api import PublicApi
 from infra.stacks.operations import Operations
@@ -56,6 +57,8 @@ def build(*, outdir: str | None = None, context: Mapping[str, Any] | None = None
         stack.termination_protection = settings.keep_data
     cdk.Tags.of(app).add(names.TAG_APP, names.APP)
     cdk.Aspects.of(app).add(EncryptedLogs(storage.key))
+    if storage.network:
+        cdk.Aspects.of(app).add(PrivateFunctions(storage.network))
     suppressions.explain(storage=storage, serving=serving, pipeline=pipeline, operations=operations, api=api)
     nist.explain(app, storage=storage, api=api)
     return app

@@ -23,6 +23,7 @@ from contract import names
 from infra import grants
 from infra.asl import machine
 from infra.machine import Machine, MachineRole
+from infra.network import Network
 from infra.offline import BATCHES, TransformRole
 from infra.rules import object_arrives
 from infra.settings import Settings
@@ -71,6 +72,7 @@ class Batch(Construct):
         artifacts: s3.IBucket,
         ledger: dynamodb.ITable,
         transform_role: TransformRole,
+        network: Network | None,
         settings: Settings,
     ) -> None:
         super().__init__(scope, id)
@@ -80,6 +82,7 @@ class Batch(Construct):
             ledger=ledger.table_name,
             model_role=transform_role.role_arn,
             key=artifacts.encryption_key.key_arn,
+            network=network.of_jobs if network else {},
         )
         role = MachineRole(self, "Role")
         grants.rows(role, ledger, "GetItem", "UpdateItem")

@@ -14,6 +14,7 @@ from contract import keys, names
 from infra import deployment, grants
 from infra.handler import Handler, source
 from infra.machine import Machine, MachineRole
+from infra.network import Network
 from infra.offline import OfflineHandlers, TransformRole
 from infra.settings import Settings
 from infra.steps.deployment_parts import DeploymentParts
@@ -39,6 +40,7 @@ class Deployer(Construct):
         function_logs: logs.ILogGroup,
         images: ecr.IRepository,
         transform_role: TransformRole,
+        network: Network | None,
         settings: Settings,
     ) -> None:
         super().__init__(scope, id)
@@ -49,6 +51,7 @@ class Deployer(Construct):
         golden = self._golden(code, artifacts, settings)
         tidy = self._tidy(code, ledger, settings)
         made_as = {names.FUNCTION_ROLE: function_role.role_arn, names.FUNCTION_LOGS: function_logs.log_group_name}
+        made_as |= network.of_functions if network else {}
         make_function = self._make_function(code, made_as, images, settings)
         grants.pass_role(make_function, function_role, "lambda.amazonaws.com")
         shift_traffic = self._shift_traffic(code, settings)
@@ -67,6 +70,7 @@ class Deployer(Construct):
             key=artifacts.encryption_key.key_arn,
             artifacts_bucket=artifacts.bucket_name,
             ledger=ledger.table_name,
+            network=network.of_jobs if network else {},
         )
         self._grant(role, model_role)
         grants.rows(role, ledger, "PutItem", "UpdateItem", "DeleteItem")

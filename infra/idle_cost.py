@@ -28,12 +28,18 @@ MONTHLY = {
 }
 """US dollars a month of one, however little it is used; us-east-1, AWS's pricing pages of November 2026."""
 
+ENDPOINT = 0.01 * 730
+"""Of an interface endpoint, a month and zone."""
+
 BY_USE = frozenset(
     {
         "AWS::ApiGateway::Deployment", "AWS::ApiGateway::GatewayResponse", "AWS::ApiGateway::Method",
         "AWS::ApiGateway::Resource", "AWS::ApiGateway::RestApi", "AWS::ApiGateway::Stage",
         "AWS::Budgets::Budget",  # those that only tell
         "AWS::CDK::Metadata", "AWS::CloudTrail::Trail", "AWS::CodeBuild::Project", "AWS::DynamoDB::Table",
+        "AWS::EC2::FlowLog", "AWS::EC2::RouteTable", "AWS::EC2::SecurityGroup",
+        "AWS::EC2::SecurityGroupEgress", "AWS::EC2::SecurityGroupIngress", "AWS::EC2::Subnet",
+        "AWS::EC2::SubnetRouteTableAssociation", "AWS::EC2::VPC", "AWS::EC2::VPCEndpoint",  # of gateways
         "AWS::ECR::Repository", "AWS::Events::Rule", "AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::Role",
         "AWS::KMS::Alias", "AWS::Lambda::Function", "AWS::Lambda::LayerVersion", "AWS::Lambda::Permission",
         "AWS::Logs::LogGroup", "AWS::Logs::ResourcePolicy", "AWS::S3::Bucket", "AWS::S3::BucketPolicy",
@@ -63,7 +69,19 @@ def lines(templates: Sequence[Template]) -> dict[str, float]:
     found = {f"{counts[kind]} {kind}": counts[kind] * usd for kind, usd in MONTHLY.items() if counts[kind]}
     for template in templates:
         found.update(_looks(template["Resources"]))
+        found.update(_endpoints(template["Resources"]))
     return found
+
+
+def _endpoints(resources: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield the interface endpoints of a network, which bill in each zone; gateways cost nothing."""
+    zones = [
+        len(each["Properties"]["SubnetIds"])
+        for each in resources.values()
+        if each["Type"] == "AWS::EC2::VPCEndpoint" and each["Properties"]["VpcEndpointType"] == "Interface"
+    ]
+    if zones:
+        yield f"{len(zones)} interface endpoints, {sum(zones)} with their zones", sum(zones) * ENDPOINT
 
 
 def _looks(resources: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

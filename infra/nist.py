@@ -23,8 +23,8 @@ EVERYWHERE = {
         "Catch, or the caller's. Functions that events call have dead-letter queues, and an alarm watches them."
     ),
     "LambdaInsideVPC": (
-        "They hold no connection but those to AWS's APIs, by TLS and with a role of their own. In a VPC each of a "
-        "dozen services would need an interface endpoint, at 7 dollars a month and zone."
+        "They hold no connection but those to AWS's APIs, by TLS and with a role of their own. In a VPC each of those "
+        "needs an interface endpoint, at 7 dollars a month and zone: the setting tandem:vpc makes them."
     ),
     "IAMNoInlinePolicy": "A role's policy is its own: it allows what one function or machine does, and goes with it.",
 }
@@ -36,6 +36,12 @@ STORAGE = {
     "S3DefaultEncryptionKMS": "The bucket of access logs: S3 delivers those to SSE-S3 buckets only.",
     "CloudTrailCloudWatchLogsEnabled": (
         "The trail lies in a locked bucket, where Athena reads it. A copy in CloudWatch Logs would cost as much again."
+    ),
+    "VPCDefaultSecurityGroupClosed": (
+        "Nothing is a member of the private network's default group, and closing it needs a custom resource."
+    ),
+    "EC2RestrictedCommonPorts": (
+        "The private network's group lets in its own members alone: hosts of one job meet at any ports."
     ),
     "DynamoDBInBackupPlan": "The ledger has point-in-time recovery, of the last 35 days.",
 }

@@ -15,6 +15,7 @@ from infra.code import Code
 from infra.handlers import Handlers
 from infra.image import ImageBuild
 from infra.machine import Machine, MachineRole
+from infra.network import Network
 from infra.roles import PULL, JobRole
 from infra.settings import Settings
 from infra.spark import SparkImage
@@ -50,6 +51,7 @@ class Runner(Construct):
         ledger: dynamodb.ITable,
         build: ImageBuild,
         deployment_arn: str,
+        network: Network | None,
         settings: Settings,
     ) -> None:
         super().__init__(scope, id)
@@ -65,6 +67,8 @@ class Runner(Construct):
         )
         spark = SparkImage(self, "Spark")
         grants.allow(jobs, PULL, [spark.repository_arn])
+        if network:
+            network.admit(jobs)
         # A script's version names the image that trained it, which its registration must be able to see.
         stack = Stack.of(self)
         registry = f"ecr:{stack.region}:{stack.regional_fact(FactName.DLC_REPOSITORY_ACCOUNT)}"
@@ -89,6 +93,7 @@ class Runner(Construct):
             image_repository=build.repository.repository_name,
             image_tag=build.tag,
             image_build=build.project_name,
+            network=network.of_jobs if network else {},
         )
         role = MachineRole(self, "Role")
         package = grants.arn(self, "sagemaker", "model-package", "*--*/*")

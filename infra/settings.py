@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_logs as logs
 from constructs import Node
+
+
+PRIVATE = "private"
+IDS = re.compile(r"(subnet-[0-9a-z]+,)+sg-[0-9a-z]+(,sg-[0-9a-z]+)*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +28,8 @@ class Settings:
         monthly_usd: US dollars a month at which AWS Budgets tells people, and that a tenant without a budget of its own
             may spend.
         trail: whether CloudTrail records who touched objects and the ledger, at $0.10 for 100,000 calls.
+        vpc: ``private`` for subnets of its own, without a way to the internet, in which jobs, endpoints and functions
+            run; ids of a team's own subnets and security groups, with commas; empty for AWS's networks.
         api: whether applications can ask the models over HTTPS, with a key.
     """
 
@@ -34,6 +41,7 @@ class Settings:
     api: bool = True
     monthly_usd: int = 200
     trail: bool = True
+    vpc: str = ""
 
     @classmethod
     def from_context(cls, node: Node) -> Settings:
@@ -53,6 +61,7 @@ class Settings:
             tensorboard=_switch(node, "tensorboard", cls.tensorboard),
             api=_switch(node, "api", cls.api),
             trail=_switch(node, "trail", cls.trail),
+            vpc=_network(node, mlflow or ""),
             monthly_usd=_dollars(node, "monthly_usd", cls.monthly_usd),
         )
 
@@ -72,6 +81,17 @@ def _switch(node: Node, name: str, default: bool) -> bool:
     if value not in (None, True, False, "true", "false"):
         raise ValueError(f"context tandem:{name} is {value!r}; expected true or false")
     return default if value is None else value in (True, "true")
+
+
+def _network(node: Node, mlflow: str) -> str:
+    value = node.try_get_context("tandem:vpc") or ""
+    if value not in ("", PRIVATE) and not IDS.fullmatch(value):
+        raise ValueError(f"context tandem:vpc is {value!r}; expected '', '{PRIVATE}' or 'subnet-1,subnet-2,sg-1'")
+    if value and mlflow:
+        raise ValueError(
+            "context tandem:mlflow names a server that nothing reaches from tandem:vpc: leave one of them out"
+        )
+    return str(value)
 
 
 def _dollars(node: Node, name: str, default: int) -> int:

@@ -51,6 +51,7 @@ class Pipeline(Stack):
             ledger=storage.ledger,
             build=serving.build,
             deployment_arn=serving.deployer.machine.state_machine_arn,
+            network=storage.network,
             settings=settings,
         )
         UploadRule(self, "Upload", bucket=storage.data, intake=handlers.intake, dead_letters=self.dead_letters)

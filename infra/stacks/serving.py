@@ -28,17 +28,21 @@ class Serving(Stack):
         function_logs = logs.LogGroup(
             self, "FunctionLogs", retention=settings.retention, removal_policy=settings.removal_policy
         )
+        function_role = FunctionRole(self, "FunctionRole", artifacts=storage.artifacts, logs=function_logs)
         transform_role = TransformRole(self, "TransformRole", repository=self.images, artifacts=storage.artifacts)
+        if storage.network:
+            storage.network.admit(role, function_role, transform_role)
         self.deployer = Deployer(
             self,
             "Deployment",
             artifacts=storage.artifacts,
             ledger=storage.ledger,
             model_role=role,
-            function_role=FunctionRole(self, "FunctionRole", artifacts=storage.artifacts, logs=function_logs),
+            function_role=function_role,
             function_logs=function_logs,
             images=self.images,
             transform_role=transform_role,
+            network=storage.network,
             settings=settings,
         )
         self.batch = Batch(
@@ -48,6 +52,7 @@ class Serving(Stack):
             artifacts=storage.artifacts,
             ledger=storage.ledger,
             transform_role=transform_role,
+            network=storage.network,
             settings=settings,
         )
         self.sleep = Sleep(self, "Sleep", ledger=storage.ledger, settings=settings)

@@ -9,12 +9,13 @@ from contract import names
 from infra.buckets import LogBucket, PrivateBucket
 from infra.key import Key
 from infra.ledger import Ledger
+from infra.network import Network
 from infra.settings import Settings
 from infra.trail import Trail, TrailBucket, let_encrypt
 
 
 class Storage(Stack):
-    """Key, buckets, ledger, and the trail of who touched them, where it is wanted."""
+    """Key, buckets, ledger; the trail of who touched them and the network of what does, where they are wanted."""
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
         super().__init__(scope, id, description="Tandem: data, artifacts, ledger")
@@ -27,6 +28,7 @@ class Storage(Stack):
             self, "Artifacts", key=self.key, access_logs=access_logs, noncurrent_days=30, settings=settings
         )
         self.ledger = Ledger(self, "Ledger", key=self.key, settings=settings)
+        self.network = Network(self, "Network", settings=settings) if settings.vpc else None
         if settings.trail:
             let_encrypt(self.key)
             trails = TrailBucket(self, "TrailLogs", key=self.key, access_logs=access_logs, settings=settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from contract import batch, keys, ledger, names, packages
@@ -34,6 +34,7 @@ class BatchParts:
     ledger: str
     model_role: str
     key: str
+    network: Mapping[str, Any] = field(default_factory=dict)
 
     def artifact(self, path: str) -> str:
         """Return the expression of the S3 address of ``path`` below the batch's prefix."""
@@ -193,6 +194,7 @@ def create_model(parts: BatchParts, *, then: str, failed: str) -> State:
             "PrimaryContainer": "{% $container %}",
             "ExecutionRoleArn": parts.model_role,
             "EnableNetworkIsolation": True,
+            **parts.network,
             "Tags": "{% $tags %}",
         },
         then=then,

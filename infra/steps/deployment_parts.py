@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from infra.asl import State, caught, choice, when
@@ -21,7 +21,7 @@ SAGEMAKER_ERRORS = ("SageMaker.SageMakerException", "SageMaker.SdkClientExceptio
 class DeploymentParts:
     """Everything outside the state machine that the deployment's states name.
 
-    ``ledger`` and ``artifacts_bucket`` are names, all others are ARNs.
+    ``ledger`` and ``artifacts_bucket`` are names, ``network`` is what requests say of subnets, all others are ARNs.
     """
 
     plan: str
@@ -37,6 +37,7 @@ class DeploymentParts:
     key: str
     artifacts_bucket: str
     ledger: str
+    network: Mapping[str, Any] = field(default_factory=dict)
 
 
 def on_refusal(then: str) -> list[dict[str, Any]]:

@@ -6,6 +6,8 @@ server as an edge bundle does.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from contract import batch, keys
 from infra.asl import State, choice, expression, invoke, when
 from infra.steps import serving, transforms
@@ -21,9 +23,7 @@ def write_requests(parts: DeploymentParts, *, then: str, failed: str) -> State:
 
 def create_model(parts: DeploymentParts, *, then: str, failed: str) -> State:
     """Join the image and the archive, with the role that reads requests and writes answers."""
-    state = serving.create_model(parts, then=then, failed=failed)
-    state["Arguments"] = {**state["Arguments"], "ExecutionRoleArn": parts.transform_role}
-    return state
+    return serving.create_model(replace(parts, model_role=parts.transform_role), then=then, failed=failed)
 
 
 def answer(parts: DeploymentParts, *, then: str, failed: str) -> State:

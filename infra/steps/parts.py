@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from contract import names
@@ -16,7 +17,7 @@ class Parts:
     Functions, the machine and the role are ARNs; buckets, the table, the
     image's repository, tag and CodeBuild project names; ``code`` and ``wheels``
     S3 addresses; the ``..._image`` URIs in the registry of AWS's
-    Deep Learning Containers.
+    Deep Learning Containers; ``network`` what requests say of subnets, if anything.
     """
 
     accept: str
@@ -44,6 +45,7 @@ class Parts:
     image_repository: str
     image_tag: str
     image_build: str
+    network: Mapping[str, Any] = field(default_factory=dict)
 
     def artifact(self, path: str) -> str:
         """Return the expression of the S3 address of ``path`` below the run's prefix.

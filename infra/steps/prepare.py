@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from contract import keys, names
-from infra.asl import State, caught, choice, expression, invoke, task, transient, when
+from infra.asl import State, caught, choice, code, expression, invoke, task, transient, when
 from infra.steps.parts import Parts, report
 from infra.steps.processing import Cluster, local_input, processing_job
 from infra.steps.script import IS_SCRIPT
@@ -75,8 +75,11 @@ def _cluster(parts: Parts) -> Cluster:
     entrypoints = [
         json.dumps(names.container_entrypoint(name, names.PROCESSING_INPUTS)) for name in ("prepare", "spark")
     ]
-    isolated = "{'EnableNetworkIsolation': true}"
-    encrypted = "{'EnableNetworkIsolation': false, 'EnableInterContainerTrafficEncryption': $run.prepare.hosts > 1}"
+    isolated = code({"EnableNetworkIsolation": True, **parts.network})
+    several = expression("$run.prepare.hosts > 1")
+    encrypted = code(
+        {"EnableNetworkIsolation": False, "EnableInterContainerTrafficEncryption": several, **parts.network}
+    )
     return Cluster(
         image=either(f"'{parts.cpu_image}'", f"'{parts.spark_image}'"),
         hosts="{% $run.prepare.hosts %}",

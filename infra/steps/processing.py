@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from contract import names
@@ -23,7 +23,7 @@ class Cluster:
     image: str
     hosts: int | str = 1
     entrypoint: Any = None
-    network: Any = field(default_factory=lambda: {"EnableNetworkIsolation": True})
+    network: Any
 
 
 def local_input(name: str, uri: str) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def processing_job(
         assign: variables.
         cluster: what else it may run on.
     """
-    cluster = cluster or Cluster(image=parts.cpu_image)
+    cluster = cluster or Cluster(image=parts.cpu_image, network={"EnableNetworkIsolation": True, **parts.network})
     resources = {
         "InstanceType": expression(instance),
         "InstanceCount": cluster.hosts,

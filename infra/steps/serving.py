@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from contract import names
@@ -18,25 +19,31 @@ def create_model(parts: DeploymentParts, *, then: str, failed: str) -> State:
 
     Serverless inference has no network isolation ("Serverless endpoints", Amazon SageMaker AI Developer Guide).
     """
+    arguments = {
+        "ModelName": "{% $deployment.model_name %}",
+        "PrimaryContainer": {
+            "Image": "{% $deployment.image_uri %}",
+            "ModelDataUrl": "{% $deployment.model_data_url %}",
+            "Environment": expression(f"$deployment.target = 'async' ? {code(QUEUED)} : {{}}"),
+        },
+        "ExecutionRoleArn": parts.model_role,
+        "EnableNetworkIsolation": "{% $deployment.target != 'serverless' %}",
+        "Tags": "{% $deployment.tags %}",
+    }
     return task(
         "aws-sdk:sagemaker:createModel",
-        {
-            "ModelName": "{% $deployment.model_name %}",
-            "PrimaryContainer": {
-                "Image": "{% $deployment.image_uri %}",
-                "ModelDataUrl": "{% $deployment.model_data_url %}",
-                "Environment": expression(f"$deployment.target = 'async' ? {code(QUEUED)} : {{}}"),
-            },
-            "ExecutionRoleArn": parts.model_role,
-            "EnableNetworkIsolation": "{% $deployment.target != 'serverless' %}",
-            "Tags": "{% $deployment.tags %}",
-        },
+        _in_network(arguments, parts.network) if parts.network else arguments,
         then=then,
         seconds=60,
         retry=[transient(*SAGEMAKER_ERRORS, "States.Timeout", times=3)],
         output={"model": "{% $deployment.model_name %}"},
         catch=on_refusal(failed),
     )
+
+
+def _in_network(arguments: Mapping[str, Any], network: Mapping[str, Any]) -> str:
+    """Put a model into a network; serverless inference knows none."""
+    return expression(f"$merge([{code(arguments)}, $deployment.target = 'serverless' ? {{}} : {code(network)}])")
 
 
 def create_staging_configuration(*, then: str, failed: str) -> State:

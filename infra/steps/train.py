@@ -162,6 +162,7 @@ def _arguments(parts: Parts, step: str, resources: Any, limits: dict[str, Any]) 
         "EnableNetworkIsolation": "{% $run.train.isolation = 'on' %}",
         "EnableInterContainerTrafficEncryption": "{% $plan.train.hosts > 1 %}",
         "RoleArn": parts.job_role,
+        **parts.network,
         "Tags": tags(),
     }
 

@@ -168,6 +168,7 @@ def _definition(parts: Parts, definition: str = "$plan.tune.definitions[0]") -> 
         "EnableNetworkIsolation": "{% $run.train.isolation = 'on' %}",
         "EnableInterContainerTrafficEncryption": "{% $plan.train.hosts > 1 %}",
         "RoleArn": parts.job_role,
+        **parts.network,
     }
     return expression(f"$merge([{code(template)}, {_machines()}])")
 

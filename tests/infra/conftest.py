@@ -81,7 +81,8 @@ def listed(value: Any) -> list[Any]:
 
 
 def _named(cls: type) -> Any:
-    return cls(**{field.name: f"<{field.name}>" for field in dataclasses.fields(cls)})
+    needed = [each for each in dataclasses.fields(cls) if each.default_factory is dataclasses.MISSING]
+    return cls(**{each.name: f"<{each.name}>" for each in needed})
 
 
 @pytest.fixture(scope="session")

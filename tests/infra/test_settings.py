@@ -36,17 +36,32 @@ def test_days_of_logs_may_be_a_number_or_its_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("keep_data", "maybe"), ("log_days", 5), ("log_days", "week"), ("monthly_usd", -5)]
+    ("name", "values"),
+    [
+        ("keep_data", ["maybe"]),
+        ("log_days", [5, "week"]),
+        ("monthly_usd", [-5]),
+        ("trail", ["all"]),
+        ("vpc", ["public", "subnet-1", "sg-1,subnet-1"]),
+    ],
 )
-def test_a_value_that_cannot_be_meant_is_refused_with_what_is_allowed(name: str, value: object) -> None:
-    with pytest.raises(ValueError, match=f"tandem:{name} is {value!r}; expected"):
-        settings(**{name: value})
+def test_a_value_that_cannot_be_meant_is_refused_with_what_is_allowed(name: str, values: list[object]) -> None:
+    for value in values:
+        with pytest.raises(ValueError, match=f"tandem:{name} is {value!r}; expected"):
+            settings(**{name: value})
 
 
-def test_cdk_json_names_every_setting() -> None:
+def test_a_tracking_server_that_nothing_could_reach_is_refused() -> None:
+    with pytest.raises(ValueError, match="tandem:mlflow names a server that nothing reaches"):
+        settings(vpc="private", mlflow="https://tracking.example.com")
+
+
+def test_cdk_json_and_the_page_of_deployment_name_every_setting() -> None:
     context = json.loads(CDK_JSON.read_text())["context"]
     named = {key.removeprefix("tandem:") for key in context if key.startswith("tandem:")}
     assert named == set(Settings.__dataclass_fields__)
+    page = (CDK_JSON.parent / "docs/how-to/deploy-to-aws.md").read_text()
+    assert [name for name in named if f"`tandem:{name}`" not in page] == []
 
 
 def test_runs_are_tracked_only_where_a_tracker_is_wanted(tmp_path: Path, assembly: Assembly) -> None:

@@ -49,6 +49,16 @@ NEEDED = [
     "AWS::ApiGateway::Deployment",
     "AWS::ApiGateway::Stage",
     "AWS::ApiGateway::GatewayResponse",
+    "AWS::CloudTrail::Trail",
+    "AWS::EC2::VPC",
+    "AWS::EC2::Subnet",
+    "AWS::EC2::RouteTable",
+    "AWS::EC2::SubnetRouteTableAssociation",
+    "AWS::EC2::SecurityGroup",
+    "AWS::EC2::SecurityGroupIngress",
+    "AWS::EC2::SecurityGroupEgress",
+    "AWS::EC2::VPCEndpoint",
+    "AWS::EC2::FlowLog",
 ]
 
 BUCKET = {
@@ -378,3 +388,54 @@ def test_moto_itself_makes_half_a_bucket(vanilla: Any) -> None:
     template = {"Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": properties}}}
     vanilla.client("cloudformation").create_stack(StackName=name, TemplateBody=json.dumps(template))
     assert "Status" not in vanilla.client("s3").get_bucket_versioning(Bucket=name)
+
+
+def test_a_network_is_as_the_template_says_and_goes_again(cloud: Cloud, stacks: Stacks) -> None:
+    vpc, group = {"VpcId": {"Ref": "Vpc"}}, {"Fn::GetAtt": ["Group", "GroupId"]}
+    inside = {"GroupId": group, "IpProtocol": "-1"}
+    endpoint = {**vpc, "VpcEndpointType": "Interface", "ServiceName": "com.amazonaws.us-east-1.states"}
+    properties: dict[str, dict[str, Any]] = {
+        "VPC": {"CidrBlock": "10.9.0.0/16", "EnableDnsHostnames": True},
+        "Subnet": {**vpc, "CidrBlock": "10.9.0.0/24", "AvailabilityZone": {"Fn::Select": [0, {"Fn::GetAZs": ""}]}},
+        "RouteTable": vpc,
+        "SubnetRouteTableAssociation": {"RouteTableId": {"Ref": "RouteTable"}, "SubnetId": {"Ref": "Subnet"}},
+        "SecurityGroup": {
+            **vpc, "GroupDescription": "ours",
+            "SecurityGroupEgress": [{"CidrIp": "0.0.0.0/0", "IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}],
+        },
+        "SecurityGroupIngress": {**inside, "SourceSecurityGroupId": group},
+        "VPCEndpoint": {**endpoint, "SubnetIds": [{"Ref": "Subnet"}], "SecurityGroupIds": [group]},
+    }  # fmt: skip
+    short = {"VPC": "Vpc", "SecurityGroup": "Group"}
+    resources = {
+        short.get(kind, kind): {"Type": f"AWS::EC2::{kind}", "Properties": given} for kind, given in properties.items()
+    }
+    stack = made(stacks, resources)
+    ec2, there = cloud.client("ec2"), [stacks.resource(stack, "Group")]
+    (found,) = ec2.describe_security_groups(GroupIds=there)["SecurityGroups"]
+    assert [rule["FromPort"] for rule in found["IpPermissionsEgress"]] == [443]
+    assert [pair["GroupId"] for rule in found["IpPermissions"] for pair in rule["UserIdGroupPairs"]] == there
+    (found,) = ec2.describe_vpc_endpoints(VpcEndpointIds=[stacks.resource(stack, "VPCEndpoint")])["VpcEndpoints"]
+    assert (found["SubnetIds"], found["ServiceName"]) == ([stacks.resource(stack, "Subnet")], endpoint["ServiceName"])
+    assert stacks.delete(stack)["StackStatus"] == "DELETE_COMPLETE"
+    assert "10.9.0.0/16" not in {each["CidrBlock"] for each in ec2.describe_vpcs()["Vpcs"]}
+
+
+def test_a_trail_records_what_the_template_says(cloud: Cloud, stacks: Stacks) -> None:
+    where = [{"Field": "eventCategory", "Equals": ["Data"]}, {"Field": "resources.type", "Equals": ["AWS::S3::Object"]}]
+    properties = {
+        "S3BucketName": {"Ref": "Bucket"}, "IsLogging": True, "EnableLogFileValidation": True,
+        "AdvancedEventSelectors": [{"Name": "Objects", "FieldSelectors": where}],
+    }  # fmt: skip
+    resources: dict[str, Any] = {
+        "Bucket": {"Type": "AWS::S3::Bucket"},
+        "Trail": {"Type": "AWS::CloudTrail::Trail", "Properties": properties},
+    }
+    stack = made(stacks, resources)
+    client, name = cloud.client("cloudtrail"), stacks.resource(stack, "Trail")
+    assert client.get_trail_status(Name=name)["IsLogging"] is True
+    assert client.get_event_selectors(TrailName=name)["AdvancedEventSelectors"][0]["FieldSelectors"] == where
+    properties["IsLogging"] = False
+    assert stacks.update(stack, resources)["StackStatus"] == "UPDATE_COMPLETE"
+    assert client.get_trail_status(Name=name)["IsLogging"] is False
+    assert stacks.delete(stack)["StackStatus"] == "DELETE_COMPLETE"
