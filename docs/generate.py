@@ -248,7 +248,8 @@ def _state_row(name: str, state: dict[str, Any]) -> str:
 
 
 def _named(parts: type[T]) -> T:
-    return parts(**{field.name: field.name for field in dataclasses.fields(parts)})  # type: ignore[arg-type]
+    needed = [each for each in dataclasses.fields(parts) if each.default_factory is dataclasses.MISSING]  # type: ignore[arg-type]
+    return parts(**{each.name: each.name for each in needed})
 
 
 def faults() -> str:
