@@ -22,5 +22,6 @@ CALLED = {name: f"arn:aws:lambda:us-east-1:123456789012:function:{name}" for nam
 def run() -> dict[str, Any]:
     """Return the pipeline's, as JSON data of its own."""
     needed = [each.name for each in dataclasses.fields(Parts) if each.default_factory is dataclasses.MISSING]
-    parts = Parts(**{name: CALLED.get(name, f"<{name}>") for name in needed})
+    filled: dict[str, Any] = {name: CALLED.get(name, f"<{name}>") for name in needed}
+    parts = Parts(**filled)
     return json.loads(json.dumps(pipeline.story(parts)))

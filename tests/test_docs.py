@@ -11,6 +11,7 @@ from docs import generate
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
+TEST = re.compile(r"`(tests/[a-z0-9_/]+\.py)::(test_[a-z0-9_]+)`")
 LINK = re.compile(r"\[[^\]]+\]\(([^)#]+)(?:#[^)]*)?\)")
 
 
@@ -25,6 +26,12 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
     links = [link for link in LINK.findall(page.read_text()) if "://" not in link]
     missing = [link for link in links if not (page.parent / link).exists()]
     assert not missing, f"{page.name} links to {missing}"
+
+
+def test_every_test_that_a_page_names_exists() -> None:
+    named = [found for page in PAGES for found in TEST.findall(page.read_text())]
+    assert len(named) > 30
+    assert [(file, test) for file, test in named if f"def {test}(" not in (ROOT / file).read_text()] == []
 
 
 def test_every_dependency_says_why_it_is_there() -> None:
