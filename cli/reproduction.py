@@ -73,6 +73,16 @@ def check_rows(account: Account, package: Mapping[str, Any]) -> None:
             " cannot be done again.",
             "Train a new version on what is left: submit it.",
         )
+    if row and not any(_is_there(account, row.prefix + part) for part in (keys.DATASET, keys.UPLOAD)):
+        raise CommandError(
+            f"The dataset of run {row.run} is not there any more: it was older than datasets are kept.",
+            "tandem:keep_days of the installation says how long.",
+        )
+
+
+def _is_there(account: Account, prefix: str) -> bool:
+    bucket = account.installation.artifacts_bucket
+    return bool(account.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("Contents"))
 
 
 def original(account: Account, package: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ INTAKE_ARN = "TANDEM_INTAKE_ARN"  # of the function that begins runs
 SLEEP_ARN = "TANDEM_SLEEP_ARN"  # of the machine that puts models to sleep
 SUBNETS = "TANDEM_SUBNETS"  # ids, with commas, of where functions are made; absent: in no network of ours
 SECURITY_GROUPS = "TANDEM_SECURITY_GROUPS"
+KEEP_DAYS = "TANDEM_KEEP_DAYS"  # JSON: how long kinds of data are kept that are not as in contract/retention.py
 MONTHLY_USD = "TANDEM_MONTHLY_USD"  # what a tenant without a budget of its own may spend a month
 API_URL = "TANDEM_API_URL"  # where the public API is, with its stage; absent: there is none
 SERVING_IMAGE_REPOSITORY = "TANDEM_SERVING_IMAGE_REPOSITORY"  # ECR repository URI, without tag

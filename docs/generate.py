@@ -22,7 +22,7 @@ from contract.parsing import describe
 from contract.prices import load_prices
 from contract.recipes import TYPES, Recipe, load_recipes
 from contract.run import Outcome
-from docs import security_hub
+from docs import retention, security_hub
 from docs.permissions import permissions
 from infra import batch, deployment, pipeline, sleep
 from infra.asl import targets
@@ -274,6 +274,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "command-line.md": command_line,
     "prices.md": prices,
     "permissions.md": permissions,
+    "retention.md": retention.page,
     "security-hub.md": security_hub.page,
 }
 

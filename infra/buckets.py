@@ -25,7 +25,7 @@ class LogBucket(s3.Bucket):
             lifecycle_rules=[
                 s3.LifecycleRule(
                     id="Expire",
-                    expiration=Duration.days(90),
+                    expiration=Duration.days(settings.rule_days("access_logs")),
                     noncurrent_version_expiration=Duration.days(1),
                 )
             ],
@@ -69,6 +69,7 @@ class PrivateBucket(s3.Bucket):
                     id="Tidy",
                     abort_incomplete_multipart_upload_after=Duration.days(7),
                     noncurrent_version_expiration=Duration.days(noncurrent_days),
+                    expired_object_delete_marker=True,
                 )
             ],
             removal_policy=settings.removal_policy,

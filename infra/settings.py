@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from aws_cdk import RemovalPolicy
 from aws_cdk import aws_logs as logs
 from constructs import Node
 
+from contract import retention
+from contract.errors import InvalidConfig
 
 PRIVATE = "private"
 IDS = re.compile(r"(subnet-[0-9a-z]+,)+sg-[0-9a-z]+(,sg-[0-9a-z]+)*")
@@ -31,6 +34,7 @@ class Settings:
         vpc: ``private`` for subnets of its own, without a way to the internet, in which jobs, endpoints and functions
             run; ids of a team's own subnets and security groups, with commas; empty for AWS's networks.
         api: whether applications can ask the models over HTTPS, with a key.
+        keep_days: JSON, kind of data = days, for kinds that are not kept as long as ``contract/retention.py`` has it.
     """
 
     keep_data: bool = True
@@ -41,6 +45,7 @@ class Settings:
     api: bool = True
     monthly_usd: int = 200
     trail: bool = True
+    keep_days: str = "{}"
     vpc: str = ""
 
     @classmethod
@@ -61,6 +66,7 @@ class Settings:
             tensorboard=_switch(node, "tensorboard", cls.tensorboard),
             api=_switch(node, "api", cls.api),
             trail=_switch(node, "trail", cls.trail),
+            keep_days=_kinds(node),
             vpc=_network(node, mlflow or ""),
             monthly_usd=_dollars(node, "monthly_usd", cls.monthly_usd),
         )
@@ -69,6 +75,15 @@ class Settings:
     def removal_policy(self) -> RemovalPolicy:
         """What happens to things that hold data when their stack is deleted."""
         return RemovalPolicy.RETAIN if self.keep_data else RemovalPolicy.DESTROY
+
+    @property
+    def days(self) -> dict[str, int | None]:
+        """How many days each kind of data is kept; None for good."""
+        return retention.parse(self.keep_days)
+
+    def rule_days(self, kind: str) -> int:
+        """Return how many days a kind is kept that a bucket's own rule sees to."""
+        return int(self.days[kind] or 0)
 
     @property
     def retention(self) -> logs.RetentionDays:
@@ -92,6 +107,16 @@ def _network(node: Node, mlflow: str) -> str:
             "context tandem:mlflow names a server that nothing reaches from tandem:vpc: leave one of them out"
         )
     return str(value)
+
+
+def _kinds(node: Node) -> str:
+    value = node.try_get_context("tandem:keep_days") or {}
+    text = value if isinstance(value, str) else json.dumps(value)
+    try:
+        retention.parse(text)
+    except InvalidConfig as error:
+        raise ValueError(f"context tandem:keep_days is {value!r}; expected kind = days: {error}") from error
+    return text
 
 
 def _dollars(node: Node, name: str, default: int) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from aws_cdk import Acknowledgment, Validations
 from constructs import IConstruct
 
-from contract import keys, names
+from contract import keys, names, retention
 from infra.stacks.api import PublicApi
 from infra.stacks.operations import Operations
 from infra.stacks.pipeline import Pipeline
@@ -61,8 +61,10 @@ PATTERNS = {
     f"logs:{HERE}:log-group:/aws/sagemaker/Endpoints/*:*": "SageMaker names the log streams of endpoints.",
 }
 ASYNC = "Requests of any project's asynchronous endpoint and its answers, which SageMaker names."
+AGED = "Retention deletes what is older than its kind is kept, of any project."
 OBJECTS = {
     "artifacts": {
+        **dict.fromkeys((f"/*/{place}*" for place in retention.places(retention.ARTIFACTS)), AGED),
         "/*/runs/*": "A run's objects: tenant, project and run are made at run time.",
         f"/*/runs/*/{keys.CHECKPOINTS}*": "Training deletes the checkpoints it has replaced.",
         f"/*/runs/*/{keys.UPLOAD}*": "Accept request deletes copies that an earlier attempt left.",
@@ -82,6 +84,7 @@ OBJECTS = {
         f"/*/runs/*/{keys.GOLDEN}": "The golden samples of any version that may be deployed.",
     },
     "data": {
+        **dict.fromkeys((f"/*/{place}*" for place in retention.places(retention.DATA)), AGED),
         "/*": "Accept request reads uploads, manifests and project.toml of every tenant; it may write none of them.",
         keys.salt("/*"): "One object a tenant.",
         f"/*/{keys.BATCH}/*": "Files that people want answered, of any project.",

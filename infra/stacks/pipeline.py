@@ -8,6 +8,7 @@ from constructs import Construct
 from contract import names
 from infra.batch import BatchRule
 from infra.handlers import Handlers, Places
+from infra.retention import Retention
 from infra.rules import ApprovalRule, DeadLetters, RedriveRule, SettleRule, StoppedRule, UploadRule
 from infra.runner import Runner
 from infra.settings import Settings
@@ -64,6 +65,10 @@ class Pipeline(Stack):
             dead_letters=self.dead_letters,
             settings=settings,
         )
+        Retention(
+            self, "Retention", data=storage.data, artifacts=storage.artifacts, dead_letters=self.dead_letters,
+            settings=settings,
+        )  # fmt: skip
         SettleRule(
             self,
             "Settle",

@@ -22,11 +22,13 @@ class Storage(Stack):
         self.key = Key(self, "Key", settings=settings)
         access_logs = LogBucket(self, "AccessLogs", settings=settings)
         self.data = PrivateBucket(
-            self, "Data", key=self.key, access_logs=access_logs, noncurrent_days=90, settings=settings
-        )
+            self, "Data", key=self.key, access_logs=access_logs, settings=settings,
+            noncurrent_days=settings.rule_days("old_data"),
+        )  # fmt: skip
         self.artifacts = PrivateBucket(
-            self, "Artifacts", key=self.key, access_logs=access_logs, noncurrent_days=30, settings=settings
-        )
+            self, "Artifacts", key=self.key, access_logs=access_logs, settings=settings,
+            noncurrent_days=settings.rule_days("old_artifacts"),
+        )  # fmt: skip
         self.ledger = Ledger(self, "Ledger", key=self.key, settings=settings)
         self.network = Network(self, "Network", settings=settings) if settings.vpc else None
         if settings.trail:

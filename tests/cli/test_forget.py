@@ -333,6 +333,12 @@ def test_who_asks_for_what_is_gone_is_told_which_erasure_took_it(tandem: Tandem,
     erased = forget(tandem, shop, "--upload", "rows.csv", "--yes", "--json").document["erased"]
     with pytest.raises(CommandError, match=rf"forgotten \(erasure {erased}\), so that run {run}"):
         reproduction.check_rows(account, package)
+    other, later = shop.upload("more.csv", table(BOB))
+    folder = shop.run("r2", other, later, table(BOB))
+    for version in versions.below(account, shop.artifacts, folder):
+        versions.delete(account, [version] if "/upload/" in version.key or "/dataset/" in version.key else [])
+    with pytest.raises(CommandError, match="older than datasets are kept"):
+        reproduction.check_rows(account, {"CustomerMetadataProperties": {"run": f"{shop.project}-r2"}})
     moved = replaying.Move(events=[], buckets={shop.artifacts: shop.artifacts})
     with pytest.raises(CommandError, match=f"forgotten by erasure {erased}: it cannot be replayed"):
         list(replaying.fetch_data(shop.cloud.client, account, moved, prefix))

@@ -10,7 +10,7 @@ import pytest
 from aws_cdk import App, RemovalPolicy
 from aws_cdk import aws_logs as logs
 
-from contract import names
+from contract import names, retention
 from infra import tracking
 from infra.app import CDK_JSON
 from infra.settings import Settings
@@ -82,3 +82,28 @@ def test_an_mlflow_app_is_called_by_its_own_action() -> None:
     assert tracking.actions("arn:aws:sagemaker:us-east-1:123456789012:mlflow-app/app-1") == [
         "sagemaker:CallMlflowAppApi"
     ]
+
+
+def test_kinds_of_data_are_kept_as_the_table_or_the_installation_says(tmp_path: Path, assembly: Assembly) -> None:
+    assert settings(keep_days={"capture": 30}).days == settings(keep_days='{"capture": 30}').days
+    assert settings(keep_days={"capture": 30}).days["capture"] == 30
+    assert settings().days == {name: kind.days for name, kind in retention.KINDS.items()}
+    with pytest.raises(ValueError, match=r"tandem:keep_days is .*; expected kind = days: keep_days\.captures"):
+        settings(keep_days={"captures": 30})
+    rules = {
+        (rule["NoncurrentVersionExpiration"]["NoncurrentDays"], rule.get("ExpirationInDays"))
+        for bucket in assembly.resources("AWS::S3::Bucket", names.STACK_STORAGE)
+        for rule in bucket["LifecycleConfiguration"]["Rules"]
+        if "NoncurrentVersionExpiration" in rule
+    }
+    kept = {name: retention.KINDS[name].days for name in retention.BY_RULE}
+    assert {(kept["old_data"], None), (kept["old_artifacts"], None), (1, kept["access_logs"])} <= rules
+
+
+def test_what_is_kept_for_good_may_not_be_deleted_by_retention(assembly: Assembly) -> None:
+    policies = assembly.resources("AWS::IAM::Policy", names.STACK_PIPELINE)
+    (mine,) = (each for each in policies if "Retention" in json.dumps(each["Roles"]))
+    deleting = [each for each in mine["PolicyDocument"]["Statement"] if each["Action"] == "s3:DeleteObject"]
+    places = json.dumps([each["Resource"] for each in deleting])
+    for name, kind in retention.KINDS.items():
+        assert all((f"/*/{place}*" in places) == bool(kind.days) for place in kind.below), name

@@ -200,7 +200,7 @@ def test_functions_are_small_arm_and_traced_with_logs_that_expire(assembly: Asse
         "functions.halt.handler", "functions.intake.handler", "functions.judge.handler",
         "functions.lambda_traffic.handler", "functions.lambda_versions.handler", "functions.plan.handler",
         "functions.predict.handler", "functions.prediction.handler", "functions.register.handler",
-        "functions.resume.handler", "functions.settle.handler",
+        "functions.resume.handler", "functions.retention.handler", "functions.settle.handler",
         "functions.sleep.handler", "functions.sleepers.handler", "functions.sweep.handler", "functions.tidy.handler",
         "training.prepare.handler",
     ]  # fmt: skip

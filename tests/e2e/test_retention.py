@@ -1,0 +1,50 @@
+"""Retention as it is deployed: its function deletes, by its own role, what is older than its kind is kept."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from contract import retention
+from tests.e2e.app import App
+
+
+def test_the_deployed_function_deletes_what_is_too_old_and_an_old_version_stays(app: App) -> None:
+    project = app.project()
+    folder = f"acme/{project}/"
+    places = {retention.DATA: app.data, retention.ARTIFACTS: app.artifacts}
+    put = [  # in folders, where nothing starts anything
+        (bucket, f"{folder}{place.replace('*', 'r-1')}deep/x")
+        for bucket in places
+        for place in retention.places(bucket)
+    ]
+    for bucket, key in put:
+        app.s3.put_object(Bucket=places[bucket], Key=key, Body=b"x")
+    later = (datetime.now(UTC) + timedelta(days=400)).isoformat()
+    answer = app.cloud.client("lambda").invoke(
+        FunctionName=app.function("functions.retention.handler"),
+        Payload=json.dumps({"time": later, "prefix": folder}).encode(),
+    )
+    told = json.loads(answer["Payload"].read())
+    doomed = {(bucket, key) for bucket, key in put if retention.parse("")[retention.kind_of(bucket, key)]}
+    assert (sum(told["deleted"].values()), told["finished"]) == (len(doomed), True), told
+    for bucket, name in places.items():
+        found = app.s3.list_object_versions(Bucket=name, Prefix=folder)
+        marked = {(bucket, each["Key"]) for each in found.get("DeleteMarkers", ())}
+        assert marked == {place for place in doomed if place[0] == bucket}
+        assert {(bucket, each["Key"]) for each in found["Versions"]} == {place for place in put if place[0] == bucket}
+
+
+def test_a_retention_that_fails_is_told(app: App) -> None:
+    functions, sqs = app.cloud.client("lambda"), app.cloud.client("sqs")
+    function, event = app.function("functions.retention.handler"), {"prefix": app.project()}  # at no time
+    functions.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event).encode())
+    target = functions.get_function_configuration(FunctionName=function)["DeadLetterConfig"]["TargetArn"]
+    queue = sqs.get_queue_url(QueueName=target.rpartition(":")[2])["QueueUrl"]
+
+    def told() -> str:
+        asked = {"QueueUrl": queue, "MaxNumberOfMessages": 10, "VisibilityTimeout": 0}
+        messages = sqs.receive_message(**asked).get("Messages", [])
+        return next((each["ReceiptHandle"] for each in messages if event["prefix"] in each["Body"]), "")
+
+    sqs.delete_message(QueueUrl=queue, ReceiptHandle=app.eventually(told))
