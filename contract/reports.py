@@ -135,7 +135,9 @@ class EvaluationReport(_Document):
         "Rows by true class (first) and predicted class; at most 100 x 100. Empty for regression.", default=()
     )
     pairs: tuple[tuple[float, ...], ...] = setting(
-        "True and predicted value of held-out rows, spread evenly, at most 200 (regression).", default=()
+        "True and predicted value of held-out rows, spread evenly, at most 200 (regression). They are in a document of "
+        "their own, and here in the run's document only.",
+        default=(),
     )
     error_quantiles: dict[str, float] = setting(
         "Absolute error that a share of the held-out values stays below: p50, p90, p99, max (regression).",

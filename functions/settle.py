@@ -171,7 +171,7 @@ def tell(row: Mapping[str, Any], news: News) -> Run:
         request=documents.read(prefix + keys.REQUEST),
         dataset=documents.read(prefix + keys.DATASET_REPORT),
         plan=plan,
-        evaluation=documents.read(prefix + keys.EVALUATION_REPORT),
+        evaluation=_evaluation(prefix),
         epochs=jobs.epochs(trained),
         jobs=billed,
         states=visits,
@@ -181,6 +181,13 @@ def tell(row: Mapping[str, Any], news: News) -> Run:
         tuning=board,
         usd=None if any(job.usd is None for job in billed) else round(sum(job.usd or 0.0 for job in billed), 6),
     )
+
+
+def _evaluation(prefix: str) -> dict[str, Any] | None:
+    """Return the evaluation report, with the values that its scatter shows."""
+    report: dict[str, Any] | None = documents.read(prefix + keys.EVALUATION_REPORT)
+    pairs = documents.read(prefix + keys.EVALUATION_PAIRS) if report else None
+    return {**report, "pairs": pairs} if report and pairs else report
 
 
 def _failure(news: News, end: history.End, log: str) -> Failure:

@@ -53,7 +53,8 @@ def evaluate(inputs: Inputs, rival: Path | None, out: Path) -> EvaluationReport:
     (out / Path(keys.GOLDEN).name).write_text(json.dumps(golden.to_dict()))
     shown = evidence.gather(inputs, challenger.onnx, challenger.answers)
     report = _report(inputs, challenger, measured, measure_champion(inputs, rival), archive.sha256(package), shown)
-    (out / Path(keys.EVALUATION_REPORT).name).write_text(json.dumps(report.to_dict()))
+    (out / Path(keys.EVALUATION_REPORT).name).write_text(json.dumps(replace(report, pairs=()).to_dict()))
+    (out / Path(keys.EVALUATION_PAIRS).name).write_text(json.dumps(report.pairs))
     return report
 
 

@@ -28,6 +28,9 @@ def start(world: World, *, console: Any = None, row: bool = True) -> dict[str, s
     return execution
 
 
+PAIRS = [[1.5, 2.0]]
+
+
 def prefix(world: World, execution: dict[str, str]) -> str:
     return keys.run_prefix(world.tenant, "digits", execution["name"])
 
@@ -39,6 +42,7 @@ def write_reports(world: World, execution: dict[str, str]) -> None:
         keys.DATASET_REPORT: examples.dataset(run).to_dict(),
         keys.PLAN: examples.PLAN,
         keys.EVALUATION_REPORT: examples.evaluation(run).to_dict(),
+        keys.EVALUATION_PAIRS: PAIRS,
     }.items():
         world.put(prefix(world, execution) + path, json.dumps(document).encode(), world.artifacts)
 
@@ -130,6 +134,7 @@ def test_a_deployed_runs_whole_story_is_told(world: World, sagemaker: FakeSageMa
     assert [state["name"] for state in run["states"]] == ["Accept request", "Is it broken?", "Settle run"]
     assert len(run["epochs"]) == 5
     assert run["evaluation"]["metrics"]["accuracy"] == 0.9861
+    assert run["evaluation"]["pairs"] == PAIRS
     assert run["package"]["version"] == 4
     assert run["endpoint"] == "acme--digits--serverless"
     assert run["failure"] is None

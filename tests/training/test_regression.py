@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -281,7 +282,9 @@ def evaluate(base: Path, monkeypatch: pytest.MonkeyPatch, *, version: str = "") 
     main()
     out = base / names.PROCESSING_OUTPUT
     golden = Golden.from_dict(json.loads((out / "golden.json").read_text()))
-    return EvaluationReport.from_dict(json.loads((out / "evaluation_report.json").read_text())), golden
+    report = EvaluationReport.from_dict(json.loads((out / "evaluation_report.json").read_text()))
+    assert report.pairs == ()
+    return replace(report, pairs=json.loads((out / "pairs.json").read_text())), golden
 
 
 def test_a_model_of_values_is_judged_in_the_targets_scale(
