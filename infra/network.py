@@ -37,12 +37,16 @@ INTERFACES = {
 }
 """Endpoints of the services that functions call, by the IAM prefix of each."""
 
-INTERFACE = ("Create", "Delete"), ("NetworkInterface", "NetworkInterfacePermission")
-ADDRESS = ("ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses")
+ATTACH = (
+    "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface",
+    "ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterfacePermission",
+    "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses",
+)  # fmt: skip
+"""What Lambda and SageMaker do in the name of a role."""
 LOOK = tuple(
     f"ec2:Describe{what}" for what in ("NetworkInterfaces", "Subnets", "SecurityGroups", "Vpcs", "DhcpOptions")
 )
-"""What Lambda and SageMaker look at in the name of a role; IAM knows no resource for it."""
+"""What they look at; IAM knows no resource for it."""
 
 
 class Network(Construct):
@@ -80,8 +84,7 @@ class Network(Construct):
         for role in roles:
             places = {"network-interface": ["*"], "subnet": self.subnets, "security-group": self.groups}
             here = [grants.arn(self, "ec2", kind, name) for kind, named in places.items() for name in named]
-            verbs, things = INTERFACE
-            grants.allow(role, [*(f"ec2:{verb}{thing}" for verb in verbs for thing in things), *ADDRESS], here)
+            grants.allow(role, ATTACH, here)
             grants.allow(role, LOOK, ["*"])  # have no resource
 
     def _make(self, settings: Settings) -> None:

@@ -30,7 +30,7 @@ class Settings:
         tensorboard: whether each run gets a TensorBoard event file.
         monthly_usd: US dollars a month at which AWS Budgets tells people, and that a tenant without a budget of its own
             may spend.
-        trail: whether CloudTrail records who touched objects and the ledger, at $0.10 for 100,000 calls.
+        trail: whether CloudTrail records who touched objects and the ledger (infra/trail.py says what it costs).
         vpc: ``private`` for subnets of its own, without a way to the internet, in which jobs, endpoints and functions
             run; ids of a team's own subnets and security groups, with commas; empty for AWS's networks.
         api: whether applications can ask the models over HTTPS, with a key.
