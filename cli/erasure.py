@@ -114,9 +114,9 @@ class Plan:
         return [version for kind in ORDER for version in self.doomed.get(kind, ())]
 
 
-GOLDENS, BUNDLES, CAPTURED, BATCHES, QUEUED, FEEDBACK, DERIVED, COPIES, UPLOADS = ORDER = (
-    "golden samples", "bundles for devices", "captured requests", "batches", "queued requests", "feedback",
-    "datasets, quarantine, checkpoints", "copies of uploads", "uploads",
+GOLDENS, BUNDLES, REPORTS, CAPTURED, BATCHES, QUEUED, FEEDBACK, DERIVED, COPIES, UPLOADS = ORDER = (
+    "golden samples", "bundles for devices", "values in reports", "captured requests", "batches", "queued requests",
+    "feedback", "datasets, quarantine, checkpoints", "copies of uploads", "uploads",
 )  # fmt: skip
 """Kinds of what goes, in the order in which it goes."""
 
@@ -192,3 +192,14 @@ def doom_run(scope: Scope, plan: Plan, run: str) -> None:
         stays = path in KEPT or path.startswith(KEPT_BELOW) or f"s3://{version.bucket}/{version.key}" in served
         if not stays:
             plan.doom(COPIES if path.startswith(keys.UPLOAD) else DERIVED, [version])
+    _doom_pairs(scope, plan, prefix)
+
+
+def _doom_pairs(scope: Scope, plan: Plan, prefix: str) -> None:
+    """Have the values go that a report shows of held-out rows: from the run's document, and with the page."""
+    for version in versions.of(scope.account, scope.artifacts, prefix + keys.RUN_DOCUMENT):
+        document = {} if version.is_marker else json.loads(versions.read(scope.account, version))
+        if (document.get("evaluation") or {}).get("pairs"):
+            plan.doom(REPORTS, [*versions.of(scope.account, scope.artifacts, prefix + keys.REPORT), version])
+            if version.is_latest:
+                plan.rewrites.append(Rewrite(kind=REPORTS, source=version, to=version.key))

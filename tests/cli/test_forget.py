@@ -92,7 +92,8 @@ class Shop:
             for each in ({"email": HASHED if ADA.encode() in body else "e" * 32, "age": 40}, {"email": "f" * 32})
         ]
         documents = {
-            keys.UPLOAD_FILES: files, keys.REQUEST: request, keys.RUN_DOCUMENT: {"run": run},
+            keys.UPLOAD_FILES: files, keys.REQUEST: request,
+            keys.RUN_DOCUMENT: {"run": run, "evaluation": {"pairs": [[1.0, 2.0]]}},
             keys.GOLDEN: {"run": run, "tolerance": 0.1, "samples": samples},
         }  # fmt: skip
         for path, document in documents.items():
@@ -101,6 +102,7 @@ class Shop:
         for path in ("dataset/train/0.npz", "quarantine/rows.jsonl", "replay/_replay.csv", "train/job/model.tar.gz"):
             self.put(self.artifacts, prefix + path, b"rows of " + body)
         self.put(self.artifacts, prefix + keys.MODEL, b"a model")
+        self.put(self.artifacts, prefix + keys.REPORT, b"a page")
         row = {
             **ledger.run_key(run), "project": f"acme/{self.project}", "started": f"2026-11-2{name[-1]}", "run": run,
             "status": status, "upload": f"s3://{self.data}/{key}", "version_id": version,
@@ -265,7 +267,9 @@ def test_an_upload_goes_with_all_that_was_made_of_it_and_of_what_was_replayed(ta
     for prefix in (mine, heir):
         assert f"{prefix}dataset/" not in left
         assert f"{prefix}{keys.GOLDEN}" not in left
-        assert f"{prefix}{keys.RUN_DOCUMENT}" in left
+        assert f"{prefix}{keys.REPORT}" not in left
+        (document,) = (body for place, body in shop.everything().items() if f"/{prefix}{keys.RUN_DOCUMENT}@" in place)
+        assert json.loads(document)["evaluation"] == {}
     assert f"{theirs}dataset/" in left
     assert f"{other}@" in left
 
@@ -335,8 +339,8 @@ def test_who_asks_for_what_is_gone_is_told_which_erasure_took_it(tandem: Tandem,
         reproduction.check_rows(account, package)
     other, later = shop.upload("more.csv", table(BOB))
     folder = shop.run("r2", other, later, table(BOB))
-    for version in versions.below(account, shop.artifacts, folder):
-        versions.delete(account, [version] if "/upload/" in version.key or "/dataset/" in version.key else [])
+    found = versions.below(account, shop.artifacts, folder)
+    versions.delete(account, (each for each in found if "/upload/" in each.key or "/dataset/" in each.key))
     with pytest.raises(CommandError, match="older than datasets are kept"):
         reproduction.check_rows(account, {"CustomerMetadataProperties": {"run": f"{shop.project}-r2"}})
     moved = replaying.Move(events=[], buckets={shop.artifacts: shop.artifacts})

@@ -229,6 +229,19 @@ def test_an_unknown_run_is_not_found(tandem: Tandem) -> None:
         assert "tandem runs" in answer.stderr
 
 
+def test_a_row_is_forgotten_and_its_version_cannot_be_made_again(tandem: Tandem, folder: Path, second: Answer) -> None:
+    row = table(seed=1).decode().splitlines()[7]
+    who = ("--where", f"income={row.split(',')[0]}", "--where", f"age={row.split(',')[1]}")
+    done = tandem("forget", PROJECT, *who, "--yes", "--json")
+    assert done.code == Exit.GOOD, done.stderr
+    assert done.document["rows"] == 4  # of two uploads, in the inbox and as their runs have them
+    assert done.document["versions"] == [1, 2]
+    assert done.document["counts"]["uploads"] == 2
+    refused = tandem("reproduce", PROJECT, 1, "--yes")
+    assert refused.code == Exit.FAILED
+    assert f"erasure {done.document['erased']}" in refused.stderr
+
+
 def test_destroy_removes_everything(tandem: Tandem, first: Answer) -> None:
     asked = tandem("destroy")
     assert asked.code == Exit.USAGE
