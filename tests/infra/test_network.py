@@ -22,6 +22,7 @@ from infra.steps.parts import Parts
 from infra.wildcards import WILDCARDS
 from tests.infra.conftest import Assembly, _named, listed, synthesise
 from tests.infra.test_arguments import States, check, evaluate, resource_of, variables
+from tests.infra.test_security_hub import IN_PRIVATE
 
 __all__ = ["variables"]  # a fixture of test_arguments
 
@@ -42,6 +43,11 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
 
 def test_cdk_nag_has_nothing_to_say_of_it_either(private: Assembly) -> None:
     assert private.findings() == []
+
+
+@pytest.mark.parametrize("control", IN_PRIVATE)
+def test_a_control_of_security_hub_that_is_said_to_be_met_there_is(private: Assembly, control: str) -> None:
+    assert IN_PRIVATE[control](private)
 
 
 def test_without_the_setting_there_is_no_network(assembly: Assembly) -> None:
@@ -139,9 +145,12 @@ def run_states(parts: Parts) -> States:
 
 
 @pytest.mark.parametrize(
-    "name", ["Train on spot", "Train on demand", "Evaluate", "Prepare large dataset", "Tune", "Tune recipes"]
+    ("name", "engine"),
+    [
+        *((name, "embedded") for name in ("Train on spot", "Train on demand", "Evaluate", "Tune", "Tune recipes")),
+        *(("Prepare large dataset", engine) for engine in ("embedded", "spark")),
+    ],
 )
-@pytest.mark.parametrize("engine", ["embedded", "spark"])
 def test_every_job_runs_in_the_network(run_states: States, variables: dict[str, Any], name: str, engine: str) -> None:
     variables["run"]["prepare"] |= {"engine": engine, "hosts": 2}
     state = run_states[name]

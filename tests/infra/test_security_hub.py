@@ -13,9 +13,8 @@ from contract import names
 from docs.security_hub import IN_PRIVATE_NETWORK, MET, NOT_MET, NOT_THERE
 from tests.infra.conftest import Assembly, listed
 from tests.infra.test_arguments import States, evaluate, variables
-from tests.infra.test_network import private
 
-__all__ = ["private", "variables"]  # fixtures of those tests
+__all__ = ["variables"]  # a fixture of test_arguments
 
 Check = Callable[[Assembly], bool]
 ROOT = {"AWS": {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":iam::", {"Ref": "AWS::AccountId"}, ":root"]]}}
@@ -123,7 +122,7 @@ CHECKS: dict[str, Check] = {
     ),
     "IAM.1, IAM.21": every("IAM::Policy", lambda policy: is_narrow(policy["PolicyDocument"])),
 }
-IN_PRIVATE: dict[str, Check] = {
+IN_PRIVATE: dict[str, Check] = {  # held against such a network by test_network.py
     "Lambda.3": every("Lambda::Function", lambda function: function["VpcConfig"]["SubnetIds"]),
     "Lambda.5": every("Lambda::Function", lambda function: len(function["VpcConfig"]["SubnetIds"]) > 1),
     "EC2.6": every("EC2::FlowLog", lambda log: log["ResourceType"] == "VPC"),
@@ -145,11 +144,6 @@ class Nothing(Assembly):
 
 def test_nothing_is_met_by_what_is_not_there() -> None:
     assert [control for control, check in {**CHECKS, **IN_PRIVATE}.items() if check(Nothing(Path()))] == []
-
-
-@pytest.mark.parametrize("control", IN_PRIVATE)
-def test_a_control_that_is_met_in_a_private_network_is(private: Assembly, control: str) -> None:
-    assert IN_PRIVATE[control](private), IN_PRIVATE_NETWORK[control]
 
 
 @pytest.mark.parametrize("target", ["realtime", "async", "batch"])
