@@ -10,6 +10,7 @@ from cli import checks
 from cli.aws import Account
 from contract import ledger, quotas
 from contract.run import RUNNING, Outcome
+from local.cloud import Cloud
 from tests.e2e.app import App
 from tests.e2e.data import table, table_toml
 
@@ -19,10 +20,10 @@ TOML = table_toml().replace("ml.m5.xlarge", INSTANCE)
 
 
 @pytest.fixture
-def quota(app: App) -> Iterator[Callable[[int], None]]:
+def quota(app: App, cloud: Cloud) -> Iterator[Callable[[int], None]]:
     """Set the account's quota of a type that no other test uses."""
-    yield lambda limit: app.cloud.quotas.set(NAME, limit)
-    app.cloud.quotas.set(NAME, None)
+    yield lambda limit: cloud.quotas.set(NAME, limit)
+    cloud.quotas.set(NAME, None)
     app.dynamodb.delete_item(TableName=app.table, Key=_typed(ledger.QUOTAS_KEY))
 
 
@@ -70,7 +71,7 @@ def test_a_run_waits_for_the_last_machine_until_the_run_that_holds_it_has_ended(
     holder = f"{project}-holder"
     _hold(app, holder, RUNNING)
     run = app.upload(project, "rows.csv", table())
-    arn = app.eventually(lambda: app.row(run).get("execution_arn"))
+    arn = str(app.eventually(lambda: app.row(run).get("execution_arn")))
     app.reaches(arn, "Wait for machines")
     _hold(app, holder, Outcome.FAILED)
     app.reaches(arn, "Train on demand")
