@@ -50,3 +50,39 @@ def test_alarms_of_our_endpoints_go_and_a_persons_own_stay(cloud: Cloud, monkeyp
     left = cloudwatch.describe_alarms(AlarmNames=list(tags))["MetricAlarms"]
     assert sorted(alarm["AlarmName"] for alarm in left) == sorted([theirs, untagged])
     cloudwatch.delete_alarms(AlarmNames=[theirs, untagged])
+
+
+def test_a_locked_object_goes_with_its_bucket_because_whoever_destroys_says_so(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    s3, bucket = cloud.client("s3"), "locked-removal"
+    s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 90}}
+    lock = {"ObjectLockEnabled": "Enabled", "Rule": rule}
+    s3.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=lock)
+    version = s3.put_object(Bucket=bucket, Key="trail.json.gz", Body=b"who")["VersionId"]
+    with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
+        s3.delete_object(Bucket=bucket, Key="trail.json.gz", VersionId=version)
+    removal.remove(Account(), [removal.Item(kind="AWS::S3::Bucket", name=bucket)], say=lambda line: None)
+    assert bucket not in {each["Name"] for each in s3.list_buckets()["Buckets"]}
+
+
+def test_protection_is_lifted_before_a_stack_or_a_table_goes(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    cloudformation, dynamodb = cloud.client("cloudformation"), cloud.client("dynamodb")
+    template = '{"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}'
+    cloudformation.create_stack(StackName="Protected", TemplateBody=template, EnableTerminationProtection=True)
+    cloudformation.get_waiter("stack_create_complete").wait(StackName="Protected", WaiterConfig={"Delay": 1})
+    dynamodb.create_table(
+        TableName="protected", BillingMode="PAY_PER_REQUEST", DeletionProtectionEnabled=True,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+    )  # fmt: skip
+    items = [removal.Item(kind="stack", name="Protected"), removal.Item(kind="AWS::DynamoDB::Table", name="protected")]
+    removal.remove(Account(), items, say=lambda line: None)
+    assert "protected" not in dynamodb.list_tables()["TableNames"]
+    with pytest.raises(cloudformation.exceptions.ClientError, match="does not exist"):
+        cloudformation.describe_stacks(StackName="Protected")
