@@ -70,10 +70,10 @@ class Account:
             self._clients[service] = self._session.client(service, endpoint_url=self.endpoint_url, config=CONFIG)
         return self._clients[service]
 
-    def table(self) -> Any:
-        """Return the ledger as a DynamoDB table resource, whose items are plain Python values."""
+    def table(self, name: str | None = None) -> Any:
+        """Return the ledger, or a table like it, as DynamoDB's table resource, whose items are plain Python values."""
         resource = self._session.resource("dynamodb", endpoint_url=self.endpoint_url, config=CONFIG)
-        return resource.Table(self.installation.ledger_table)
+        return resource.Table(name or self.installation.ledger_table)
 
     @functools.cached_property
     def outputs(self) -> dict[str, str]:

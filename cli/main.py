@@ -27,6 +27,7 @@ from cli.commands.promote import promote
 from cli.commands.replay import replay
 from cli.commands.report import report
 from cli.commands.reproduce import reproduce
+from cli.commands.restore import restore
 from cli.commands.resume import resume
 from cli.commands.rollback import rollback
 from cli.commands.runs import runs
@@ -42,7 +43,7 @@ COMMANDS = {
     "Work": (new, submit, runs, watch, logs, report, resume),
     "Serve": (models, approve, reject, reproduce, predict, batch, key, promote, rollback, sleep, wake),
     "Money": (cost, budget, prices),
-    "Operate": (audit,),
+    "Operate": (audit, restore),
     "Elsewhere": (replay, export, edge),
     "End": (forget, destroy),
 }

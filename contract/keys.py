@@ -124,6 +124,7 @@ EVALUATION_REPORT = "evaluate/evaluation_report.json"
 EVALUATION_PAIRS = "evaluate/pairs.json"  # the report's, apart: values of rows, which no execution may keep
 MODEL = "evaluate/model.tar.gz"
 GOLDEN = "evaluate/golden.json"
+PACKAGE = "package.json"  # what the registry was asked to keep of the model: from it a lost version is registered again
 RUN_DOCUMENT = "run.json"
 REPORT = "report.html"
 FORGOTTEN = "forgotten.json"  # which erasure took the run's rows, and when

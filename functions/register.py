@@ -17,7 +17,7 @@ from contract import keys, names, packages
 from contract.prices import load_prices
 from contract.reports import EvaluationReport
 from contract.request import RunRequest
-from functions import model_card, runs
+from functions import documents, model_card, runs
 from functions.shared import client, environment, error_code, logger
 
 CONTENT_TYPES = ["application/json", "text/csv", "application/x-npy", "image/png"]
@@ -85,22 +85,23 @@ def create(request: RunRequest, evaluation: EvaluationReport, origin: Mapping[st
     card = model_card.content(request, evaluation, origin, model_url)
     container = {"Image": image, "ModelDataUrl": model_url}
     manual = request.gate.approve == "manual"
-    answer = client("sagemaker").create_model_package(
-        ModelPackageGroupName=names.model_group(request.tenant, request.project),
-        ModelPackageDescription=f"Run {request.run}: {'; '.join(evaluation.verdict.reasons)}"[:1024],
-        ClientToken=hashlib.sha256(f"{request.prefix}{evaluation.model_sha256}".encode()).hexdigest()[:36],
-        ModelApprovalStatus=packages.PENDING if manual else packages.APPROVED,
-        ModelLifeCycle=packages.DEVELOPMENT,
-        InferenceSpecification={
+    asked = {
+        "ModelPackageGroupName": names.model_group(request.tenant, request.project),
+        "ModelPackageDescription": f"Run {request.run}: {'; '.join(evaluation.verdict.reasons)}"[:1024],
+        "ModelApprovalStatus": packages.PENDING if manual else packages.APPROVED,
+        "ModelLifeCycle": packages.DEVELOPMENT,
+        "InferenceSpecification": {
             "Containers": [container],
             "SupportedContentTypes": CONTENT_TYPES,
             "SupportedResponseMIMETypes": ["application/json"],
             "SupportedRealtimeInferenceInstanceTypes": list(load_prices().hosting),
         },
-        CustomerMetadataProperties=packages.metadata(request, evaluation, origin, bucket),
-        ModelCard={
+        "CustomerMetadataProperties": packages.metadata(request, evaluation, origin, bucket),
+        "ModelCard": {
             "ModelCardStatus": "PendingReview" if manual else "Approved",
             "ModelCardContent": json.dumps(card, ensure_ascii=False),
         },
-    )
-    return answer["ModelPackageArn"]
+    }
+    documents.write(request.prefix + keys.PACKAGE, asked)
+    token = hashlib.sha256(f"{request.prefix}{evaluation.model_sha256}".encode()).hexdigest()[:36]
+    return client("sagemaker").create_model_package(**asked, ClientToken=token)["ModelPackageArn"]

@@ -172,6 +172,7 @@ class Handlers(Construct):
         grants.allow(register, ["sagemaker:ListModelPackages"], [group, package])  # IAM's reference names packages
         # CreateModelPackage checks that its caller may read the archive and see the image.
         grants.read(register, self._places.artifacts, "*/runs/*")
+        grants.write(register, self._places.artifacts, f"*/runs/*/{keys.PACKAGE}")
         grants.allow(register, ["ecr:BatchGetImage", "ecr:DescribeImages"], [self._places.images.repository_arn])
         grants.rows(register, self._places.ledger, *ROW)
         return register

@@ -70,6 +70,7 @@ OBJECTS = {
         f"/*/runs/*/{keys.UPLOAD}*": "Accept request deletes copies that an earlier attempt left.",
         f"/*/runs/*/{keys.PLAN}": "Plan compute writes its plan below the run.",
         f"/*/runs/*/{keys.EVALUATION_REPORT}": "Judge script writes its verdict below the run.",
+        f"/*/runs/*/{keys.PACKAGE}": "Register model keeps what it asked the registry for below the run.",
         f"/*/runs/*/{keys.RUN_DOCUMENT}": "Track reads the story of any settled run.",
         f"/*/runs/*/{keys.REPORT}": "Track shows the report of any settled run.",
         f"/*/runs/*/{keys.TENSORBOARD}*": "Track writes an event file below the run.",

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+from typer.testing import CliRunner
+
+from cli.main import app as tandem
 from contract import keys, names
 from contract.forms import FLOAT32, INT8, PRUNED
 from contract.run import Outcome
@@ -39,12 +43,79 @@ def test_only_a_better_model_takes_the_champions_place(app: App) -> None:
     assert better["outcome"] == Outcome.DEPLOYED, better["reasons"]
     champion = app.champion(project)
     assert champion["run"] == better["run"]
+    _lose_and_restore(app, project)
+    champion = app.champion(project)
     app.configure(project, table_toml(epochs=1, learning_rate=0.001))
     worse = app.settled(app.upload(project, "rows.csv", table(seed=1)))
     assert worse["outcome"] == Outcome.KEPT_CHAMPION
     assert worse["evaluation"]["champion"]["version"] == int(champion["version"])
     assert "Deploy" not in app.visited(worse)
     assert app.champion(project) == champion
+
+
+def _lose_and_restore(app: App, project: str) -> None:
+    """Lose all that the ledger and the registry know of a project, and bring it back."""
+    before, versions = _rows(app, project), _versions(app, project)
+    assert len(before) >= 5, "champion, throughput, two runs, their charges"
+    backup = app.dynamodb.create_backup(TableName=app.table, BackupName="before")["BackupDetails"]["BackupArn"]
+    for key in before:
+        app.dynamodb.delete_item(
+            TableName=app.table, Key=dict(zip(("pk", "sk"), ({"S": part} for part in key), strict=True))
+        )
+    _forget(app, project)
+    app.cloud.client("sagemaker").delete_model_package_group(ModelPackageGroupName=f"acme--{project}")
+    assert (_rows(app, project), _versions(app, project), app.champion(project)) == ({}, [], {})
+
+    app.dynamodb.restore_table_from_backup(TargetTableName=f"restored-{project}", BackupArn=backup)
+    assert _restore(app, project, "--table", f"restored-{project}")["rows"] == len(before)
+    assert _rows(app, project) == before
+    assert _versions(app, project) == versions
+    assert _restore(app, project)["versions"] == [], "nothing is missing"
+
+    # The versions alone, whose numbers SageMaker does not give again: the rows follow.
+    last = max(version["ModelPackageVersion"] for version in versions)
+    _forget(app, project)
+    renumbered = _restore(app, project)["renumbered"]
+    assert len(renumbered) == len(versions)
+    champion = app.champion(project)
+    assert champion["package_arn"] == renumbered[before[f"project#acme/{project}", "champion"]["package_arn"]["S"]]
+    assert int(champion["version"]) == int(champion["package_arn"].rpartition("/")[2]) > last
+    assert {row["package_arn"] for row in map(app.row, _runs(app, project))} == set(renumbered.values())
+
+
+def _restore(app: App, project: str, *more: str) -> dict[str, Any]:
+    told = CliRunner().invoke(tandem, ["restore", f"acme/{project}", "--json", *more], env=app.cloud.environment)
+    assert told.exit_code == 0, told.output
+    document: dict[str, Any] = json.loads(told.stdout)
+    return document
+
+
+def _forget(app: App, project: str) -> None:
+    for version in _versions(app, project):
+        arn = f"arn:aws:sagemaker:us-east-1:123456789012:model-package/acme--{project}/{version['ModelPackageVersion']}"
+        app.cloud.client("sagemaker").delete_model_package(ModelPackageName=arn)
+
+
+def _rows(app: App, project: str) -> dict[tuple[str, str], dict[str, Any]]:
+    pages = app.dynamodb.get_paginator("scan").paginate(TableName=app.table)
+    items = [item for page in pages for item in page["Items"]]
+    own = {"S": f"acme/{project}"}
+    found = [item for item in items if item.get("project") == own or item["pk"] == {"S": f"project#acme/{project}"}]
+    return {(item["pk"]["S"], item["sk"]["S"]): item for item in found if item["sk"]["S"] != "lease"}
+
+
+def _runs(app: App, project: str) -> list[str]:
+    return [pk.removeprefix("run#") for pk, sk in _rows(app, project) if sk == "run"]
+
+
+def _versions(app: App, project: str) -> list[dict[str, Any]]:
+    """What the registry keeps of a project's versions, but for when."""
+    sagemaker, group = app.cloud.client("sagemaker"), f"acme--{project}"
+    groups = sagemaker.list_model_package_groups(NameContains=group)["ModelPackageGroupSummaryList"]
+    listed = sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"] if groups else []
+    found = [sagemaker.describe_model_package(ModelPackageName=each["ModelPackageArn"]) for each in listed]
+    told = {"CreationTime", "LastModifiedTime", "ResponseMetadata"}
+    return [{name: value for name, value in package.items() if name not in told} for package in found]
 
 
 def test_the_console_starts_the_same_run(app: App) -> None:
