@@ -27,8 +27,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Register the model of ``event["run"]``.
 
     Args:
-        event: ``{"run", "evaluation", "training_job", "training_image", "code_uri"}``; of a script also ``model``,
-            the address of the archive that it wrote.
+        event: ``{"run", "evaluation", "training_job", "training_image", "code_uri", "image_tag"}``, the last of the
+            serving image; of a script ``model`` in its place, the address of the archive that it wrote.
         context: unused.
 
     Returns:
@@ -38,7 +38,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     evaluation = EvaluationReport.from_dict(event["evaluation"])
     known = ("training_job", "training_image", "code_uri", "model")
     origin: dict[str, str] = {name: str(event[name]) for name in known if name in event}
-    arn = find(request, evaluation) or create(request, evaluation, origin)
+    tag = event.get("image_tag") or environment(names.SERVING_IMAGE_TAG)  # an execution of before does not say it
+    arn = find(request, evaluation) or create(request, evaluation, origin, tag)
     version = packages.version(arn)
     runs.note(request.run, {"package_arn": arn, "version": version})
     logger.info("model registered", extra={"run": request.run, "package": arn})
@@ -75,10 +76,10 @@ def make_group(request: RunRequest) -> str:
     return group
 
 
-def create(request: RunRequest, evaluation: EvaluationReport, origin: Mapping[str, str]) -> str:
+def create(request: RunRequest, evaluation: EvaluationReport, origin: Mapping[str, str], image_tag: str) -> str:
     """Create the package; return its ARN."""
     bucket = environment(names.ARTIFACTS_BUCKET)
-    image = f"{environment(names.SERVING_IMAGE_REPOSITORY)}:{environment(names.SERVING_IMAGE_TAG)}"
+    image = f"{environment(names.SERVING_IMAGE_REPOSITORY)}:{image_tag}"
     # Only its owner can serve what a script wrote; the image that wrote it can read it, too.
     model_url = origin.get("model") or f"s3://{bucket}/{request.prefix}{keys.MODEL}"
     image = origin["training_image"] if request.script else image

@@ -24,6 +24,7 @@ def register(parts: Parts, *, then: str) -> State:
             "training_job": "{% $training.name %}",
             "training_image": "{% $training.image %}",
             "code_uri": parts.code,
+            "image_tag": parts.image_tag,  # that was looked for or built, whatever a next release serves with
         },
         then=then,
         seconds=120,

@@ -18,6 +18,7 @@ from contract.run import Outcome
 from tests.e2e.app import App, subscriber
 from tests.e2e.data import table, table_toml
 from tests.e2e.test_state_by_state import Machine
+from tests.e2e.upgrades import RENAMED, STATE, upgraded
 
 MANUAL = '[gate]\napprove = "manual"\n'
 
@@ -87,10 +88,12 @@ def test_an_approved_version_is_deployed_and_a_rejected_one_is_not(app: App) -> 
     assert app.champion(project) == {}
     refused = app.deploy(project, package)
     assert "PendingManualApproval" in refused["cause"], "nobody gets past the approval"
-    _approve_by_link(messages())
-    settled = app.settled(run)
-    assert settled["outcome"] == Outcome.DEPLOYED, settled["reasons"]
-    assert app.champion(project)["package_arn"] == package
+    with upgraded(app):
+        _approve_by_link(messages())
+        settled = app.settled(run)
+        assert settled["outcome"] == Outcome.DEPLOYED, settled["reasons"]
+        assert app.champion(project)["package_arn"] == package
+        _went_on_as_it_began(app, settled)
 
     key = f"acme/{project}/inbox/rows.csv"
     upload = ada(app, "s3").put_object(Bucket=app.data, Key=key, Body=table(400, seed=1))["VersionId"]
@@ -106,6 +109,18 @@ def test_an_approved_version_is_deployed_and_a_rejected_one_is_not(app: App) -> 
     assert "Deploy" not in app.visited(settled)
     _is_on_the_record(app, project, settled, upload)
     _expires(app, settled)
+
+
+def _went_on_as_it_began(app: App, settled: dict[str, Any]) -> None:
+    """The next release was deployed in the middle: the run has its own states still, and the functions are new."""
+    assert RENAMED in app.states.describe_state_machine(stateMachineArn=app.pipeline)["definition"]
+    assert STATE in app.visited(settled)
+    assert RENAMED not in app.visited(settled)
+    pages = app.states.get_paginator("get_execution_history").paginate(executionArn=settled["execution_arn"])
+    outputs = [
+        event.get("taskSucceededEventDetails", {}).get("output", "") for page in pages for event in page["events"]
+    ]
+    assert any("release" in output for output in outputs)
 
 
 def _is_on_the_record(app: App, project: str, rejected: dict[str, Any], upload: str) -> None:

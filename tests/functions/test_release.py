@@ -35,6 +35,17 @@ def describe(world: World, arn: str) -> dict[str, Any]:
     return world.client("sagemaker").describe_model_package(ModelPackageName=arn)
 
 
+@pytest.mark.parametrize(("named", "tag"), [({}, "0123abcd"), ({"image_tag": "of-before"}, "of-before")])
+def test_a_version_is_served_by_the_image_that_its_execution_looked_for(
+    world: World, named: dict[str, str], tag: str
+) -> None:
+    run = f"digits-{tag}"
+    given = {"run": examples.request(world.tenant, run).to_dict(), "evaluation": examples.evaluation(run).to_dict()}
+    answer = register.handler(json.loads(json.dumps({**given, **examples.CODE, **named})), None)
+    (container,) = describe(world, answer["package_arn"])["InferenceSpecification"]["Containers"]
+    assert container["Image"].endswith(f":{tag}")
+
+
 def test_a_model_is_registered_with_its_lineage(world: World) -> None:
     answer = register_model(world)
     assert answer["version"] == 1
