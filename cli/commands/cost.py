@@ -65,7 +65,6 @@ def _project(context: Context, tenant: str, project: str, month: str) -> None:
     charges = [each for each in spending.charges(context.account, tenant, month) if each.project == name]
     serving = spending.hosting(context.account, tenant, project, month) if month == spending.this_month() else None
     batches = spending.batches(context.account, tenant, project, month)
-    answered = sum(each.usd or 0.0 for each in batches)
     total = _sum(charges)
     context.out.document(
         {
@@ -82,9 +81,18 @@ def _project(context: Context, tenant: str, project: str, month: str) -> None:
     context.out.show(render.table(("run", "spent", "reserved"), cells, title=f"{name}, {month}"))
     context.out.show(f"{len(charges)} runs: {dollars(total.spent)} spent, {dollars(total.reserved)} reserved.")
     if batches:
-        context.out.show(f"{len(batches)} batches: {dollars(answered)}, on top; no budget holds for them.")
+        context.out.show(_batches(batches))
     if serving:
         context.out.show(_serving(serving))
+
+
+def _batches(batches: list[spending.Batch]) -> str:
+    """Add batches up; those without a known price are said to be, not taken for free."""
+    known = [each.usd for each in batches if each.usd is not None]
+    unknown = len(batches) - len(known)
+    at_least = "at least " if unknown else ""
+    rest = f" The price list does not know what {unknown} of them cost." if unknown else ""
+    return f"{len(batches)} batches: {at_least}{dollars(sum(known))}, on top; no budget holds for them.{rest}"
 
 
 def _serving(serving: spending.Hosting) -> str:

@@ -84,3 +84,13 @@ def test_a_type_without_a_known_price_is_not_free() -> None:
     assert (found.hourly, found.usd) == (None, None)
     assert "2 x ml.m5.24xlarge" in (said := cost._serving(found))
     assert "does not know" in said
+
+
+def test_batches_without_a_known_price_are_not_free() -> None:
+    def batch(usd: float | None) -> spending.Batch:
+        return spending.Batch(job="j", machines="1 x ml.x", seconds=1.0, usd=usd)
+
+    assert cost._batches([batch(1.5), batch(2.0)]) == "2 batches: $3.50, on top; no budget holds for them."
+    some = cost._batches([batch(1.5), batch(None)])
+    assert some.startswith("2 batches: at least $1.50, on top")
+    assert some.endswith("The price list does not know what 1 of them cost.")
