@@ -14,7 +14,7 @@ from contract import retention
 from contract.errors import InvalidConfig
 
 PRIVATE = "private"
-IDS = re.compile(r"(subnet-[0-9a-z]+,)+sg-[0-9a-z]+(,sg-[0-9a-z]+)*")
+IDS = re.compile(r"(subnet-ID,)+sg-ID(,sg-ID)*".replace("ID", "[0-9a-f]{8}([0-9a-f]{9})?"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ def _switch(node: Node, name: str, default: bool) -> bool:
 def _network(node: Node, mlflow: str) -> str:
     value = node.try_get_context("tandem:vpc") or ""
     if value not in ("", PRIVATE) and not IDS.fullmatch(value):
-        raise ValueError(f"context tandem:vpc is {value!r}; expected '', '{PRIVATE}' or 'subnet-1,subnet-2,sg-1'")
+        raise ValueError(f"context tandem:vpc is {value!r}; expected '', '{PRIVATE}' or ids: 'subnet-...,sg-...'")
     if value and mlflow:
         raise ValueError(
             "context tandem:mlflow names a server that nothing reaches from tandem:vpc: leave one of them out"

@@ -42,13 +42,18 @@ def test_days_of_logs_may_be_a_number_or_its_text() -> None:
         ("log_days", [5, "week"]),
         ("monthly_usd", [-5]),
         ("trail", ["all"]),
-        ("vpc", ["public", "subnet-1", "sg-1,subnet-1"]),
+        ("vpc", ["public", "subnet-0a1b2c3d", "sg-0a1b2c3d,subnet-0a1b2c3d", "subnet-0a1b,sg-0a1b2c3d"]),
     ],
 )
 def test_a_value_that_cannot_be_meant_is_refused_with_what_is_allowed(name: str, values: list[object]) -> None:
     for value in values:
         with pytest.raises(ValueError, match=f"tandem:{name} is {value!r}; expected"):
             settings(**{name: value})
+
+
+def test_a_network_may_be_a_teams_own() -> None:
+    ids = "subnet-0a1b2c3d,subnet-0123456789abcdef0,sg-0a1b2c3d"
+    assert settings(vpc=ids).vpc == ids
 
 
 def test_a_tracking_server_that_nothing_could_reach_is_refused() -> None:
