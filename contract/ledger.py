@@ -21,7 +21,7 @@ are in it.
 | month | tenant#<tenant> | month#<YYYY-MM> | committed, spent |
 | charge | tenant#<tenant> | charge#<YYYY-MM>#<run> | project, charged, settled |
 | machines | machines | machines | held (by run, how many of each quota), version |
-| quotas | machines | quotas | limits (code and limit of each quota), read, expires (seconds since 1970) |
+| quotas | machines | quotas | limits (code and limit of each quota), asked, read (seconds since 1970) |
 | API key | apikey#<id> | apikey | tenant, consumer, created |
 
 A run's row also has execution_arn and package_arn; once it was resumed, resumes (the number of the redrive that is

@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from contract import keys, ledger, quotas
 from contract import machines as contract_machines
 from contract.machines import Grant, wish
 from contract.quotas import SPOT, Quota
 from contract.run import RUNNING, Outcome
-from functions import machines, plan, table
+from functions import machines, plan, shared, table
 from functions import quotas as account
 from tests.functions import examples
 from tests.functions.conftest import World
@@ -201,3 +202,31 @@ def test_a_run_that_goes_on_takes_the_same_machines_again_or_is_told_who_has_the
     assert run(world, "r-2", train=train)["accepted"]
     assert machines.retake("r-1", held) == f"1 x {GPU} for training job usage, of which 1 of 1 are in use"
     assert machines.retake("r-1", {}) == ""  # it failed before it had a plan
+
+
+def test_quotas_are_as_they_were_while_others_ask_too_much(world: World, granted: Any) -> None:
+    name = quotas.name_of("training", GPU)
+    client, refuse = shared.client("service-quotas"), Refuse()
+    client.meta.events.register("before-call.service-quotas.ListServiceQuotas", refuse)
+    try:
+        with pytest.raises(ClientError, match="TooManyRequestsException"):
+            account.of([name])
+        refuse.on = False
+        granted(gpu_training=3)
+        assert account.of([name])[name].limit == 3
+        refuse.on = True
+        assert account.of([name], fresh=True)[name].limit == 3
+    finally:
+        client.meta.events.unregister("before-call.service-quotas.ListServiceQuotas", refuse)
+
+
+class Refuse:
+    """Answers in the place of Service Quotas."""
+
+    on = True
+
+    def __call__(self, **_: Any) -> None:
+        """Refuse the call as AWS does."""
+        if self.on:
+            told: Any = {"Error": {"Code": account.TOO_MANY, "Message": "Rate exceeded"}}
+            raise ClientError(told, "ListServiceQuotas")
