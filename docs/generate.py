@@ -198,6 +198,7 @@ def names_page() -> str:
         names.EVENT_APPROVAL_WANTED: "a version waits to be [approved](../how-to/approve-and-reproduce.md)",
         names.EVENT_BATCH_ENDED: "a file was [answered](../how-to/batch.md), or was not",
         names.EVENT_BUDGET_CHANGED: "somebody changed a tenant's budget by the command line",
+        names.EVENT_DATA_FORGOTTEN: "somebody [erased](../how-to/forget.md) people's rows or an upload",
         names.EVENT_RESTORED: "somebody [restored](../how-to/backup.md) rows or versions",
     }
     lines += ["", "## Events", "", f"Source `{names.EVENT_SOURCE}`, on the default bus.", ""]

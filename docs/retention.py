@@ -31,6 +31,7 @@ to go at once, in all its versions, is [forgotten](../how-to/forget.md).
 | logs of functions and machines | `tandem:log_days` |
 | logs of SageMaker's jobs and endpoints | as long as their log groups say: for good unless you set it |
 | the trail | a year, locked for 90 days |
+| [the audit trail](../how-to/audit.md) | ten years |
 """
 
 

@@ -10,14 +10,14 @@ from typing import Annotated
 
 import typer
 
-from cli import erasing_rows, erasure, forgetting, render, versions
+from cli import audit, erasing_rows, erasure, forgetting, render, versions
 from cli.aws import split_project
 from cli.erasure import UPLOADS, Plan, Scope
 from cli.errors import BadArgument
 from cli.forgetting import Erasure
 from cli.options import Context, Project
 from cli.people import People
-from contract import keys
+from contract import keys, names
 
 
 def forget(
@@ -51,10 +51,13 @@ def forget(
     if yes and plan.versions:
         began = Erasure.begin(scope, what, digest)
         forgetting.carry_out(scope, plan, began, people, context.out.say)
+        counts = ", ".join(f"{count} {kind}" for kind, count in plan.counts.items())
+        told = {"tenant": scope.tenant, "project": scope.project, "what": f"erasure {began.id} of {what}: {counts}"}
+        audit.tell(context.account, names.EVENT_DATA_FORGOTTEN, told)
         run = _retrain(scope, plan) if retrain else ""
     erased = began.id if began else None
-    told = {"erased": erased, "counts": plan.counts, "rows": len(plan.rows), "runs": sorted(plan.runs)}
-    context.out.document({**told, "versions": made, "unsearched": plan.unsearched, "retrained": run or None})
+    document = {"erased": erased, "counts": plan.counts, "rows": len(plan.rows), "runs": sorted(plan.runs)}
+    context.out.document({**document, "versions": made, "unsearched": plan.unsearched, "retrained": run or None})
     _show(context, project, plan, made, began, run)
 
 

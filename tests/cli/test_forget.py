@@ -209,8 +209,13 @@ def test_a_persons_rows_are_gone_from_every_version_and_others_are_not(tandem: T
     assert [each for each in before if theirs in each] == [each for each in left if theirs in each]
 
 
-def test_the_ledger_tells_that_it_was_done_and_not_whose_it_was(tandem: Tandem, shop: Shop) -> None:
+def test_the_ledger_and_the_audit_trail_tell_that_it_was_done_and_not_whose_it_was(tandem: Tandem, shop: Shop) -> None:
     furnish(shop)
+    sqs, events = shop.cloud.client("sqs"), shop.cloud.client("events")
+    url = sqs.create_queue(QueueName=f"audit-{shop.project}")["QueueUrl"]
+    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_rule(Name=shop.project, EventPattern=json.dumps({"detail-type": [names.EVENT_DATA_FORGOTTEN]}))
+    events.put_targets(Rule=shop.project, Targets=[{"Id": "audit", "Arn": queue}])
     done = forget(tandem, shop, "--where", f"email={ADA}", "--yes", "--retrain", "--json").document
     (row,) = shop.erasures()
     assert row["by"]["S"].startswith("arn:aws:")
@@ -218,6 +223,11 @@ def test_the_ledger_tells_that_it_was_done_and_not_whose_it_was(tandem: Tandem, 
     assert row["id"]["S"] == done["erased"]
     assert row["runs"]["L"] == [{"S": f"{shop.project}-r2"}]
     assert ADA not in json.dumps(row)
+    (told,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=10)["Messages"]
+    detail = json.loads(told["Body"])["detail"]
+    assert (detail["project"], detail["said_by"]) == (shop.project, row["by"]["S"])
+    assert done["erased"] in detail["what"]
+    assert ADA not in told["Body"]
     assert shop.row(ledger.run_key(f"{shop.project}-r2"))["forgotten"] == done["erased"]
     states = shop.cloud.client("stepfunctions")
     (run,) = states.list_executions(stateMachineArn=shop.machine)["executions"]
