@@ -13,7 +13,7 @@ from cli import ledger as rows
 from cli import versions
 from cli.aws import Account
 from cli.versions import Version
-from contract import keys, ledger, packages
+from contract import batch, keys, ledger, packages
 
 KEPT = (
     keys.REQUEST, keys.UPLOAD_FILES, keys.PLAN, keys.DATASET_REPORT, keys.EVALUATION_REPORT, keys.MODEL, keys.GOLDEN,
@@ -137,7 +137,7 @@ def of_upload(scope: Scope, key: str, version_id: str | None) -> Plan:
     }  # fmt: skip
     _follow_replays(plan, lineage)
     if key.startswith(f"{scope.folder}{keys.BATCH}/"):
-        answered = f"{key}/" if version_id is None else f"{key}/{version_id}/"
+        answered = f"{key}/" if version_id is None else f"{key}/{batch.batch_id(scope.data, key, version_id)}/"
         plan.doom(BATCHES, versions.below(scope.account, scope.artifacts, answered))
     for run in plan.runs:
         doom_run(scope, plan, run)

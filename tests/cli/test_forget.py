@@ -17,7 +17,7 @@ import pytest
 from cli import replaying, reproduction, versions
 from cli.aws import Account, Installation
 from cli.errors import CommandError, Exit
-from contract import keys, ledger, names
+from contract import batch, keys, ledger, names
 from contract.run import RUNNING
 from contract.values import HASH_DIGITS
 from local.cloud import Cloud
@@ -356,3 +356,15 @@ def test_who_asks_for_what_is_gone_is_told_which_erasure_took_it(tandem: Tandem,
     moved = replaying.Move(events=[], buckets={shop.artifacts: shop.artifacts})
     with pytest.raises(CommandError, match=f"forgotten by erasure {erased}: it cannot be replayed"):
         list(replaying.fetch_data(shop.cloud.client, account, moved, prefix))
+
+
+def test_one_version_of_an_answered_file_goes_with_its_answers(tandem: Tandem, shop: Shop) -> None:
+    key = f"{shop.folder}batch/july.csv"
+    first, second = shop.put(shop.data, key, table(ADA)), shop.put(shop.data, key, table(BOB))
+    ids = [batch.batch_id(shop.data, key, version) for version in (first, second)]
+    for each in ids:
+        shop.put(shop.artifacts, f"{key}/{each}/answers/july.csv.out", b"answers")
+    assert forget(tandem, shop, "--upload", f"s3://{shop.data}/{key}@{first}", "--yes").code == Exit.GOOD
+    left = "\n".join(shop.everything())
+    assert (f"{key}@{first}" in left, f"{key}@{second}" in left) == (False, True)
+    assert (f"/{ids[0]}/" in left, f"/{ids[1]}/" in left) == (False, True)
