@@ -61,9 +61,9 @@ test: $(INSTALLED)
 # The cells that ran replace those that docs/faults.json keeps, whether or not all was well.
 CELLS := .tandem/faults.jsonl
 faults: $(INSTALLED)
-	@mkdir -p $(dir $(CELLS)) && rm -f $(CELLS)
-	status=0; TANDEM_FAULTS=all TANDEM_FAULTS_RESULTS=$(CELLS) $(WITH_PATH) \
-		$(BIN)/python -m pytest -n 2 --dist worksteal tests/faults $(ARGS) || status=$$?; \
+	@mkdir -p $(dir $(CELLS))
+	status=0; $(WITH_PATH) OMP_NUM_THREADS=1 $(BIN)/python -m local.chaos run --clouds 2 --new $(ARGS) \
+		| tee $(CELLS) || status=$$?; \
 	$(BIN)/python -m local.chaos page $(CELLS) && $(BIN)/python -m docs.generate && exit $$status
 
 permissions: $(INSTALLED)

@@ -31,6 +31,7 @@ from infra.steps.deployment_parts import DeploymentParts
 from infra.steps.parts import Parts
 from infra.steps.sleep import SleepParts
 from local.chaos import results
+from local.chaos.site import every_state
 
 T = TypeVar("T")
 REFERENCE = Path(__file__).parent / "reference"
@@ -259,14 +260,18 @@ def _named(parts: type[T]) -> T:
 
 def faults() -> str:
     """What became of the cells of the fault matrix, as `make faults` kept them."""
-    machines = {
+    return results.page(results.load(results.RESULTS), machines())
+
+
+def machines() -> dict[str, list[str]]:
+    """Return the names of the states of each machine, those within a Map, too, in the order of its story."""
+    stories = {
         "pipeline": pipeline.story(_named(Parts)),
         "deployment": deployment.story(_named(DeploymentParts)),
         "batch": batch.story(_named(BatchParts)),
+        "sleep": sleep.story(_named(SleepParts)),
     }
-    return results.page(
-        results.load(results.RESULTS), {name: definition["States"] for name, definition in machines.items()}
-    )
+    return {name: [state for state, _ in every_state(story)] for name, story in stories.items()}
 
 
 PAGES: dict[str, Callable[[], str]] = {

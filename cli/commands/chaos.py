@@ -33,7 +33,7 @@ def chaos(
         return _show(context, _cells("plan", str(plan.resolve())))
     if not (fault or way or state):
         return _list(context)
-    chosen = {"--fault": fault, "--route": way, "--state": state}
+    chosen = {"--fault": fault, "--way": way, "--state": state}
     return _show(context, _cells("run", *[part for pair in chosen.items() if pair[1] for part in pair]))
 
 
@@ -42,9 +42,7 @@ def _list(context: Context) -> int:
     context.out.document(listed)
     faults = [(number, *each.values()) for number, each in enumerate(listed["faults"], start=1)]
     context.out.show(render.table(("", "fault", "what happens", "where"), faults))
-    context.out.show(
-        "", f"Ways: {', '.join(listed['routes'])}.", "One fault: tandem chaos --fault throttled --way spot"
-    )
+    context.out.show("", f"Ways: {', '.join(listed['ways'])}.", "One fault: tandem chaos --fault throttled --way spot")
     return Exit.GOOD
 
 
@@ -55,7 +53,7 @@ def _show(context: Context, cells: Iterator[dict[str, Any]]) -> int:
         told.append(cell)
         wrong = "; ".join(cell["violations"])
         mark = f"WRONG: {wrong}" if wrong else cell["verdict"]
-        context.out.say(f"{cell['fault']} at {cell['state']} ({cell['route']}): {cell['end']}: {mark}")
+        context.out.say(f"{cell['fault']} at {cell['state']} ({cell['way']}): {cell['end']}: {mark}")
     context.out.document(told)
     bad = sum(bool(cell["violations"]) for cell in told)
     context.out.show(f"{len(told)} cells, {bad} with something that should not be.")

@@ -9,6 +9,8 @@ from infra.asl import State, caught, choice, code, expression, invoke, task, tra
 from infra.steps.deployment_parts import SAGEMAKER_ERRORS, DeploymentParts, on_failure, on_refusal
 
 POLL_SECONDS = "{% $deployment.poll_seconds %}"  # ten events a look: the longest rollout stays within 25,000
+DIED = ("Lambda.Unknown", "Runtime.ExitError", "Runtime.OutOfMemory", "Sandbox.Timedout")
+"""How a function ends that dies, of a time-out too; one that may run twice is called again."""
 STAGING, LIVE = "$deployment.staging", "$deployment.endpoint"
 PREVIOUS = "$deployment.previous_config"
 NEW, STAGED, SHADOWED = "$deployment.config_name", "$deployment.staging_config", "$deployment.shadow.config_name"
@@ -160,7 +162,8 @@ def put_back(*, then: str) -> State:
 def tidy(parts: DeploymentParts, *, then: str) -> State:
     """Call functions/tidy.py: endpoints, configurations, models and alarms that nothing needs any more go.
 
-    It is called again while the endpoint changes, because its old configuration is needed until then.
+    It is called again while the endpoint changes, because its old configuration is needed until then. Whatever else it
+    fails at, what it leaves costs nothing, and goes with the next deployment.
     """
     alarms = "[$deployment.alarms.AlarmName, $deployment.scaling.alarms.AlarmName]"
     made = f"$failure = null and $exists($deployment.alarms) ? {alarms} : null"
@@ -171,7 +174,8 @@ def tidy(parts: DeploymentParts, *, then: str) -> State:
         seconds=120,
         retry=[transient(EndpointBusy.__name__, first=10, longest=30, times=100)],
     )
-    return state | {"Catch": [{"ErrorEquals": ["States.ALL"], "Next": then}]}
+    retry = [*state["Retry"], transient(*DIED, times=3)]
+    return state | {"Retry": retry, "Catch": [{"ErrorEquals": ["States.ALL"], "Next": then}]}
 
 
 def _changed(arguments: dict[str, Any] | str, configuration: str, *, then: str, failed: str) -> State:

@@ -14,4 +14,15 @@ knows of it.
     processes    faults of jobs' processes
     functions    faults of Lambda functions
     deliveries   faults of events
+
+The matrix is made of these:
+
+    catalogue    each fault, and at which states it can be
+    scenes       what people and events do, and what must be there before
+    way, ways    ways through the machines that lead past their states
+    invariants   what must be true afterwards
+    round        one execution that meets a fault at some states
+    matrix       a fault at every state of a way
+    crew         laptop clouds side by side that do so
+    results      what became of all of it, as JSON and as a page
 """

@@ -29,6 +29,7 @@ class Place:
         project: whose executions: their names begin with it, but for those that only set the scene (``-setup``).
         data: key of the upload in the data bucket, or "".
         live: the project's endpoint, or "".
+        hosts: that train.
     """
 
     site: Site
@@ -37,6 +38,7 @@ class Place:
     project: str
     data: str = ""
     live: str = ""
+    hosts: int = 1
 
     @property
     def whose(self) -> dict[str, Any]:
@@ -85,6 +87,8 @@ class Entry:
         survived: a run with it must end as if it had not been; else it may also fail, and redriven it ends well.
         stops: it ends the execution itself.
         slow: its cells run real programs.
+        proof: what the cause of the failure says (a regular expression); then it cannot be survived.
+        ticks: the daily schedule comes after it has struck.
     """
 
     name: str
@@ -94,6 +98,8 @@ class Entry:
     survived: bool = False
     stops: bool = False
     slow: bool = False
+    proof: str = ""
+    ticks: bool = False
 
 
 def _code(table: Mapping[str, tuple[str, int]], **more: Any) -> Make:
@@ -116,8 +122,8 @@ def _state(kind: type[faults.StateFault], *, tasks: bool = True) -> Make:
 
 def _function(kind: type[faults.FunctionFault], **more: Any) -> Make:
     def make(place: Place) -> Fault | None:
-        payload = f'*"{place.project}*'
-        return kind(function=place.function, payload=payload, **more) if place.function else None
+        payload = f"*{place.project}*"
+        return kind(function=place.function, payload=payload, state=place.state, **more) if place.function else None
 
     return make
 
@@ -241,12 +247,12 @@ CATALOGUE = (
           slow=True),
     Entry(name="dead rank", what="a training or processing program gets SIGKILL", where="every Task that runs a job",
           make=_process(faults.KilledRank), slow=True),
-    Entry(name="hung rank", what="a training program stops and does not end", where="every Task that trains",
-          make=lambda place: _process(faults.HungRank)(place) if _trains(place) else None, slow=True),
-    Entry(name="disk full", what="no file of the program can grow", where="every Task that runs a job",
-          make=_process(faults.FullDisk), slow=True),
+    Entry(name="hung rank", what="a rank gets SIGSTOP: it neither works nor ends",
+          where="every Task that trains on several hosts",
+          make=lambda place: _process(faults.HungRank)(place) if _trains(place) and place.hosts > 1 else None,
+          slow=True, proof="hangs: no step for"),
     Entry(name="endpoint never healthy", what="the containers never answer /ping",
-          where="every Task that makes or changes an endpoint", make=_endpoint),
+          where="every Task that makes or changes an endpoint", make=_endpoint, proof="health check"),
     Entry(name="execution stopped", what="somebody stops the execution", where=ANY_STATE,
           make=_state(faults.StoppedExecution, tasks=False), stops=True),
     Entry(name="definition deployed", what="the machine is deployed anew while the run is in flight", where=ANY_STATE,
@@ -259,6 +265,8 @@ CATALOGUE = (
           make=_configuration),
     Entry(name="event duplicated", what="the upload's event arrives three times at once", where="`Accept request`",
           make=_first(faults.RepeatedEvent, copies=2), survived=True),
+    Entry(name="event lost", what="the upload's event never arrives, and lies in no queue", where="`Accept request`",
+          make=_first(faults.LostEvent), survived=True, ticks=True),
     Entry(name="event late", what="the upload's event arrives two minutes late",
           where="`Accept request`", make=_first(faults.LateEvent, seconds=120), survived=True),
 )  # fmt: skip

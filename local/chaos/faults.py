@@ -215,10 +215,13 @@ class DeletedObject(ObjectFault):
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionFault(Fault):
-    """An invocation of the function whose handler is ``function``, with a ``payload`` (JSON) like this."""
+    """An invocation of the function whose handler is ``function``, with a ``payload`` (JSON) like this, by a ``state``
+    of a state machine, or by anybody where it is '*'.
+    """
 
     function: str = name_like()
     payload: str = name_like()
+    state: str = name_like()
 
 
 BEFORE_WRITE, AFTER_WRITE, AT_END = "before its first write", "after its first write", "before its answer"

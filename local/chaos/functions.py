@@ -33,11 +33,11 @@ _doomed: dict[str, tuple[Mortal, KilledFunction]] = {}
 _lock = threading.Lock()
 
 
-def strike(function: str, payload: bytes) -> FunctionFault | None:
+def strike(function: str, payload: bytes, state: str) -> FunctionFault | None:
     """Return the fault that strikes an invocation."""
     if not LAB.waits(FunctionFault):
         return None
-    return LAB.take(FunctionFault, function=function, payload=payload.decode(errors="replace"))
+    return LAB.take(FunctionFault, function=function, payload=payload.decode(errors="replace"), state=state)
 
 
 @contextlib.contextmanager

@@ -23,12 +23,19 @@ GOOD_STATUS = {
     "ABORTED": {Outcome.STOPPED.value},
 }
 SETTLED_IN = "Settle run"
+FREE = "orphaned model"
+"""The name of the check of what costs nothing."""
 JOB_KINDS = ("training_job", "processing_job", "transform_job", "hyper_parameter_tuning_job")
 
 
 def violations(site: Site, project: str) -> list[str]:
     """Return every violation, each with the name of its check."""
-    return [f"{name}: {told}" for name, check in CHECKS.items() for told in check(site, project)]
+    return list(found(site, project))
+
+
+def found(site: Site, project: str) -> Iterator[str]:
+    """Yield the violations one by one: whoever waits for none looks no further than the first."""
+    yield from (f"{name}: {told}" for name, check in CHECKS.items() for told in check(site, project))
 
 
 def stuck_executions(site: Site, project: str) -> Iterator[str]:
@@ -70,6 +77,25 @@ def orphaned_endpoints(site: Site, project: str) -> Iterator[str]:
         yield f"function {function}"
 
 
+def orphaned_parts(site: Site, project: str) -> Iterator[str]:
+    """There are the configurations and the models of the champion's endpoint, and no others."""
+    row, sagemaker = site.row(ledger.champion_key(site.tenant, project)), site.client("sagemaker")
+    live = site.endpoint(row["endpoint"]) if _is_endpoint(row.get("endpoint", "")) else {}
+    needed = {name for name in (row.get("configuration"), live.get("EndpointConfigName")) if name}
+    stem = f"{site.tenant}--{project}--"
+    models: set[str] = set()
+    for page in sagemaker.get_paginator("list_endpoint_configs").paginate(NameContains=stem):
+        for name in [each["EndpointConfigName"] for each in page["EndpointConfigs"]]:
+            if name not in needed:
+                yield f"configuration {name}"
+                continue
+            found = sagemaker.describe_endpoint_config(EndpointConfigName=name)
+            variants = [*found["ProductionVariants"], *found.get("ShadowProductionVariants", [])]
+            models |= {variant["ModelName"] for variant in variants}
+    for page in sagemaker.get_paginator("list_models").paginate(NameContains=stem):
+        yield from (f"model {each['ModelName']}" for each in page["Models"] if each["ModelName"] not in models)
+
+
 def kept_leases(site: Site, project: str) -> Iterator[str]:
     """Nobody holds the project's lease."""
     if row := site.row(ledger.lease_key(site.tenant, project)):
@@ -83,6 +109,13 @@ def kept_reservations(site: Site, project: str) -> Iterator[str]:
         charged, settled = charge.get("charged"), charge.get("settled")
         if row["status"] != RUNNING and isinstance(row.get("usd"), str) and charged != settled:
             yield f"{row['run']} is {row['status']}, and {charged} is charged, of which {settled} was settled"
+
+
+def kept_machines(site: Site, project: str) -> Iterator[str]:
+    """No run that ended holds machines of the account's quotas."""
+    held = site.row(ledger.MACHINES_KEY).get("held", {})
+    ended = [row for row in site.runs(project) if row["status"] != RUNNING]
+    yield from (f"{row['run']} is {row['status']}" for row in ended if row["run"] in held)
 
 
 def false_rows(site: Site, project: str) -> Iterator[str]:
@@ -122,15 +155,20 @@ def false_champion(site: Site, project: str) -> Iterator[str]:
     """The champion's row names what serves."""
     row = site.row(ledger.champion_key(site.tenant, project))
     endpoint = row.get("endpoint", "")
-    if endpoint.rpartition("--")[2] not in names.ENDPOINT_TARGETS:
+    if not _is_endpoint(endpoint):
         return
-    try:
-        found = site.client("sagemaker").describe_endpoint(EndpointName=endpoint)
-    except site.client("sagemaker").exceptions.ClientError as error:
-        yield f"the row names {endpoint}: {error}"
-        return
-    if (found["EndpointStatus"], found["EndpointConfigName"]) != ("InService", row["configuration"]):
+    found = site.endpoint(endpoint)
+    if row.get("asleep"):
+        yield from [f"{endpoint} sleeps, and is {found['EndpointStatus']}"] if found else []
+    elif not found:
+        yield f"the row names {endpoint}, which is not there"
+    elif (found["EndpointStatus"], found["EndpointConfigName"]) != ("InService", row["configuration"]):
         yield f"{endpoint} is {found['EndpointStatus']} with {found['EndpointConfigName']}, not {row['configuration']}"
+
+
+def _is_endpoint(name: str) -> bool:
+    """Say whether a champion's endpoint is one of SageMaker's."""
+    return name.rpartition("--")[2] in names.ENDPOINT_TARGETS
 
 
 def lost_uploads(site: Site, project: str) -> Iterator[str]:
@@ -166,8 +204,10 @@ CHECKS: dict[str, Callable[[Site, str], Iterator[str]]] = {
     "States.Runtime": runtime_errors,
     "orphaned job": orphaned_jobs,
     "orphaned endpoint": orphaned_endpoints,
+    FREE: orphaned_parts,
     "lease not released": kept_leases,
     "budget not released": kept_reservations,
+    "machines not released": kept_machines,
     "ledger not true": false_rows,
     "batch not true": unsettled_batches,
     "champion not true": false_champion,

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from local.chaos.catalogue import CATALOGUE
-from local.chaos.matrix import FAILED, STOPPED, SURVIVED
-from local.chaos.routes import ROUTES
+from local.chaos.round import ALIKE, FAILED, STOPPED, SURVIVED
+from local.chaos.ways import UNREACHED, WAYS
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "faults.json"
-MARKS = {SURVIVED: "✓", FAILED: "!", STOPPED: "■"}
+MARKS = {SURVIVED: "✓", FAILED: "!", STOPPED: "■", ALIKE: "="}
+BAD = "✗"
 Results = dict[str, dict[str, dict[str, Any]]]
-"""Route -> fault -> state -> ``{"verdict", "end", "violations"}``; a fault that was met nowhere has no states."""
+"""Way -> fault -> state -> ``{"verdict", "end", "violations"}``; a fault that was met nowhere has no states."""
 
 
 def merge(results: Results, told: Iterable[dict[str, Any]]) -> Results:
-    """Return results with sweeps in the place of earlier ones.
+    """Return results with sweeps in the place of earlier ones; ways that are no more are left out.
 
     Args:
         results: what is kept.
-        told: the documents of a run: for each sweep one that says so (``{"swept", "route"}``), then its cells.
+        told: the documents of a run: for each sweep one that says so (``{"swept", "way", "states"}``: of these states,
+            or of all where there are none), then its cells.
     """
-    merged = {route: dict(faults) for route, faults in results.items()}
+    merged = {way: dict(faults) for way, faults in results.items() if way in WAYS}
     for document in told:
         if "swept" in document:
-            merged.setdefault(document["route"], {})[document["swept"]] = {}
-        else:
+            way, swept = merged.setdefault(document["way"], {}), document["states"]
+            kept = way.get(document["swept"], {}) if swept else {}
+            way[document["swept"]] = {state: cell for state, cell in kept.items() if state not in swept}
+        elif "state" in document:
             cell = {name: document[name] for name in ("verdict", "end", "violations")}
-            merged[document["route"]][document["fault"]][document["state"]] = cell
+            merged[document["way"]][document["fault"]][document["state"]] = cell
     return merged
 
 
@@ -45,15 +49,28 @@ def save(path: Path, results: Results) -> None:
     """Keep results, a line a sweep."""
     order = [entry.name for entry in CATALOGUE]
     lines = [
-        f"{json.dumps(route)}: {{\n" + ",\n".join(
-            f"{json.dumps(fault)}: {json.dumps(results[route][fault])}" for fault in order if fault in results[route]
+        f"{json.dumps(way)}: {{\n" + ",\n".join(
+            f"{json.dumps(fault)}: {json.dumps(results[way][fault])}" for fault in order if fault in results[way]
         ) + "\n}"
-        for route in ROUTES if route in results
+        for way in WAYS if way in results
     ]  # fmt: skip
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
-def page(results: Results, definitions: dict[str, Iterable[str]]) -> str:
+def unmet(results: Results, definitions: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return the states that met no fault, and are not among those that no way reaches; and those that wrongly are."""
+    met = {
+        (WAYS[way].machine, state) for way, faults in results.items() for states in faults.values() for state in states
+    }
+    there = {(machine, state) for machine, states in definitions.items() for state in states}
+    left = there - met - set(UNREACHED)
+    stale = set(UNREACHED) - there | set(UNREACHED) & met
+    return [f"{machine}: {state!r} met no fault; give it a way" for machine, state in sorted(left)] + [
+        f"{machine}: {state!r} is reached, or is no more; take it from UNREACHED" for machine, state in sorted(stale)
+    ]
+
+
+def page(results: Results, definitions: Mapping[str, Iterable[str]]) -> str:
     """Return the page of results.
 
     Args:
@@ -67,16 +84,18 @@ def page(results: Results, definitions: dict[str, Iterable[str]]) -> str:
         "# Faults",
         "",
         "What goes wrong on AWS now and then, made to happen on the laptop at every state where it can. Each cell is",
-        "met by an execution of the deployed state machines. After it, these must hold: no execution is stuck, no job",
-        "or endpoint is orphaned, nothing ended with `States.Runtime`, no upload is lost, the lease is released, the",
-        "ledger's row agrees with the execution, the champion with the endpoint. A run that failed is then redriven,",
-        "and meets the fault at the states that are left, until it ends well.",
+        "met by an execution of the deployed state machines. After it, these must hold: no execution is stuck, no job,",
+        "endpoint, configuration or model is orphaned, nothing ended with `States.Runtime`, no upload is lost, the",
+        "lease is released, the budget's reservation settled, the ledger's row agrees with the execution, the champion",
+        "with the endpoint. A run that failed is then redriven, and meets the fault at the states that are left, until",
+        "it ends well.",
         "",
         "`make faults` runs all of it and writes this page; `make test` runs a part. One fault on one way:",
         "`tandem chaos --fault throttled --way spot`; faults of your own: `tandem chaos --plan faults.toml`.",
         "",
-        f"{len(cells)} cells: {counts[SURVIVED]} survived, {counts[FAILED]} failed and said why,",
-        f"{counts[STOPPED]} were stopped on purpose; {bad} left something that should not be.",
+        f"{len(cells) - counts[ALIKE]} cells ran: {counts[SURVIVED]} survived, {counts[FAILED]} failed and said why,",
+        f"{counts[STOPPED]} were stopped on purpose; {bad} left something that should not be. {counts[ALIKE]} more are",
+        "like one of these to the state: the same Retry and the same Catch answer them, so they were not run.",
         "",
         "## The faults",
         "",
@@ -87,13 +106,16 @@ def page(results: Results, definitions: dict[str, Iterable[str]]) -> str:
     lines += ["", "## The cells", ""]
     lines += [
         f"{MARKS[SURVIVED]} it ended as if nothing had been; {MARKS[FAILED]} it failed, with its cause, and left",
-        f"nothing; {MARKS[STOPPED]} it was stopped, and left nothing; ✗ something was as it should not be (see below);",
-        "empty: the fault cannot be there (a fault of jobs at a Choice), or the way did not meet it there.",
+        f"nothing; {MARKS[STOPPED]} it was stopped, and left nothing; {BAD} something was as it should not be (below);",
+        f"{MARKS[ALIKE]} the state cannot tell it from a fault to the left;",
+        "empty: the fault cannot be there (a fault of jobs at a Choice). A way is what is done, and what is there",
+        "before (`local/chaos/ways.py`); a state that several ways pass meets its faults on the first of them.",
     ]
-    for name, route in ROUTES.items():
-        if name in results:
-            lines += ["", *_table(name, results[name], definitions[route.machine])]
+    for machine, states in definitions.items():
+        lines += ["", *_table(machine, results, states)]
     lines += ["", "## What should not be", "", *(_violations(results) or ["Nothing, of what was run."])]
+    lines += ["", "## Not reached", "", "States that no way passes; each is run by itself by a test.", ""]
+    lines += [f"* {machine}, `{state}`: {why}" for (machine, state), why in UNREACHED.items()]
     if missing := list(_missing(results)):
         lines += ["", "## Not run yet", "", *missing]
     return "\n".join(lines) + "\n"
@@ -103,19 +125,21 @@ def _numbered() -> Iterator[tuple[int, Any]]:
     yield from enumerate(CATALOGUE, start=1)
 
 
-def _table(name: str, faults: dict[str, Any], states: Iterable[str]) -> list[str]:
-    met = [state for state in states if any(state in found for found in faults.values())]
+def _table(machine: str, results: Results, states: Iterable[str]) -> list[str]:
     numbers = [str(number) for number, _ in _numbered()]
-    lines = [f"### {name.capitalize()} ({ROUTES[name].machine})", "", f"| state | {' | '.join(numbers)} |"]
-    lines.append("|---" * (len(numbers) + 1) + "|")
-    for state in met:
-        marks = [_mark(faults.get(entry.name, {}).get(state)) for _, entry in _numbered()]
-        lines.append(f"| {state} | {' | '.join(marks)} |")
+    lines = [f"### The machine `{machine}`", "", f"| state | way | {' | '.join(numbers)} |"]
+    lines.append("|---" * (len(numbers) + 2) + "|")
+    for state in states:
+        for way in (each for each in WAYS.values() if each.machine == machine):
+            faults = results.get(way.name, {})
+            if any(state in found for found in faults.values()):
+                marks = [_mark(faults.get(entry.name, {}).get(state)) for _, entry in _numbered()]
+                lines.append(f"| {state} | {way.name} | {' | '.join(marks)} |")
     return lines
 
 
 def _missing(results: Results) -> Iterator[str]:
-    for name in ROUTES:
+    for name in WAYS:
         if left := [entry.name for entry in CATALOGUE if entry.name not in results.get(name, {})]:
             yield f"* {name}: {', '.join(left) if name in results else 'every fault'}"
 
@@ -123,13 +147,13 @@ def _missing(results: Results) -> Iterator[str]:
 def _mark(cell: dict[str, Any] | None) -> str:
     if cell is None:
         return ""
-    return "✗" if cell["violations"] else MARKS[cell["verdict"]]
+    return BAD if cell["violations"] else MARKS[cell["verdict"]]
 
 
 def _violations(results: Results) -> list[str]:
     return [
-        f"* {route}, {fault}, `{state}`: {'; '.join(cell['violations'])}"
-        for route, faults in results.items()
+        f"* {way}, {fault}, `{state}`: {'; '.join(cell['violations'])}"
+        for way, faults in results.items()
         for fault, states in faults.items()
         for state, cell in states.items()
         if cell["violations"]

@@ -13,7 +13,8 @@ from contract import keys, ledger, names
 from contract.run import RUNNING
 
 T = TypeVar("T")
-LOOK_SECONDS = 0.2
+SWEEP = "Sweep"  # in the name of the function that looks for uploads whose event was lost
+FIRST_LOOK, LAST_LOOK = 0.1, 1.0  # laptop seconds between two looks
 
 
 class Stuck(Exception):
@@ -29,12 +30,14 @@ class End:
         status: of the execution.
         state: the last state that it entered.
         error: its error, or "".
+        cause: of the error, or "".
     """
 
     name: str
     status: str
     state: str
     error: str = ""
+    cause: str = ""
 
     def __str__(self) -> str:
         return f"{self.name}: {self.error}" if self.error else self.name
@@ -52,6 +55,7 @@ class Site:
     client: Callable[[str], Any]
     tenant: str = "chaos"
     _handlers: dict[str, str] = field(default_factory=dict)
+    _inputs: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def outputs(self) -> dict[str, str]:
@@ -76,13 +80,13 @@ class Site:
             "pipeline": self.outputs[names.OUTPUT_PIPELINE_ARN],
             "deployment": self.outputs[names.OUTPUT_DEPLOYMENT_ARN],
             "batch": self.outputs[names.OUTPUT_BATCH_ARN],
+            "sleep": self.outputs[names.OUTPUT_SLEEP_ARN],
         }
 
-    def definition(self, machine: str) -> dict[str, Any]:
-        """Return a machine's definition as it is deployed."""
+    def states(self, machine: str) -> dict[str, Any]:
+        """Return the states of a machine as it is deployed, those within a Map or a Parallel, too."""
         described = self.client("stepfunctions").describe_state_machine(stateMachineArn=self.machines[machine])
-        definition: dict[str, Any] = json.loads(described["definition"])
-        return definition
+        return dict(every_state(json.loads(described["definition"])))
 
     def handler(self, function: str) -> str:
         """Return the handler of the function with this ARN."""
@@ -135,15 +139,38 @@ class Site:
             if listed["name"].startswith(project):
                 yield listed
             elif listed["name"].count("-") == 4 and len(listed["name"]) == 36:
-                described = states.describe_execution(executionArn=listed["executionArn"])
-                if f'"{project}' in described["input"] or f"/{project}/" in described["input"]:
+                given = self._input(listed["executionArn"])
+                if f'"{project}' in given or f"/{project}/" in given or f"{project}-" in given:
                     yield listed
 
+    def _input(self, execution: str) -> str:
+        if execution not in self._inputs:
+            described = self.client("stepfunctions").describe_execution(executionArn=execution)
+            self._inputs[execution] = described["input"]
+        return self._inputs[execution]
+
+    def endpoint(self, name: str) -> dict[str, Any]:
+        """Return what SageMaker says of an endpoint; empty when there is none."""
+        sagemaker = self.client("sagemaker")
+        try:
+            found: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=name)
+        except sagemaker.exceptions.ClientError as error:
+            if "Could not find" not in str(error):
+                raise
+            return {}
+        return found
+
+    def running(self, project: str) -> list[str]:
+        """Return the ARNs of a project's executions that run."""
+        return [
+            each["executionArn"] for machine in self.machines for each in self.executions(machine, project, RUNNING)
+        ]
+
     def ended(self, execution: str, seconds: float) -> End:
-        """Wait for an execution's end.
+        """Wait for an execution's end, as long as something happens in it.
 
         Raises:
-            Stuck: when it does not come.
+            Stuck: when nothing happened for so many seconds.
         """
         states = self.client("stepfunctions")
 
@@ -151,12 +178,27 @@ class Site:
             described: dict[str, Any] = states.describe_execution(executionArn=execution)
             return described if described["status"] != RUNNING else None
 
-        described = self.eventually(look, seconds, execution)
+        described = self.eventually(look, seconds, execution, progress=lambda: self.progress(execution))
         state = self.visited(execution)[-1]
         name, output = described["status"], json.loads(described.get("output") or "null")
         if name == "SUCCEEDED":
             name = output["outcome"] if isinstance(output, dict) and "outcome" in output else state
-        return End(name=name, status=described["status"], state=state, error=described.get("error") or "")
+        error, cause = described.get("error") or "", described.get("cause") or ""
+        return End(name=name, status=described["status"], state=state, error=error, cause=cause)
+
+    def progress(self, execution: str) -> int:
+        """Return the number of the last event of an execution."""
+        history = self.client("stepfunctions").get_execution_history
+        return int(history(executionArn=execution, reverseOrder=True, maxResults=1)["events"][0]["id"])
+
+    def tick(self) -> None:
+        """Do what the daily schedule does."""
+        functions = self.client("lambda")
+        pages = functions.get_paginator("list_functions").paginate()
+        (name,) = [
+            each["FunctionName"] for page in pages for each in page["Functions"] if SWEEP in each["FunctionName"]
+        ]
+        functions.invoke(FunctionName=name, InvocationType="Event", Payload=b"{}")
 
     def visited(self, execution: str) -> list[str]:
         """Return the states that an execution entered, in order."""
@@ -169,15 +211,31 @@ class Site:
         ]
 
     @staticmethod
-    def eventually(look: Callable[[], T | None], seconds: float, what: str) -> T:
+    def eventually(
+        look: Callable[[], T | None], seconds: float, what: str, *, progress: Callable[[], Any] = lambda: None
+    ) -> T:
         """Return the first true value of ``look``.
+
+        A loaded machine is slow, and not stuck: the time begins anew whenever ``progress`` tells something else.
 
         Raises:
             Stuck: when none comes in time.
         """
-        deadline = time.monotonic() + seconds
+        told, deadline, pause = progress(), time.monotonic() + seconds, FIRST_LOOK
         while not (found := look()):
             if time.monotonic() > deadline:
-                raise Stuck(f"{what} did not come to its end within {seconds:.0f} s")
-            time.sleep(LOOK_SECONDS)
+                if (now := progress()) == told:
+                    raise Stuck(f"{what}: nothing has happened for {seconds:.0f} s")
+                told, deadline = now, time.monotonic() + seconds
+            time.sleep(pause)
+            pause = min(pause * 1.3, LAST_LOOK)
         return found
+
+
+def every_state(definition: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the states of a definition with their names, in the order of its story."""
+    for name, state in definition["States"].items():
+        yield name, state
+        for inner in (state.get("ItemProcessor"), *state.get("Branches", ())):
+            if inner:
+                yield from every_state(inner)

@@ -18,6 +18,7 @@ from moto.awslambda.models import LambdaBackend, LambdaFunction
 from moto.awslambda.responses import LambdaResponse
 from moto.core.responses import BaseResponse
 
+from local.chaos.calls import STATE
 from local.lambdas.outcome import Result
 from local.lambdas.queue import AsynchronousQueue
 from local.lambdas.service import Lambdas, Throttled
@@ -73,7 +74,8 @@ class DataPlane:
         kind = headers.get("X-Amz-Invocation-Type") or "RequestResponse"
         _check(body, MAX_ASYNCHRONOUS if kind == "Event" else MAX_SYNCHRONOUS)
         context = base64.b64decode(headers.get("X-Amz-Client-Context") or "").decode()
-        invocation = self._lambdas.invocation(name, body, qualifier=qualifier, context=context)
+        state = headers.get(STATE) or ""
+        invocation = self._lambdas.invocation(name, body, qualifier=qualifier, context=context, state=state)
         if kind == "DryRun":
             return 204, {"status": "204"}, b""
         if kind == "Event":

@@ -49,11 +49,13 @@ class Message:
         kind: ``ready`` (asks for its first event), ``response``, ``error``, ``init_error`` or ``exit``.
         body: the payload of a response or an error.
         code: exit status of the process, for ``exit``.
+        request_id: of the event that a response or an error is about.
     """
 
     kind: str
     body: bytes = b""
     code: int = 0
+    request_id: str = ""
 
 
 class RuntimeApi:
@@ -121,10 +123,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         if self.path == f"{_PREFIX}/init/error":
             self.server.messages.put(Message(kind="init_error", body=body))
-        elif self.path.endswith("/error"):
-            self.server.messages.put(Message(kind="error", body=body))
         else:
-            self.server.messages.put(Message(kind="response", body=body))
+            request_id, _, kind = self.path.removeprefix(f"{_PREFIX}/invocation/").partition("/")
+            self.server.messages.put(Message(kind=kind, body=body, request_id=request_id))
         self._answer(202, b'{"status":"OK"}', {"Content-Type": "application/json"})
 
     def _body(self) -> bytes:

@@ -90,7 +90,7 @@ class Sandbox:
             return self._die("memory")
         with functions.doomed(self, fault):
             self._api.events.put(event)
-            message = self._next_message(deadline, watch_memory=True)
+            message = self._next_message(deadline, request_id=event.request_id)
         ending = functions.ending(fault)
         return self._die(ending) if ending else message
 
@@ -125,7 +125,7 @@ class Sandbox:
 
     def _initialise(self, request_id: str) -> Result | None:
         """Wait until the runtime client asks for its first event; return a result when it never does."""
-        message = self._next_message(self._started + INIT_LIMIT_S + self.config.timeout_s, watch_memory=True)
+        message = self._next_message(self._started + INIT_LIMIT_S + self.config.timeout_s)
         self._init_s = time.monotonic() - self._started
         if message.kind == "ready":
             self._ready = True
@@ -136,8 +136,11 @@ class Sandbox:
         )
         return self._finish(message, request_id, 0.0)
 
-    def _next_message(self, deadline: float, *, watch_memory: bool) -> Message:
-        """Return what the sandbox says next; ``timeout`` or ``memory`` are said for it, and it is killed."""
+    def _next_message(self, deadline: float, *, request_id: str = "") -> Message:
+        """Return what the sandbox says next; ``timeout`` or ``memory`` are said for it, and it is killed.
+
+        On a loaded machine its client may answer an event twice: what it says of earlier ones is not heard.
+        """
         while True:
             left = deadline - time.monotonic()
             try:
@@ -145,10 +148,10 @@ class Sandbox:
             except queue.Empty:
                 if left <= 0:
                     return self._die("timeout")
-                if watch_memory and self._measure_memory() > self.config.memory_mb * MIB:
+                if self._measure_memory() > self.config.memory_mb * MIB:
                     return self._die("memory")
                 continue
-            if message.kind != "ready" or not self._ready:
+            if message.request_id in ("", request_id) and (message.kind != "ready" or not self._ready):
                 return message
 
     def _die(self, kind: str) -> Message:

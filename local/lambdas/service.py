@@ -44,6 +44,7 @@ class Invocation:
         payload: JSON bytes.
         request_id: AwsRequestId; the same for all attempts of an asynchronous event.
         client_context: JSON, or "".
+        state: of the state machine that asks, or "".
     """
 
     function: Any
@@ -51,6 +52,7 @@ class Invocation:
     payload: bytes
     request_id: str
     client_context: str = ""
+    state: str = ""
 
 
 class Lambdas:
@@ -91,7 +93,8 @@ class Lambdas:
             Throttled: when the function's reserved concurrency is used up.
         """
         config, code = self._program(invocation.function)
-        limit, fault = invocation.function.reserved_concurrency, functions.strike(config.handler, invocation.payload)
+        limit = invocation.function.reserved_concurrency
+        fault = functions.strike(config.handler, invocation.payload, invocation.state)
         with self._lock:
             if limit is not None and self._running.get(config.name, 0) >= int(limit):
                 raise Throttled(config.name)
@@ -113,7 +116,9 @@ class Lambdas:
             with self._lock:
                 self._running[config.name] -= 1
 
-    def invocation(self, name: str, payload: bytes, *, qualifier: str | None = None, context: str = "") -> Invocation:
+    def invocation(
+        self, name: str, payload: bytes, *, qualifier: str | None = None, context: str = "", state: str = ""
+    ) -> Invocation:
         """Make an invocation of ``name`` (name, ARN, with or without qualifier).
 
         Raises:
@@ -130,6 +135,7 @@ class Lambdas:
             payload=payload or b"{}",
             request_id=str(uuid.uuid4()),
             client_context=context,
+            state=state,
         )
 
     def close(self) -> None:

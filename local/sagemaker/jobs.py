@@ -217,6 +217,9 @@ class Job:
         memory = processes.recollection(self.record.name, {host.name: host.root for host in hosts})
         if memory.there:
             memory.restore(self.on_line)
+            if self._stop_asked.is_set():
+                self.on_stopping()
+                return Ended(status="Stopped", secondary="Stopped")
             return Ended(status="Completed", secondary="Completed")
         folder, on_line = hosts[0].root.parent.parent / "machines", memory.noting(self.on_line)
         machines = Machines(hosts=hosts, folder=folder, isolated=isolated, on_line=on_line, on_exit=self._on_exit)

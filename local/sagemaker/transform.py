@@ -48,6 +48,7 @@ class TransformJob(Job):
 
     def __init__(self, cloud: Cloud, record: Record, model: Callable[[str], dict[str, Any]]) -> None:
         self.request, self._model = record.request, model
+        self._role = str(model(self.request["ModelName"])["ExecutionRoleArn"])  # it may be deleted before the job ends
         super().__init__(cloud, record, GROUP)
         self._servers: list[Server] = []
         self.limit: int = self.request.get("MaxPayloadInMB", DEFAULT_PAYLOAD)
@@ -57,7 +58,7 @@ class TransformJob(Job):
     @property
     def role(self) -> str:
         """The ARN of its model's role."""
-        return str(self._model(self.request["ModelName"])["ExecutionRoleArn"])
+        return self._role
 
     def start(self) -> None:
         """Begin; returns at once."""

@@ -18,7 +18,7 @@ def test_the_faults_are_listed(tandem: Tandem) -> None:
     assert answer.code == Exit.GOOD
     assert len(answer.document["faults"]) >= 25
     assert {"fault", "what", "where"} == set(answer.document["faults"][0])
-    assert "spot" in answer.document["routes"]
+    assert "spot" in answer.document["ways"]
 
 
 def test_a_mistake_in_a_plan_is_named_before_anything_starts(tandem: Tandem, tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from local.chaos.routes import Lab, prepare
 from local.chaos.site import Site
+from local.chaos.way import Lab, prepare
+from local.chaos.ways import SPOT
 from tests.e2e.app import App
 
 
 @pytest.fixture(scope="session")
 def lab(app: App, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """The application, and what one run without a fault left."""
-    return prepare(Site(app.cloud.client), tmp_path_factory.mktemp("recalled"))
+    return prepare(Site(app.cloud.client), tmp_path_factory.mktemp("recalled"), SPOT)

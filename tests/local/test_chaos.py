@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +14,8 @@ import pytest
 from botocore.exceptions import ClientError, HTTPClientError
 
 from local.chaos import plan, results
+from local.chaos.alike import alike
+from local.chaos.catalogue import Place
 from local.chaos.faults import (
     AFTER_WRITE,
     ALWAYS,
@@ -35,10 +39,13 @@ from local.chaos.faults import (
     TimedOutState,
 )
 from local.chaos.lab import LAB, Lab
+from local.chaos.site import Site, Stuck
+from local.chaos.ways import UNREACHED
 from local.cloud import Cloud
 from tests.local.functions import Function, eventually, queue, received
 from tests.local.machines import create, ended, run, start
 
+UNREACHED_STATE = "Stop search"
 WRITER = """
 import boto3
 def handler(event, context):
@@ -240,12 +247,46 @@ def test_a_mistake_in_a_plan_is_named(text: str, told: str) -> None:
 
 
 def test_results_are_kept_sweep_by_sweep_and_shown() -> None:
-    cell = {"state": "Gate", "fault": "throttled", "route": "spot", "end": "FAILED", "verdict": "failed"}
-    first: list[dict[str, Any]] = [{"swept": "throttled", "route": "spot"}, {**cell, "violations": ["lost upload: a"]}]
-    kept = results.merge({}, first)
+    sweep: dict[str, Any] = {"swept": "throttled", "way": "spot", "states": []}
+    cell = {"state": "Gate", "fault": "throttled", "way": "spot", "end": "FAILED", "verdict": "failed"}
+    kept = results.merge({}, [sweep, {**cell, "violations": ["lost upload: a"]}])
     text = results.page(kept, {"pipeline": ["Gate", "Deploy"], "deployment": [], "batch": []})
-    assert "| Gate | ✗ |" in text
+    assert "| Gate | spot | ✗ |" in text
     assert "* spot, throttled, `Gate`: lost upload: a" in text
     assert "* batch: every fault" in text
-    again = results.merge(kept, [{"swept": "throttled", "route": "spot"}])
-    assert again == {"spot": {"throttled": {}}}
+    assert results.merge(kept, [{**sweep, "states": ["Deploy"]}]) == kept
+    assert results.merge(kept, [{**sweep, "states": ["Gate"]}]) == {"spot": {"throttled": {}}}
+    assert results.merge(kept, [sweep]) == {"spot": {"throttled": {}}}
+
+
+def test_a_state_that_met_no_fault_is_told_unless_there_is_a_reason() -> None:
+    reasons = {machine: [state for where, state in UNREACHED if where == machine] for machine, _ in UNREACHED}
+    states = {**reasons, "pipeline": [*reasons["pipeline"], "Gate"]}
+    assert results.unmet({}, states) == ["pipeline: 'Gate' met no fault; give it a way"]
+    met: results.Results = {"spot": {"throttled": {"Gate": {}, UNREACHED_STATE: {}}}}
+    assert results.unmet(met, states) == [
+        f"pipeline: {UNREACHED_STATE!r} is reached, or is no more; take it from UNREACHED"
+    ]
+
+
+def test_a_slow_machine_is_not_stuck() -> None:
+    """The time begins anew as long as something happens."""
+    looks = itertools.count()
+    began = time.monotonic()
+    assert Site.eventually(lambda: time.monotonic() > began + 0.6, 0.2, "it", progress=lambda: next(looks))
+    with pytest.raises(Stuck, match=re.escape("it: nothing has happened for 0 s")):
+        Site.eventually(lambda: False, 0.2, "it")
+
+
+def test_what_a_state_answers_alike_is_run_once() -> None:
+    """A rule for throttling alone tells it from other refusals; where none does, one stands for all."""
+
+    def at(*retried: str) -> dict[str, str]:
+        rules = {"Retry": [{"ErrorEquals": list(retried)}], "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "End"}]}
+        definition = {"Type": "Task", "Resource": "arn:aws:states:::dynamodb:getItem", **rules}
+        return alike(Place(site=Site(lambda name: None), state="Find", definition=definition, project="p"))
+
+    refusals = ["throttled on and on", "internal errors", "quota exceeded", "expired credentials", "access denied"]
+    assert at("States.TaskFailed") == dict.fromkeys(refusals[1:], refusals[0])
+    told_apart = at("DynamoDB.ProvisionedThroughputExceededException")
+    assert told_apart == dict.fromkeys(refusals[2:], refusals[1])

@@ -266,3 +266,16 @@ def test_moto_itself_drops_the_dead_letter_queue_and_refuses_foreign_layers(vani
     foreign = ["arn:aws:lambda:us-east-1:017000801446:layer:Powertools:1"]
     with pytest.raises(ClientError):
         client.create_function(FunctionName="layered", Code=code, Layers=foreign, **settings)
+
+
+def test_an_answer_that_comes_twice_is_not_the_next_event_s(cloud: Cloud) -> None:
+    code = """
+import json, os, urllib.request
+def handler(event, context):
+    path = f"/2018-06-01/runtime/invocation/{context.aws_request_id}/response"
+    address = "http://" + os.environ["AWS_LAMBDA_RUNTIME_API"] + path
+    urllib.request.urlopen(urllib.request.Request(address, data=json.dumps(event).encode(), method="POST")).read()
+    return event
+"""
+    function = Function(cloud, code)
+    assert [function.invoke(number)["payload"] for number in range(1, 4)] == [1, 2, 3]
