@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from contract import retention
+from local.chaos.faults import ALWAYS, ExhaustedFunction
+from local.chaos.lab import LAB
 from tests.e2e.app import App
 
 
@@ -35,16 +39,18 @@ def test_the_deployed_function_deletes_what_is_too_old_and_an_old_version_stays(
         assert {(bucket, each["Key"]) for each in found["Versions"]} == {place for place in put if place[0] == bucket}
 
 
-def test_a_retention_that_fails_is_told(app: App) -> None:
-    functions, sqs = app.cloud.client("lambda"), app.cloud.client("sqs")
-    function, event = app.function("functions.retention.handler"), {"prefix": app.project()}  # at no time
-    functions.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event).encode())
+@pytest.mark.parametrize("daily", ["retention", "sweep"])
+def test_what_fails_each_day_is_told(app: App, daily: str) -> None:
+    functions, sqs, handler = app.cloud.client("lambda"), app.cloud.client("sqs"), f"functions.{daily}.handler"
+    function, event = app.function(handler), {"id": app.project()}
     target = functions.get_function_configuration(FunctionName=function)["DeadLetterConfig"]["TargetArn"]
     queue = sqs.get_queue_url(QueueName=target.rpartition(":")[2])["QueueUrl"]
 
     def told() -> str:
         asked = {"QueueUrl": queue, "MaxNumberOfMessages": 10, "VisibilityTimeout": 0}
         messages = sqs.receive_message(**asked).get("Messages", [])
-        return next((each["ReceiptHandle"] for each in messages if event["prefix"] in each["Body"]), "")
+        return next((each["ReceiptHandle"] for each in messages if event["id"] in each["Body"]), "")
 
-    sqs.delete_message(QueueUrl=queue, ReceiptHandle=app.eventually(told))
+    with LAB.inject(ExhaustedFunction(function=handler, payload=f"*{event['id']}*", times=ALWAYS)):
+        functions.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event).encode())
+        sqs.delete_message(QueueUrl=queue, ReceiptHandle=app.eventually(told))
