@@ -143,7 +143,7 @@ def what_to_restore(*, restore: str, replace: str, nothing: str) -> State:
 def restore(*, then: str) -> State:
     """Put the previous configuration back, as soon as the endpoint lets itself be updated."""
     arguments = {"EndpointName": expression(LIVE), "EndpointConfigName": expression(PREVIOUS)}
-    retry = [transient(*SAGEMAKER_ERRORS, "States.Timeout", first=10, longest=30, times=40)]
+    retry = [transient(*SAGEMAKER_ERRORS, "States.Timeout", first=10, longest=30, times=20)]
     return _tidy("updateEndpoint", arguments, then=then) | {"Retry": retry, "Catch": _not_back(then)}
 
 
