@@ -38,7 +38,7 @@ from PIL import Image
 from benchmarks.places import PLACES, TOLERANCE, Place
 from benchmarks.places.version import Send, Version, eventually
 from benchmarks.side_by_side import Goal, report
-from cli import laptop, ledger
+from cli import laptop, ledger, tenants
 from cli.aws import Account
 from cli.children import Child
 from cli.commands.submit import send as submit
@@ -108,6 +108,7 @@ def trained(folder: Path) -> Iterator[Version]:
         with Child("infra.apply", "--no-wheels", log=folder / "deploy.log") as child:
             child.wait()
         account = Account()
+        tenants.add(account, "acme")
         run = submit(account, EXAMPLE / "digits.zip", "acme", "digits", EXAMPLE / "project.toml")
 
         def settled() -> Any:

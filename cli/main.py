@@ -33,13 +33,14 @@ from cli.commands.rollback import rollback
 from cli.commands.runs import runs
 from cli.commands.sleep import sleep, wake
 from cli.commands.submit import submit
+from cli.commands.tenant import tenant
 from cli.commands.up import up
 from cli.commands.watch import watch
 from cli.errors import MEANINGS
 from cli.options import remember, with_options
 
 COMMANDS = {
-    "Start": (demo, doctor, up, deploy, chaos),
+    "Start": (demo, doctor, up, deploy, tenant, chaos),
     "Work": (new, submit, runs, watch, logs, report, resume),
     "Serve": (models, approve, reject, reproduce, predict, batch, key, promote, rollback, sleep, wake),
     "Money": (cost, budget, prices),

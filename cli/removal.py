@@ -113,6 +113,21 @@ def find_data(account: Account) -> Iterator[Item]:
                 yield Item(kind=item["ResourceType"], name=item["PhysicalResourceId"])
 
 
+def find_tenants(account: Account) -> Iterator[Item]:
+    """Yield the stacks of tenants; they hold policies of the application's, so that they go before it."""
+    for stack in account.pages("cloudformation", "describe_stacks", "Stacks"):
+        if stack["StackName"].startswith(names.TENANT_STACK):
+            yield Item(kind="stack", name=stack["StackName"], arn=stack["StackId"])
+
+
+def find_tenants_keys(account: Account) -> Iterator[Item]:
+    """Yield the keys of tenants, those of removed ones too, and their aliases."""
+    for alias in account.pages("kms", "list_aliases", "Aliases"):
+        if alias["AliasName"].startswith(names.key_alias("")) and "TargetKeyId" in alias:
+            yield Item(kind="AWS::KMS::Key", name=alias["TargetKeyId"])
+            yield Item(kind="alias", name=alias["AliasName"])
+
+
 def _is_ours(account: Account, arn: str) -> bool:
     return _has_our_tag(account.pages("sagemaker", "list_tags", "Tags", ResourceArn=arn))
 
@@ -221,6 +236,7 @@ _REMOVERS: dict[str, Callable[[Account, Item], None]] = {
     "model package": _call("sagemaker", "delete_model_package", "ModelPackageName"),
     "model package group": _call("sagemaker", "delete_model_package_group", "ModelPackageGroupName"),
     "stack": _delete_stack,
+    "alias": _call("kms", "delete_alias", "AliasName"),
     "AWS::S3::Bucket": _delete_bucket,
     "AWS::DynamoDB::Table": _delete_table,
     "AWS::KMS::Key": _schedule_key_deletion,

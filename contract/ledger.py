@@ -17,6 +17,7 @@ are in it.
 | erasure | project#<tenant>/<project> | erasure#<id> | what, digest, by, started, ended, runs, versions, counts, rows |
 | tuning | project#<tenant>/<project> | tuning | job, run, recipe, metric, jobs, hyperparameters, ranges, ... |
 | throughput | project#<tenant>/<project> | throughput#<recipe>#<instance>#<hosts> | samples_per_second, run, measured |
+| tenant | tenant#<tenant> | tenant | added (ISO 8601) |
 | budget | tenant#<tenant> | budget | usd (a month) |
 | month | tenant#<tenant> | month#<YYYY-MM> | committed, spent |
 | charge | tenant#<tenant> | charge#<YYYY-MM>#<run> | project, charged, settled |
@@ -100,7 +101,7 @@ def throughput_key(tenant: str, project: str, recipe: str, instance: str, hosts:
     return {"pk": project_pk(tenant, project), "sk": f"throughput#{recipe}#{instance}#{hosts}"}
 
 
-BUDGET, MONTH, CHARGE = "budget", "month", "charge"
+TENANT, BUDGET, MONTH, CHARGE = "tenant", "budget", "month", "charge"
 MICROS = 1_000_000
 """Of a US dollar: amounts are added up as whole numbers."""
 
@@ -108,6 +109,11 @@ MICROS = 1_000_000
 def tenant_pk(tenant: str) -> str:
     """Return the partition of a tenant's rows."""
     return f"tenant#{tenant}"
+
+
+def tenant_key(tenant: str) -> dict[str, str]:
+    """Return the key of the row without which a tenant's runs are refused."""
+    return {"pk": tenant_pk(tenant), "sk": TENANT}
 
 
 def budget_key(tenant: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from contract.errors import InvalidConfig
 DATA_BUCKET = "TANDEM_DATA_BUCKET"
 ARTIFACTS_BUCKET = "TANDEM_ARTIFACTS_BUCKET"
 LEDGER_TABLE = "TANDEM_LEDGER_TABLE"
-KEY = "TANDEM_KEY"  # ARN of the key that encrypts the buckets
+TENANT_KEY = "TANDEM_TENANT_KEY"  # ARN of the alias of a tenant's key, with <tenant> for its name
 PIPELINE_ARN = "TANDEM_PIPELINE_ARN"
 INTAKE_ARN = "TANDEM_INTAKE_ARN"  # of the function that begins runs
 SLEEP_ARN = "TANDEM_SLEEP_ARN"  # of the machine that puts models to sleep
@@ -23,7 +23,7 @@ API_URL = "TANDEM_API_URL"  # where the public API is, with its stage; absent: t
 SERVING_IMAGE_REPOSITORY = "TANDEM_SERVING_IMAGE_REPOSITORY"  # ECR repository URI, without tag
 SERVING_IMAGE_TAG = "TANDEM_SERVING_IMAGE_TAG"  # hash of the serving image's source
 MLFLOW_SERVER = "TANDEM_MLFLOW_SERVER"  # ARN of a managed tracking server, or a tracking URI; absent: no MLflow
-FUNCTION_ROLE = "TANDEM_FUNCTION_ROLE"  # ARN of the role of functions that serve models
+FUNCTION_ROLE = "TANDEM_FUNCTION_ROLE"  # ARN of the role of functions that serve models, with <tenant> in it
 FUNCTION_LOGS = "TANDEM_FUNCTION_LOGS"  # name of their log group
 TENSORBOARD = "TANDEM_TENSORBOARD"  # ON: event files are written
 ON = "on"
@@ -76,10 +76,32 @@ OUTPUT_MONTHLY_USD = "MonthlyUsd"  # of a tenant without a budget of its own
 OUTPUT_DEPLOYMENT_ARN = "DeploymentArn"
 OUTPUT_BATCH_ARN = "BatchArn"
 OUTPUT_SLEEP_ARN = "SleepArn"
+OUTPUT_INTAKE_FUNCTION = "IntakeFunction"
+OUTPUT_KEY_ARN = "KeyArn"
+OUTPUT_FUNCTION_LOGS = "ServingLogs"  # log group of the functions that serve models
+OUTPUT_TENANT_TEMPLATE = "TenantTemplateAddress"  # s3://bucket/key
 OUTPUT_TOPIC_ARN = "NotificationsTopic"
 OUTPUT_AUDIT_LOGS = "AuditLogs"  # the log group
 OUTPUT_API_ID = "ApiId"
 OUTPUT_API_URL = "ApiUrl"  # ends with a slash
+
+# The stack of a tenant, from the template that the pipeline's stack publishes; its parameters.
+TENANT_STACK = "TandemTenant-"  # and the tenant's name
+PARAMETER_TENANT = "Tenant"
+PARAMETER_EXISTING_KEY = "ExistingKey"  # ARN of the key of a tenant that was here before; else empty
+TENANT_PARAMETERS = (
+    OUTPUT_DATA_BUCKET, OUTPUT_ARTIFACTS_BUCKET, OUTPUT_LEDGER_TABLE, OUTPUT_KEY_ARN, OUTPUT_FUNCTION_LOGS,
+)  # fmt: skip
+"""Those that are outputs of the application's stacks."""
+OUTPUT_PEOPLE_POLICY = "PeoplePolicy"  # ARN of the managed policy of a tenant's people
+
+OUTPUT_TENANT_KEY = "TenantKeyArn"
+
+# The kinds of roles that a tenant has: whose containers take them.
+ROLE_JOB, ROLE_MODEL, ROLE_TRANSFORM, ROLE_FUNCTION = "job", "model", "transform", "function"
+ROLE_KINDS = (ROLE_JOB, ROLE_MODEL, ROLE_TRANSFORM, ROLE_FUNCTION)
+OF_TENANT = "<tenant>"
+"""Stands for a tenant's name where that is not known yet."""
 
 # The public API: its one stage, which is the first part of every path.
 API_STAGE = "v1"
@@ -108,6 +130,7 @@ AUDIT_LOGS = "/aws/events/tandem-audit"  # how the log group of the audit trail 
 TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
 PROCESSING_LOGS = "/aws/sagemaker/ProcessingJobs"
 TRANSFORM_LOGS = "/aws/sagemaker/TransformJobs"
+ENDPOINT_LOGS = "/aws/sagemaker/Endpoints"  # and a slash and the endpoint's name
 METRICS_NAMESPACE = "Tandem"
 METRIC_REQUESTS = "Requests"  # of an inference server, by tenant and project
 METRIC_CLIENT_ERRORS, METRIC_SERVER_ERRORS = "ClientErrors", "ServerErrors"  # those answered by 4xx and 5xx
@@ -213,6 +236,11 @@ def function(tenant: str, project: str) -> str:
     return endpoint(tenant, project, "lambda")
 
 
+def tenant_of(name: str) -> str:
+    """Return the tenant of what is named ``<tenant>--...``."""
+    return name.partition("--")[0]
+
+
 def sleep_execution(tenant: str, project: str, asleep: bool, unique: str) -> str:
     """Return the name of an execution that puts a model to sleep, or wakes it."""
     return f"{tenant}--{project}--{'sleep' if asleep else 'wake'}-{unique}"
@@ -233,6 +261,41 @@ def alarm(endpoint: str, variant: str, what: str) -> str:
     ``what`` is ``errors``, ``latency`` or, of a queue without an instance, ``backlog``.
     """
     return f"{endpoint}--{variant}--{what}"
+
+
+def role_path(tenant: str) -> str:
+    """Return the IAM path of everything of a tenant; with a pattern as its name, of every tenant."""
+    return f"/{APP}/{tenant}/"
+
+
+def role(tenant: str, kind: str, region: str) -> str:
+    """Return the name of a tenant's role. IAM has one namespace for all regions of an account."""
+    return f"{tenant}--{kind}--{region}"
+
+
+def role_arn(tenant: str, kind: str, *, partition: str, account: str, region: str) -> str:
+    """Return the ARN of a tenant's role of one of ROLE_KINDS."""
+    return f"arn:{partition}:iam::{account}:role{role_path(tenant)}{role(tenant, kind, region)}"
+
+
+def common_policy(kind: str, region: str) -> str:
+    """Return the name of the policy of what the containers of a kind need of the application, whosever they are."""
+    return f"{APP}--{kind}--{region}"
+
+
+def key_alias(tenant: str) -> str:
+    """Return the alias of the key that encrypts what a tenant's jobs write."""
+    return f"alias/{APP}/{tenant}"
+
+
+def of_tenant(template: str, tenant: str) -> str:
+    """Return a text with a tenant's name in it, from one with OF_TENANT."""
+    return template.replace(OF_TENANT, tenant)
+
+
+def tenant_stack(tenant: str) -> str:
+    """Return the name of a tenant's stack."""
+    return f"{TENANT_STACK}{tenant}"
 
 
 def model_group(tenant: str, project: str) -> str:

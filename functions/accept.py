@@ -17,7 +17,7 @@ from contract.parsing import parse_toml
 from contract.reports import MAX_REASONS
 from contract.request import RunRequest, build_request, is_script
 from contract.run import Outcome
-from functions import documents, runs, sources, table, uploads
+from functions import documents, runs, sources, table, tenants, uploads
 from functions.shared import client, environment, logger
 
 
@@ -77,6 +77,7 @@ def accept(console: Any, execution: Execution) -> RunRequest:
     """
     runs.begin(execution.run, execution.arn, _first_row(console, execution))
     tenant, project, source = check_input(console)
+    tenants.check(tenant)
     made = documents.read(keys.run_prefix(tenant, project, execution.run) + keys.REQUEST)
     if made is not None:
         return RunRequest.from_dict(made)

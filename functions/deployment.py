@@ -165,8 +165,9 @@ def endpoint_plan(
     rival = (live or asleep(row, endpoint)) if deploy.ab_percent else None
     variants = rollout.ab_variants(unique, deploy, rival) if rival else [rollout.as_many(unique, deploy, live)]
     bucket = environment(names.ARTIFACTS_BUCKET)
-    extras = rollout.capture(deploy, bucket, keys.capture_prefix(tenant, project))
-    extras |= rollout.asynchronous(deploy, bucket, keys.async_prefix(tenant, project), environment(names.KEY))
+    key = names.of_tenant(environment(names.TENANT_KEY), tenant)
+    extras = rollout.capture(deploy, bucket, keys.capture_prefix(tenant, project), key)
+    extras |= rollout.asynchronous(deploy, bucket, keys.async_prefix(tenant, project), key)
     return {
         "model_name": unique,
         "endpoint": endpoint,

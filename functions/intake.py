@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 from contract import keys, ledger, names
 from contract.errors import InvalidConfig
 from contract.run import Outcome
-from functions import runs, table
+from functions import runs, table, tenants
 from functions.shared import client, environment, error_code, logger
 
 
@@ -50,6 +50,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     try:
         names.check_name("tenant", arrival.tenant)
         names.check_name("project", arrival.project)
+        tenants.check(arrival.tenant)
     except InvalidConfig as error:
         return {"run": refuse(arrival, str(error))}
     return {"run": start(arrival)}
@@ -130,7 +131,8 @@ def refuse(arrival: Arrival, reason: str) -> str:
     """Settle a run that cannot start, because its folder names no tenant or project; return its id.
 
     Retrying would not help, so it is no failure of this function: the ledger
-    and the notification tell the person. The upload stays where it is.
+    and the notification tell the person. The upload stays where it is, and
+    `tandem tenant add` hands it in again.
     """
     run = names.run_for_execution(f"{arrival.uri}@{arrival.version_id}")
     now = datetime.now(UTC).isoformat(timespec="seconds")

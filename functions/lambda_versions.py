@@ -84,7 +84,7 @@ def settings(plan: dict[str, Any]) -> dict[str, Any]:
     """Return the function's settings, as both requests and descriptions have them."""
     model = {names.MODEL_URI: plan["model_data_url"], names.MODEL_SHA256: plan["model_sha256"]}
     return {
-        "Role": environment(names.FUNCTION_ROLE),
+        "Role": names.of_tenant(environment(names.FUNCTION_ROLE), names.tenant_of(plan["function"])),
         "MemorySize": plan["memory_mb"],
         "Timeout": TIMEOUT_SECONDS,
         "EphemeralStorage": {"Size": SCRATCH_MB},

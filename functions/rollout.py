@@ -82,8 +82,11 @@ def shadow_configuration(model: str, deploy: Deploy, live: Live) -> dict[str, An
     }
 
 
-def capture(deploy: Deploy, bucket: str, prefix: str) -> dict[str, Any]:
-    """Return the DataCaptureConfig of an endpoint configuration; nothing where nothing is captured."""
+def capture(deploy: Deploy, bucket: str, prefix: str, key: str) -> dict[str, Any]:
+    """Return the DataCaptureConfig of an endpoint configuration; nothing where nothing is captured.
+
+    ``key`` encrypts what is captured.
+    """
     if not deploy.capture_percent:
         return {}
     return {
@@ -91,6 +94,7 @@ def capture(deploy: Deploy, bucket: str, prefix: str) -> dict[str, Any]:
             "EnableCapture": True,
             "InitialSamplingPercentage": deploy.capture_percent,
             "DestinationS3Uri": f"s3://{bucket}/{prefix}",
+            "KmsKeyId": key,
             "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
             "CaptureContentTypeHeader": {"CsvContentTypes": ["text/csv"], "JsonContentTypes": ["application/json"]},
         }
@@ -104,7 +108,7 @@ def asynchronous(deploy: Deploy, bucket: str, prefix: str, key: str) -> dict[str
         deploy: settings.
         bucket: the artifacts bucket.
         prefix: of the project's asynchronous requests (:func:`contract.keys.async_prefix`).
-        key: ARN of the key that encrypts the answers.
+        key: ARN of the key that encrypts the answers, or of its alias.
     """
     if deploy.target != "async":
         return {}

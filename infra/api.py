@@ -14,7 +14,7 @@ from constructs import Construct
 
 from contract import keys, names
 from contract.lambda_calls import ALIAS
-from infra import grants
+from infra import grants, roles
 from infra.handler import Handler, source
 from infra.settings import Settings
 
@@ -104,6 +104,8 @@ class Api(Construct):
         packages = grants.arn(self, "sagemaker", "model-package", "*--*/*")
         grants.allow(self.approval, ["sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage"], [packages])
         grants.read(self.describe, artifacts, f"*/runs/*/{keys.MODEL}")
+        for function in (self.describe, self.prediction):
+            roles.open_outputs(function, self)
         endpoints = grants.arn(self, "sagemaker", "endpoint", "*--*")
         grants.allow(self.predict, ["sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointAsync"], [endpoints])
         asynchronous = keys.async_prefix("*", "*")

@@ -20,11 +20,11 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from contract import names
-from infra import grants
+from infra import grants, roles
 from infra.asl import machine
 from infra.machine import Machine, MachineRole
 from infra.network import Network
-from infra.offline import BATCHES, TransformRole
+from infra.offline import BATCHES, run_transforms
 from infra.rules import object_arrives
 from infra.settings import Settings
 from infra.steps import batch as steps
@@ -71,25 +71,23 @@ class Batch(Construct):
         data: s3.IBucket,
         artifacts: s3.IBucket,
         ledger: dynamodb.ITable,
-        transform_role: TransformRole,
         network: Network | None,
         settings: Settings,
     ) -> None:
         super().__init__(scope, id)
-        assert artifacts.encryption_key
         parts = BatchParts(
             artifacts_bucket=artifacts.bucket_name,
             ledger=ledger.table_name,
-            model_role=transform_role.role_arn,
-            key=artifacts.encryption_key.key_arn,
             network=network.of_jobs if network else {},
+            model_role=roles.role_of("$tenant", names.ROLE_TRANSFORM),
+            key=roles.key_of("$tenant"),
         )
         role = MachineRole(self, "Role")
         grants.rows(role, ledger, "GetItem", "UpdateItem")
         grants.read(role, data, BATCHES, versions=True)
         grants.write(role, artifacts, BATCHES)
         self._grant_sagemaker(role)
-        transform_role.grant_jobs(role)
+        run_transforms(role, self)
         bus = events.EventBus.from_event_bus_name(self, "Bus", "default")
         own = {"events:source": names.EVENT_SOURCE}
         grants.allow(role, ["events:PutEvents"], [bus.event_bus_arn], StringEquals=own)

@@ -11,11 +11,11 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from contract import keys, names
-from infra import deployment, grants
+from infra import deployment, grants, roles
 from infra.handler import Handler, source
 from infra.machine import Machine, MachineRole
 from infra.network import Network
-from infra.offline import OfflineHandlers, TransformRole
+from infra.offline import OfflineHandlers, run_transforms
 from infra.settings import Settings
 from infra.steps.deployment_parts import DeploymentParts
 
@@ -35,25 +35,24 @@ class Deployer(Construct):
         *,
         artifacts: s3.IBucket,
         ledger: dynamodb.ITable,
-        model_role: iam.IRole,
-        function_role: iam.IRole,
         function_logs: logs.ILogGroup,
         images: ecr.IRepository,
-        transform_role: TransformRole,
         network: Network | None,
         settings: Settings,
     ) -> None:
         super().__init__(scope, id)
-        assert artifacts.encryption_key
         offline = OfflineHandlers(self, "Offline", artifacts=artifacts, settings=settings)
         code = source("functions", "contract")
         plan = self._plan(code, artifacts, ledger, settings)
         golden = self._golden(code, artifacts, settings)
         tidy = self._tidy(code, ledger, settings)
-        made_as = {names.FUNCTION_ROLE: function_role.role_arn, names.FUNCTION_LOGS: function_logs.log_group_name}
-        made_as |= network.of_functions if network else {}
+        made_as = {
+            names.FUNCTION_ROLE: roles.role_arn(names.OF_TENANT, names.ROLE_FUNCTION),
+            names.FUNCTION_LOGS: function_logs.log_group_name,
+            **(network.of_functions if network else {}),
+        }
         make_function = self._make_function(code, made_as, images, settings)
-        grants.pass_role(make_function, function_role, "lambda.amazonaws.com")
+        roles.hand_over(make_function, names.ROLE_FUNCTION)
         shift_traffic = self._shift_traffic(code, settings)
         role = MachineRole(self, "Role")
         parts = DeploymentParts(
@@ -65,18 +64,18 @@ class Deployer(Construct):
             write_requests=offline.write.function_arn,
             check_answers=offline.check.function_arn,
             make_bundle=offline.bundle.function_arn,
-            model_role=model_role.role_arn,
-            transform_role=transform_role.role_arn,
-            key=artifacts.encryption_key.key_arn,
+            model_role=roles.role_of("$tenant", names.ROLE_MODEL),
+            transform_role=roles.role_of("$tenant", names.ROLE_TRANSFORM),
+            key=roles.key_of("$tenant"),
             artifacts_bucket=artifacts.bucket_name,
             ledger=ledger.table_name,
             network=network.of_jobs if network else {},
         )
-        self._grant(role, model_role)
+        self._grant(role)
         grants.rows(role, ledger, "PutItem", "UpdateItem", "DeleteItem")
         grants.invoke(role, plan, golden, tidy, make_function, shift_traffic)
         grants.invoke(role, offline.write, offline.check, offline.bundle)
-        transform_role.grant_jobs(role)
+        run_transforms(role, self)
         self.machine = Machine(
             self,
             "Machine",
@@ -89,11 +88,10 @@ class Deployer(Construct):
     def _plan(
         self, code: lambda_.Code, artifacts: s3.IBucket, ledger: dynamodb.ITable, settings: Settings
     ) -> lambda_.Function:
-        assert artifacts.encryption_key
         environment = {
             names.LEDGER_TABLE: ledger.table_name,
             names.ARTIFACTS_BUCKET: artifacts.bucket_name,
-            names.KEY: artifacts.encryption_key.key_arn,
+            names.TENANT_KEY: roles.key_arn(names.OF_TENANT),
         }
         plan = Handler(
             self, "Plan", entry="functions.deployment.handler", code=code, environment=environment, settings=settings
@@ -115,6 +113,7 @@ class Deployer(Construct):
             self, "Golden", entry="functions.golden.handler", code=code, environment={}, settings=settings, seconds=300
         )
         grants.read(golden, artifacts, f"*/runs/*/{keys.GOLDEN}")
+        roles.open_outputs(golden, self)
         staging = grants.arn(self, "sagemaker", "endpoint", names.staging_endpoint("*", "*"))
         grants.allow(golden, ["sagemaker:InvokeEndpoint"], [staging])
         grants.allow(golden, ["lambda:InvokeFunction"], [f"{self._functions()}:*"])  # a version, before its traffic
@@ -174,7 +173,7 @@ class Deployer(Construct):
         """Return the ARN patterns of models, endpoint configurations and endpoints."""
         return [grants.arn(self, "sagemaker", kind, "*--*") for kind in ("model", "endpoint-config", "endpoint")]
 
-    def _grant(self, role: iam.IRole, model_role: iam.IRole) -> None:
+    def _grant(self, role: iam.IRole) -> None:
         model, configuration, endpoint = self._made_at_run_time()
         grants.allow(role, ["sagemaker:CreateModel"], [model])
         grants.allow(role, ["sagemaker:CreateEndpointConfig"], [configuration])
@@ -185,4 +184,4 @@ class Deployer(Construct):
         grants.allow(role, ["cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"], [alarms])
         grants.describe_alarms(role, self)  # SageMaker looks at them, too
         grants.begin_scaling(role, self)
-        grants.pass_role(role, model_role, "sagemaker.amazonaws.com")
+        roles.hand_over(role, names.ROLE_MODEL)

@@ -64,15 +64,19 @@ def allow(who: iam.IGrantable, actions: Sequence[str], resources: Sequence[str],
     )
 
 
-def read(who: iam.IGrantable, bucket: s3.IBucket, pattern: str, *, versions: bool = False) -> None:
+def read(
+    who: iam.IGrantable, bucket: s3.IBucket, pattern: str, *, versions: bool = False, by_prefix: bool = False
+) -> None:
     """Allow reading the objects that match, and listing, without which a missing one is a 403.
 
     With ``versions``, any version of them. Who asks for an object sends no prefix: S3 only looks whether listing is
-    allowed, so the condition must hold then.
+    allowed, so the condition must hold then. With ``by_prefix`` it does not: no one may list the bucket as a whole, and
+    a missing object is a 403.
     """
     actions = ["s3:GetObject", "s3:GetObjectVersion"] if versions else ["s3:GetObject"]
     allow(who, actions, [bucket.arn_for_objects(pattern)])
-    allow(who, ["s3:ListBucket"], [bucket.bucket_arn], StringLikeIfExists={"s3:prefix": [pattern]})
+    operator = "StringLike" if by_prefix else "StringLikeIfExists"
+    allow(who, ["s3:ListBucket"], [bucket.bucket_arn], **{operator: {"s3:prefix": [pattern]}})
     _use(who, bucket.encryption_key, "kms:Decrypt")
 
 
@@ -82,12 +86,16 @@ def write(who: iam.IGrantable, bucket: s3.IBucket, pattern: str) -> None:
     _use(who, bucket.encryption_key, "kms:GenerateDataKey", "kms:Decrypt")  # the second for an upload in parts
 
 
-def encrypt_output(who: iam.IGrantable, bucket: s3.IBucket) -> None:
-    """Allow what SageMaker asks of the role of a job or endpoint whose output is encrypted with a key of ours.
+def log(who: iam.IGrantable, scope: Construct, group: str, streams: str) -> None:
+    """Allow what SageMaker does to write the logs of a job or an endpoint; the names may be patterns."""
 
-    "How to use SageMaker AI execution roles" (Amazon SageMaker AI Developer Guide).
-    """
-    _use(who, bucket.encryption_key, "kms:DescribeKey", "kms:Encrypt")
+    def named(name: str) -> str:
+        return Stack.of(scope).format_arn(
+            service="logs", resource="log-group", resource_name=name, arn_format=ArnFormat.COLON_RESOURCE_NAME
+        )
+
+    allow(who, ["logs:CreateLogGroup", "logs:DescribeLogStreams"], [named(group)])
+    allow(who, ["logs:CreateLogStream", "logs:PutLogEvents"], [named(streams)])
 
 
 def delete(who: iam.IGrantable, bucket: s3.IBucket, pattern: str) -> None:
@@ -115,7 +123,7 @@ def invoke(who: iam.IGrantable, *functions: lambda_.IFunction) -> None:
 
 
 def encrypt(who: iam.IGrantable, key: kms.IKey | None) -> None:
-    """Allow what sending to an encrypted queue does with its key."""
+    """Allow what sending to an encrypted queue, or writing an object, does with its key."""
     _use(who, key, "kms:GenerateDataKey", "kms:Decrypt")
 
 
@@ -163,8 +171,3 @@ def wait_for(who: iam.IGrantable, scope: Construct, *rules: str) -> None:
     """Allow what a ``.sync`` integration does to hear of the end: managed EventBridge rules of these names."""
     resources = [arn(scope, "events", "rule", rule) for rule in rules]
     allow(who, ["events:PutTargets", "events:PutRule", "events:DescribeRule"], resources)
-
-
-def pass_role(who: iam.IGrantable, role: iam.IRole, service: str) -> None:
-    """Allow handing a role to one service."""
-    allow(who, ["iam:PassRole"], [role.role_arn], StringEquals={"iam:PassedToService": service})

@@ -15,7 +15,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from contract import keys, names
-from infra import grants
+from infra import grants, roles
 from infra.handler import ROOT, Handler, powertools, source
 from infra.settings import Settings
 from infra.wheels import FOLDER, LAYER_PINS, Layer
@@ -98,6 +98,7 @@ class Handlers(Construct):
         grants.read(accept, self._places.data, "*", versions=True)
         grants.write(accept, self._places.data, keys.salt("*"))
         grants.read(accept, self._places.artifacts, "*/runs/*", versions=True)  # rows that an earlier run has kept
+        roles.open_outputs(accept, self)
         grants.write(accept, self._places.artifacts, "*/runs/*")
         grants.delete(accept, self._places.artifacts, f"*/runs/*/{keys.UPLOAD}*")  # copies of an earlier attempt
         return accept
@@ -156,6 +157,7 @@ class Handlers(Construct):
         grants.allow(judge, ["sagemaker:DescribeTrainingJob"], [grants.arn(self, "sagemaker", "training-job", "*")])
         grants.allow(judge, ["sagemaker:ListModelPackages", "sagemaker:DescribeModelPackage"], [group, package])
         grants.read(judge, self._places.artifacts, "*/runs/*")
+        roles.open_outputs(judge, self)
         grants.write(judge, self._places.artifacts, f"*/runs/*/{keys.EVALUATION_REPORT}")
         return judge
 
@@ -173,6 +175,7 @@ class Handlers(Construct):
         # CreateModelPackage checks that its caller may read the archive and see the image.
         grants.read(register, self._places.artifacts, "*/runs/*")
         grants.write(register, self._places.artifacts, f"*/runs/*/{keys.PACKAGE}")
+        roles.open_outputs(register, self)
         grants.allow(register, ["ecr:BatchGetImage", "ecr:DescribeImages"], [self._places.images.repository_arn])
         grants.rows(register, self._places.ledger, *ROW)
         return register
@@ -212,6 +215,7 @@ class Handlers(Construct):
         grants.rows(settle, self._places.ledger, *ROW)
         for grant in (grants.read, grants.write):
             grant(settle, self._places.artifacts, "*/runs/*")
+        roles.open_outputs(settle, self)
         execution = grants.execution_arn(self, names.MACHINE_PIPELINE)
         grants.allow(settle, ["states:DescribeExecution", "states:GetExecutionHistory"], [execution])
         for kind in ("Training", "Processing"):

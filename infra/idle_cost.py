@@ -107,8 +107,8 @@ def _runs_a_month(schedule: str) -> int:
 
 def sentence(templates: Sequence[Template]) -> str:
     """Return what the README says."""
-    usd = sum(lines(templates).values())
-    return f"Idle, an installation costs ${usd:.2f} a month, besides what is stored."
+    usd, tenant = sum(lines(templates).values()), MONTHLY["AWS::KMS::Key"]  # all that a tenant's stack costs
+    return f"Idle, an installation costs ${usd:.2f} a month and ${tenant:.2f} for each tenant, besides what is stored."
 
 
 def written(text: str, templates: Sequence[Template]) -> str:

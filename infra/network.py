@@ -75,8 +75,8 @@ class Network(Construct):
         """Variables of what makes functions at run time."""
         return {names.SUBNETS: ",".join(self.subnets), names.SECURITY_GROUPS: ",".join(self.groups)}
 
-    def admit(self, *roles: iam.IRole) -> None:
-        """Let Lambda and SageMaker attach in a role's name what runs with it, here and nowhere else.
+    def admit(self, *roles: iam.IGrantable) -> None:
+        """Let Lambda and SageMaker attach in a role's name what runs with it, here and nowhere else; a policy will do for its roles.
 
         "Giving Lambda functions access to resources in an Amazon VPC" (AWS Lambda Developer Guide); "How to use
         SageMaker AI execution roles" (Amazon SageMaker AI Developer Guide).

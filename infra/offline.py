@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from contract import keys, names
-from infra import grants
+from infra import grants, roles
 from infra.handler import Handler, source
-from infra.roles import SageMakerRole
 from infra.settings import Settings
 
 BATCHES = f"*/{keys.BATCH}/*"
@@ -18,23 +16,13 @@ BUNDLE_MB = 3008
 """Memory of the function that packs a bundle: it holds the archive, its files and the zip."""
 
 
-class TransformRole(SageMakerRole):
-    """What the containers of transform jobs may do: fetch image and model, read requests, write answers."""
-
-    def __init__(self, scope: Construct, id: str, *, repository: ecr.IRepository, artifacts: s3.IBucket) -> None:
-        super().__init__(scope, id, repository_arns=[repository.repository_arn], log_groups=names.TRANSFORM_LOGS)
-        grants.read(self, artifacts, f"*/runs/*/{keys.MODEL}")
-        grants.read(self, artifacts, BATCHES)
-        grants.write(self, artifacts, BATCHES)
-        grants.encrypt_output(self, artifacts)
-
-    def grant_jobs(self, who: iam.IRole) -> None:
-        """Allow running transform jobs with this role, and waiting for them."""
-        job = grants.arn(self, "sagemaker", "transform-job", "*--*")
-        actions = [f"sagemaker:{verb}TransformJob" for verb in ("Create", "Describe", "Stop")]
-        grants.allow(who, [*actions, "sagemaker:AddTags", "sagemaker:ListTags"], [job])
-        grants.wait_for(who, self, "StepFunctionsGetEventsForSageMakerTransformJobsRule")
-        grants.pass_role(who, self, "sagemaker.amazonaws.com")
+def run_transforms(who: iam.IGrantable, scope: Construct) -> None:
+    """Allow running transform jobs with the role of a tenant, and waiting for them."""
+    job = grants.arn(scope, "sagemaker", "transform-job", "*--*")
+    actions = [f"sagemaker:{verb}TransformJob" for verb in ("Create", "Describe", "Stop")]
+    grants.allow(who, [*actions, "sagemaker:AddTags", "sagemaker:ListTags"], [job])
+    grants.wait_for(who, scope, "StepFunctionsGetEventsForSageMakerTransformJobsRule")
+    roles.hand_over(who, names.ROLE_TRANSFORM)
 
 
 class OfflineHandlers(Construct):
@@ -49,6 +37,7 @@ class OfflineHandlers(Construct):
             entry = f"functions.golden_files.{what}"
             made = Handler(self, id, entry=entry, code=code, environment=environment, settings=settings, seconds=120)
             grants.read(made, artifacts, golden)
+            roles.open_outputs(made, self)
             return made
 
         self.write, self.check = handler("Write", "write"), handler("Check", "check")
@@ -60,4 +49,5 @@ class OfflineHandlers(Construct):
         )  # fmt: skip
         for pattern in (golden, f"*/runs/*/{keys.MODEL}"):
             grants.read(self.bundle, artifacts, pattern)
+        roles.open_outputs(self.bundle, self)
         grants.write(self.bundle, artifacts, keys.edge_prefix("*", "*", "*") + "*")

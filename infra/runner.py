@@ -10,13 +10,13 @@ from aws_cdk.region_info import FactName
 from constructs import Construct
 
 from contract import names
-from infra import grants, pipeline
+from infra import grants, pipeline, roles
 from infra.code import Code
 from infra.handlers import Handlers
 from infra.image import ImageBuild
 from infra.machine import Machine, MachineRole
 from infra.network import Network
-from infra.roles import PULL, JobRole
+from infra.roles import PULL, CommonJobs
 from infra.settings import Settings
 from infra.spark import SparkImage
 from infra.steps.parts import Parts
@@ -56,13 +56,11 @@ class Runner(Construct):
     ) -> None:
         super().__init__(scope, id)
         code, wheels = Code(self, "Code"), Wheels(self, "Wheels")
-        jobs = JobRole(
+        jobs = CommonJobs(
             self,
-            "JobRole",
+            "CommonJobs",
             registry_account=Stack.of(self).regional_fact(FactName.DLC_REPOSITORY_ACCOUNT),
             image_repositories=(IMAGES, TENSORFLOW_IMAGES),
-            data=data,
-            artifacts=artifacts,
             inputs=[code, wheels],
         )
         spark = SparkImage(self, "Spark")
@@ -74,15 +72,14 @@ class Runner(Construct):
         registry = f"ecr:{stack.region}:{stack.regional_fact(FactName.DLC_REPOSITORY_ACCOUNT)}"
         image = f"arn:{stack.partition}:{registry}:repository/{IMAGES}"
         grants.allow(handlers.register, ["ecr:BatchGetImage", "ecr:DescribeImages"], [image])
-        assert artifacts.encryption_key
         parts = Parts(
             **{name: getattr(handlers, name).function_arn for name in CALLED},
             deployment=deployment_arn,
-            job_role=jobs.role_arn,
+            job_role=roles.role_of("$run.tenant", names.ROLE_JOB),
             data_bucket=data.bucket_name,
             artifacts_bucket=artifacts.bucket_name,
             ledger=ledger.table_name,
-            key=artifacts.encryption_key.key_arn,
+            key=roles.key_of("$run.tenant"),
             code=code.s3_object_url,
             wheels=wheels.s3_object_url,
             cpu_image=self._image(IMAGES, CPU_TAG),
@@ -101,7 +98,8 @@ class Runner(Construct):
         grants.invoke(role, *(getattr(handlers, name) for name in CALLED))
         grants.rows(role, ledger, "GetItem")
         grants.read(role, artifacts, "*/runs/*")
-        self._grant_jobs(role, jobs)
+        roles.open_outputs(role, self)
+        self._grant_jobs(role)
         self._grant_image(role, build)
         self._grant_deployment(role, deployment_arn)
         story = pipeline.story(parts)
@@ -115,7 +113,7 @@ class Runner(Construct):
         account = stack.regional_fact(FactName.DLC_REPOSITORY_ACCOUNT)
         return f"{account}.dkr.ecr.{stack.region}.{stack.url_suffix}/{repository}:{tag}"
 
-    def _grant_jobs(self, role: iam.IRole, jobs: iam.IRole) -> None:
+    def _grant_jobs(self, role: iam.IRole) -> None:
         kinds = {"training": "Training", "processing": "Processing", "hyper-parameter-tuning": "HyperParameterTuning"}
         for kind, name in kinds.items():
             noun = f"{name}Job"
@@ -128,7 +126,7 @@ class Runner(Construct):
             "StepFunctionsGetEventsForSageMakerProcessingJobsRule",
         )
         grants.wait_for(role, self, *rules)
-        grants.pass_role(role, jobs, "sagemaker.amazonaws.com")
+        roles.hand_over(role, names.ROLE_JOB)
 
     def _grant_image(self, role: iam.IRole, build: ImageBuild) -> None:
         grants.allow(role, ["ecr:DescribeImages"], [build.repository.repository_arn])

@@ -54,11 +54,17 @@ PATTERNS = {
     f"lambda:{HERE}:function:*--*--lambda:*": NAMES_AT_RUN_TIME.format(what="version of a project's function"),
     f"lambda:{HERE}:function:*--*--lambda:live": NAMES_AT_RUN_TIME.format(what="project"),
     f"ec2:{HERE}:network-interface/*": "Of functions and jobs in a private network; EC2 names them.",
+    f"logs:{HERE}:log-group:{names.TRAINING_LOGS}:*": "SageMaker names the log streams of training jobs.",
+    f"logs:{HERE}:log-group:{names.PROCESSING_LOGS}:*": "SageMaker names the log streams of processing jobs.",
+    f"kms:{HERE}:key/*": "Keys of tenants, which are added at run time; a condition on their aliases says so.",
+    **{
+        f"iam::<AWS::AccountId>:role{names.role_path('*')}{names.role('*', kind, '<AWS::Region>')}": (
+            "Roles of tenants, which are added at run time: of this path and kind, for their service alone."
+        )
+        for kind in names.ROLE_KINDS
+    },
     f"logs:{HERE}:log-group:/aws/sagemaker/*": "SageMaker names the log groups of its jobs and endpoints.",
     f"logs:{HERE}:log-group:/aws/sagemaker/*:*": "SageMaker names the log streams of its jobs and endpoints.",
-    f"logs:{HERE}:log-group:{names.TRANSFORM_LOGS}:*": "SageMaker names the log streams of transform jobs.",
-    f"logs:{HERE}:log-group:/aws/sagemaker/Endpoints/*": "SageMaker names the log groups of endpoints.",
-    f"logs:{HERE}:log-group:/aws/sagemaker/Endpoints/*:*": "SageMaker names the log streams of endpoints.",
 }
 ASYNC = "Requests of any project's asynchronous endpoint and its answers, which SageMaker names."
 AGED = "Retention deletes what is older than its kind is kept, of any project."
@@ -66,7 +72,6 @@ OBJECTS = {
     "artifacts": {
         **dict.fromkeys((f"/*/{place}*" for place in retention.places(retention.ARTIFACTS)), AGED),
         "/*/runs/*": "A run's objects: tenant, project and run are made at run time.",
-        f"/*/runs/*/{keys.CHECKPOINTS}*": "Training deletes the checkpoints it has replaced.",
         f"/*/runs/*/{keys.UPLOAD}*": "Accept request deletes copies that an earlier attempt left.",
         f"/*/runs/*/{keys.PLAN}": "Plan compute writes its plan below the run.",
         f"/*/runs/*/{keys.EVALUATION_REPORT}": "Judge script writes its verdict below the run.",
@@ -75,7 +80,6 @@ OBJECTS = {
         f"/*/runs/*/{keys.REPORT}": "Track shows the report of any settled run.",
         f"/*/runs/*/{keys.TENSORBOARD}*": "Track writes an event file below the run.",
         f"/*/runs/*/{keys.MODEL}": "Describe reads the manifest of any version that may be in service.",
-        keys.capture_prefix("/*", "*") + "*": "SageMaker names the captured requests of any project's endpoint.",
         keys.async_prefix("/*", "*") + f"{keys.ASYNC_REQUESTS}*": ASYNC,
         keys.async_prefix("/*", "*") + f"{keys.ASYNC_ANSWERS}*": ASYNC,
         keys.async_prefix("/*", "*") + f"{keys.ASYNC_FAILURES}*": ASYNC,

@@ -89,7 +89,7 @@ class Callers:
 
     def _take(self, role: str, session: str) -> AssumedRole | None:
         with self._lock:
-            if (role, session) not in self._taken and self._exists(role):
+            if (role, session) not in self._taken and self.exists(role):
                 self._taken[role, session] = sts_backends[self.cloud.account]["aws"].assume_role(
                     region_name=self.cloud.region,
                     role_session_name=session,
@@ -100,5 +100,6 @@ class Callers:
                 )
             return self._taken.get((role, session))
 
-    def _exists(self, role: str) -> bool:
+    def exists(self, role: str) -> bool:
+        """Say whether IAM has a role of this ARN."""
         return any(each.arn == role for each in iam_backends[self.cloud.account]["aws"].get_roles())

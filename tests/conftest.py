@@ -42,7 +42,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config)
 
 @pytest.fixture(scope="session")
 def app(cloud: Cloud) -> App:
-    """The application, deployed as `tandem deploy` does it, with TensorBoard wanted."""
+    """The application, deployed as `tandem deploy` does it, with TensorBoard wanted and one tenant, acme."""
     bootstrap(cloud)
     done = subprocess.run(
         [sys.executable, "-m", "infra.apply", "--no-wheels", "--context", "tandem:tensorboard=true"],
@@ -54,4 +54,6 @@ def app(cloud: Cloud) -> App:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return App(cloud)
+    deployed = App(cloud)
+    deployed.add_tenants("acme")
+    return deployed

@@ -45,25 +45,31 @@ class Names:
 
     def __init__(self, cloud: Any) -> None:
         client = cloud.client("cloudformation")
-        stacks = {stack["StackName"] for stack in client.describe_stacks()["Stacks"]} & set(names.STACKS)
+        stacks = {stack["StackName"] for stack in client.describe_stacks()["Stacks"]}
         self.roles: dict[str, str] = {}
         self._known: dict[str, str] = {}
-        for stack in sorted(stacks):
+        self._tenants: dict[str, str] = {}  # by role
+        for stack in sorted(each for each in stacks if each in names.STACKS or each.startswith(names.TENANT_STACK)):
             for each in client.describe_stack_resources(StackName=stack)["StackResources"]:
                 self._learn(stack, each)
 
     def _learn(self, stack: str, resource: Any) -> None:
         physical = resource["PhysicalResourceId"].rpartition("/")[2].rpartition(":")[2]
         logical = re.sub(r"[0-9A-F]{8}$", "", resource["LogicalResourceId"])
+        tenant = stack.removeprefix(names.TENANT_STACK) if stack not in names.STACKS else ""
+        label = names.TENANT_STACK.rstrip("-") if tenant else stack
         if resource["ResourceType"] == "AWS::IAM::Role":
-            self.roles[physical] = f"{stack}/{logical}"
+            self.roles[physical] = f"{label}/{logical}"
+            self._tenants[physical] = tenant
         if resource["ResourceType"].endswith("Policy"):
             return  # of a bucket or a role, whose name it bears
         if RANDOM.fullmatch(physical[-13:]) or RANDOM.fullmatch(physical):
-            self._known[physical] = f"<{logical}>"
+            self._known[physical] = f"<Tenant{logical}>" if tenant else f"<{logical}>"
 
-    def plain(self, resource: str) -> str:
-        """Return a resource without what differs from account to account and from day to day."""
+    def plain(self, resource: str, role: str) -> str:
+        """Return a resource without what differs from tenant to tenant, from account to account and from day to day."""
+        if tenant := self._tenants[role]:
+            resource = re.sub(rf"(?<=[/:]){re.escape(tenant)}(?=/|--)", names.OF_TENANT, resource)
         for physical in sorted(self._known, key=len, reverse=True):
             resource = resource.replace(physical, self._known[physical])
         resource = re.sub(r"[0-9a-f]{64}", "<hash>", resource.removeprefix("arn:aws:"))
@@ -71,8 +77,8 @@ class Names:
 
     def of(self, calls: Iterator[Grant]) -> set[Grant]:
         """Return the grants or calls of the application's own roles, by their plain names."""
-        found = ((self.roles.get(role.rpartition("/")[2]), action, resource) for role, action, resource in calls)
-        return {(role, action, self.plain(resource)) for role, action, resource in found if role}
+        found = ((role.rpartition("/")[2], action, resource) for role, action, resource in calls)
+        return {(self.roles[r], action, self.plain(resource, r)) for r, action, resource in found if r in self.roles}
 
 
 def granted(cloud: Any) -> set[Grant]:

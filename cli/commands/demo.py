@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import ending, laptop, ledger, render
+from cli import ending, laptop, ledger, render, tenants
 from cli.aws import Account
 from cli.children import STARTS_FROM, Child, end_on_signals
 from cli.commands.predict import ask
@@ -77,6 +77,7 @@ def _deploy(context: Context, folder: Path) -> None:
     context.out.say("Deploying the stacks")
     with Child("infra.apply", "--no-wheels", log=folder / "deploy.log") as child:
         child.wait()
+    tenants.add(context.account, TENANT)
 
 
 def _run(context: Context) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cli import tenants
 from cli.children import Child, end_on_signals
 from cli.options import Context
 
@@ -26,6 +27,10 @@ def deploy(
     found = context.account.installation
     context.out.document(asdict(found))
     context.out.show("Deployed.", *(f"  {name:<17} {value}" for name, value in asdict(found).items()))
+    for each in tenants.find_all(context.account):
+        context.out.say(f"Bringing the roles of {each.tenant} up to date")
+        tenants.add(context.account, each.tenant)
+    context.out.show("Add a team with: tandem tenant add TENANT")
     context.out.show(f"Upload to s3://{found.data_bucket}/TENANT/PROJECT/inbox/, or use tandem submit.")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from botocore.exceptions import ClientError
 
-from cli import ending, estimate, render, upload
+from cli import ending, estimate, render, tenants, upload
 from cli.aws import Account, error_code, split_project
 from cli.errors import CommandError, Exit
 from cli.options import Context
@@ -66,7 +66,12 @@ def _check(path: Path, config: dict[str, Any], project: str) -> Recipe:
 
 
 def send(account: Account, path: Path, tenant: str, project: str, config: Path | None) -> str:
-    """Upload project.toml (when given) and the file; return the id of the run that this starts."""
+    """Upload project.toml (when given) and the file; return the id of the run that this starts.
+
+    Raises:
+        CommandError: for a tenant that was not added.
+    """
+    tenants.require(account, tenant)
     s3, bucket = account.client("s3"), account.installation.data_bucket
     if config:
         s3.put_object(Bucket=bucket, Key=keys.project_config(tenant, project), Body=config.read_bytes())

@@ -38,5 +38,10 @@ def _serve(context: Context, port: int, root: Path, clock_scale: float) -> None:
         )
         context.out.show(f"The laptop cloud answers at {cloud.endpoint_url}. In another terminal:", "")
         context.out.show(f"  . {shlex.quote(str(cloud.exports))}")
-        context.out.show("  tandem deploy --no-wheels", "", f"Its log is {cloud.log}. Ctrl-C stops everything.")
+        context.out.show(
+            "  tandem deploy --no-wheels",
+            "  tandem tenant add acme",
+            "",
+            f"Its log is {cloud.log}. Ctrl-C stops everything.",
+        )
         cloud.child.wait()

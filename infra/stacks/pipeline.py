@@ -16,6 +16,7 @@ from infra.stacks.api import PublicApi
 from infra.stacks.serving import Serving
 from infra.stacks.storage import Storage
 from infra.sweep import Sweep
+from infra.tenant import TenantTemplate
 from infra.tracking import Tracking
 
 
@@ -92,6 +93,8 @@ class Pipeline(Stack):
             StoppedRule(self, f"Stopped{what.title()}", what=what, machine=machine, dead_letters=self.dead_letters)
         if settings.mlflow or settings.tensorboard:
             Tracking(self, "Tracking", artifacts=storage.artifacts, dead_letters=self.dead_letters, settings=settings)
+        CfnOutput(self, names.OUTPUT_INTAKE_FUNCTION, value=handlers.intake.function_name)
+        CfnOutput(self, names.OUTPUT_TENANT_TEMPLATE, value=TenantTemplate(self, "TenantTemplate").s3_object_url)
         CfnOutput(self, names.OUTPUT_RESUME_FUNCTION, value=handlers.resume.function_name)
         CfnOutput(self, names.OUTPUT_PIPELINE_ARN, value=runner.machine.state_machine_arn)
         CfnOutput(self, names.OUTPUT_MONTHLY_USD, value=str(settings.monthly_usd))

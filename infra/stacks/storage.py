@@ -39,4 +39,5 @@ class Storage(Stack):
             )
         CfnOutput(self, names.OUTPUT_DATA_BUCKET, value=self.data.bucket_name)
         CfnOutput(self, names.OUTPUT_ARTIFACTS_BUCKET, value=self.artifacts.bucket_name)
+        CfnOutput(self, names.OUTPUT_KEY_ARN, value=self.key.key_arn)
         CfnOutput(self, names.OUTPUT_LEDGER_TABLE, value=self.ledger.table_name)

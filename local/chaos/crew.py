@@ -171,9 +171,12 @@ def deployed(folder: Path) -> Iterator[Site]:
 def _deploy(environment: dict[str, str]) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # this environment's Node before any other
     apply = [sys.executable, "-m", "infra.apply", "--no-wheels"]
+    add = [sys.executable, "-m", "cli", "tenant", "add", Site.tenant]
     surroundings: dict[str, Any] = {**os.environ, **environment, "PATH": path}
-    done = subprocess.run(
-        apply, env=surroundings, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
-    if done.returncode:
+    for command in (apply, add):
+        done = subprocess.run(
+            command, env=surroundings, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+        if not done.returncode:
+            continue
         raise RuntimeError(f"the application is not deployed: {done.stdout[-2000:]}{done.stderr[-2000:]}")

@@ -43,6 +43,12 @@ class FunctionConfig:
     changed: str
 
     @property
+    def log_stream(self) -> str:
+        """The name of a log stream, without date and sandbox: in a group of several functions it names the function."""
+        own = self.log_group == f"/aws/lambda/{self.name}"
+        return f"[{self.version}]" if own else f"{self.name}[{self.version}]"
+
+    @property
     def fingerprint(self) -> str:
         """Equal for two configurations that can share warm sandboxes."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()

@@ -50,7 +50,7 @@ class Sandbox:
         self._init_s: float | None = None
         self._ready = False
         self._started = time.monotonic()
-        stream_name = f"{datetime.now(UTC):%Y/%m/%d}/[{config.version}]{self.id}"
+        stream_name = f"{datetime.now(UTC):%Y/%m/%d}/{config.log_stream}{self.id}"
         self._process = self._spawn(stream_name)
         stream = around.stream(stream_name)
         assert self._process.stdout is not None

@@ -22,3 +22,17 @@ class Denied(Exception):
         reason = f"because no identity-based policy allows the {action} action"
         super().__init__(f"User: {caller} is not authorized to perform: {action}{where} {reason}")
         self.status, self.code = STATUS_AND_CODE.get(service, (400, "AccessDeniedException"))
+
+
+class NoRole(Denied):
+    """A role that is handed over does not exist.
+
+    Args:
+        role: its ARN.
+        service: to whom it was handed.
+    """
+
+    def __init__(self, role: str, service: str) -> None:
+        fix = f"Please ensure that the role exists and allows principal '{service}' to assume the role."
+        Exception.__init__(self, f"Could not assume role {role}. {fix}")
+        self.status, self.code = 400, "ValidationException"

@@ -18,7 +18,7 @@ from moto.kms.models import kms_backends
 from local.callers import Session
 from local.calls import Called
 from local.permissions import needs, requests, storage
-from local.permissions.denied import Denied
+from local.permissions.denied import Denied, NoRole
 from local.permissions.needs import Need, Place
 from local.permissions.policy import ALLOW, Request, decide
 
@@ -46,6 +46,7 @@ class Guard:
 
         Raises:
             Denied: the caller's role may not do it.
+            NoRole: the role that it hands over does not exist.
             NotImplementedError: a role asks for what no permission is known of.
         """
         access_key, service = requests.signer(environ)
@@ -61,6 +62,8 @@ class Guard:
         for need in asked:
             if not self.may(session, need):
                 raise Denied(session.arn, service, need.action, need.resource)
+            if need.action == "iam:PassRole" and not self.cloud.callers.exists(need.resource):
+                raise NoRole(need.resource, need.context["iam:passedtoservice"][0])
 
     def refusal(self, role: str, name: str, *asked: Need) -> str:
         """Return why a platform may not do this in a role's name; "" when it may.

@@ -61,6 +61,7 @@ class Statement:
             check(operator)
         self._actions = listed(document.get("Action", document.get("NotAction", [])))
         self._other_actions = "NotAction" in document
+        self._acts: dict[str, list[str]] = {}  # by action, what of this statement speaks of it
         self._resources = listed(document.get("Resource", document.get("NotResource", "*")))
         self._other_resources = "NotResource" in document
         self._principal = document.get("Principal", document.get("NotPrincipal"))
@@ -75,15 +76,18 @@ class Statement:
         """
         if principals and not self._names(principals):
             return
-        pairs = [(a, r) for a in self._acting(request) for r in self._touched(request)]
+        actions = self._acting(request)
+        pairs = [(a, r) for r in self._touched(request) for a in actions] if actions else []
         if pairs and hold(self.condition, request.context):
             for action, resource in pairs:
                 yield Match(effect=self.effect, action=action, resource=resource)
 
     def _acting(self, request: Request) -> list[str]:
         action = request.action.lower()
-        found = [pattern for pattern in self._actions if like(pattern.lower(), action)]
-        return found if not self._other_actions else ([] if found else ["*"])
+        if action not in self._acts:
+            found = [pattern for pattern in self._actions if like(pattern.lower(), action)]
+            self._acts[action] = found if not self._other_actions else ([] if found else ["*"])
+        return self._acts[action]
 
     def _touched(self, request: Request) -> list[str]:
         filled = {pattern: fill(pattern, request.context) for pattern in self._resources}

@@ -12,10 +12,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from moto.dynamodb.models import dynamodb_backends
+from moto.kms.models import kms_backends
 from moto.s3.models import FakeKey, s3_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
+from local.permissions.conditions import Context
 from local.permissions.needs import Need, Place
 from local.permissions.requests import Call
 
@@ -140,7 +142,21 @@ def _object(bucket: str, key: str) -> str:
     return f"arn:aws:s3:::{bucket}/{key}"
 
 
-def _with_key(here: Place, action: str, key: str, service: str) -> Need:
-    resource = key if key.startswith("arn:") else here.arn("kms", f"key/{key}")
-    context = {"kms:viaservice": [f"{service}.{here.region}.amazonaws.com"]}
-    return Need(action=f"kms:{action}", resource=resource, context=context)
+def _with_key(here: Place, verb: str, key: str, service: str) -> Need:
+    return use_of_key(here, verb, key, {"kms:viaservice": [f"{service}.{here.region}.amazonaws.com"]})
+
+
+def use_of_key(here: Place, verb: str, key: str, context: Context | None = None) -> Need:
+    """Return what using a key needs, whether its id, its ARN, an alias or the ARN of an alias names it.
+
+    What no key has as an alias stays as it is: nobody may use that.
+    """
+    backend = kms_backends[here.account][here.region]
+    alias = f"alias/{key.partition('alias/')[2]}" if "alias/" in key else ""
+    name = (backend.get_key_id_from_alias(alias) or alias) if alias else key.rpartition("/")[2]
+    found = backend.keys.get(name)
+    return Need(
+        action=f"kms:{verb}",
+        resource=here.arn("kms", f"key/{name}" if found else name),
+        context={**(context or {}), "kms:resourcealiases": sorted(found.aliases) if found else []},
+    )

@@ -18,6 +18,7 @@ from contract import names
 from local.chaos import processes
 from local.permissions import platform
 from local.permissions.needs import Need
+from local.permissions.storage import use_of_key
 from local.sagemaker import containers, namespace, opt_ml, python
 from local.sagemaker.machines import Host, Machines
 from local.sagemaker.objects import Objects
@@ -155,8 +156,7 @@ class Job:
 
     def _use_of_key(self) -> list[Need]:
         """What SageMaker needs before it encrypts output ("How to use SageMaker AI execution roles")."""
-        key = self.cloud.guard.here.arn("kms", f"key/{self.key}")
-        return [Need(action=action, resource=key) for action in ("kms:DescribeKey", "kms:Encrypt")]
+        return [use_of_key(self.cloud.guard.here, verb, self.key) for verb in ("DescribeKey", "Encrypt")]
 
     @property
     def reach(self) -> dict[str, str]:

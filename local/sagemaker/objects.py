@@ -116,19 +116,24 @@ class Objects:
                 raise MissingInput(f"the key {location} would be written outside its channel")
             self.download(location, folder / name.lstrip("/"))
 
-    def upload(self, path: Path, location: Location) -> None:
+    def write(self, body: Any, location: Location, key: str = "") -> None:
+        """Store an object, encrypted with a key, or as its bucket says."""
+        encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
+        self.client.put_object(Bucket=location.bucket, Key=location.key, Body=body, **encryption)
+
+    def upload(self, path: Path, location: Location, key: str = "") -> None:
         """Store a file."""
         with path.open("rb") as file:
-            self.client.put_object(Bucket=location.bucket, Key=location.key, Body=file)
+            self.write(file, location, key)
 
-    def upload_all(self, folder: Path, prefix: Location) -> int:
+    def upload_all(self, folder: Path, prefix: Location, key: str = "") -> int:
         """Store every file of ``folder`` below ``prefix``; return how many."""
         files = files_of(folder)
         for path in files:
-            self.upload(path, prefix / path.relative_to(folder).as_posix())
+            self.upload(path, prefix / path.relative_to(folder).as_posix(), key)
         return len(files)
 
-    def upload_archive(self, folders: list[Path], location: Location, scratch: Path) -> bool:
+    def upload_archive(self, folders: list[Path], location: Location, scratch: Path, key: str = "") -> bool:
         """Store the files of ``folders`` as one tar.gz, the first folder winning; False if there are none."""
         files = {path.relative_to(folder).as_posix(): path for folder in reversed(folders) for path in files_of(folder)}
         if not files:
@@ -137,7 +142,7 @@ class Objects:
         with tarfile.open(scratch, "w:gz", compresslevel=1) as archive:
             for name, path in sorted(files.items()):
                 archive.add(path, name, recursive=False)
-        self.upload(scratch, location)
+        self.upload(scratch, location, key)
         scratch.unlink()
         return True
 

@@ -105,7 +105,7 @@ class ProcessingJob(Job):
         """Store the EndOfJob outputs of every host."""
         for each, folder, prefix in self._output_folders():
             if each.get("S3UploadMode") != "Continuous":
-                self.objects.upload_all(folder, prefix)
+                self.objects.upload_all(folder, prefix, self.key)
 
     def on_stopping(self) -> None:
         """StopProcessingJob was called."""

@@ -161,10 +161,10 @@ class TrainingJob(Job):
         scratch = self.folder / "output.tar.gz"
         if end.status != "Failed":
             self.enter("Uploading")
-            self.objects.upload_archive([root / "model" for root in roots], self.output / "model.tar.gz", scratch)
-        self.objects.upload_archive(
-            [root / "output" / "data" for root in roots], self.output / "output.tar.gz", scratch
-        )
+            models = [root / "model" for root in roots]
+            self.objects.upload_archive(models, self.output / "model.tar.gz", scratch, self.key)
+        others = [root / "output" / "data" for root in roots]
+        self.objects.upload_archive(others, self.output / "output.tar.gz", scratch, self.key)
 
     def on_line(self, host: str, line: str) -> None:
         """Take a line: log, metrics, and an interruption that waits for it."""

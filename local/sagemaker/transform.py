@@ -171,7 +171,7 @@ class TransformJob(Job):
         key = Location.parse(target["S3OutputPath"]) / f"{name}.out"
         answered = assemble(answers, target.get("AssembleWith", "None") == "Line")
         self._look()
-        self.objects.client.put_object(Bucket=key.bucket, Key=key.key, Body=answered)
+        self.objects.write(answered, key, self.key)
 
     def _ask(self, number: int, body: bytes) -> bytes:
         """Return the model's answer; what is the server's fault is tried again; raises BadAnswer."""

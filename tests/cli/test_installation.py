@@ -53,6 +53,8 @@ def tandem(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
         deployed = call("deploy", "--no-wheels", "--json")
         assert deployed.code == Exit.GOOD, deployed.stderr
         assert deployed.document["data_bucket"]
+        added = call("tenant", "add", "acme", "--json")
+        assert added.code == Exit.GOOD, added.stderr
         yield call
 
 
@@ -222,6 +224,28 @@ def test_runs_fit_a_narrow_terminal(tandem: Tandem, first: Answer, monkeypatch: 
     assert len(lines) == 1 + len(tandem("runs", "--json").document)
 
 
+def test_a_tenant_that_was_not_added_is_refused_before_anything_is_uploaded(tandem: Tandem, first: Answer) -> None:
+    refused = tandem("submit", "rows.csv", "--project", "rival/risks")
+    assert refused.code == Exit.REFUSED
+    assert "tandem tenant add rival" in refused.stderr
+
+
+def test_a_tenant_that_is_removed_and_comes_back_has_its_key(tandem: Tandem) -> None:
+    key = tandem("tenant", "add", "rival", "--json").document["key"]
+    assert tandem("tenant", "remove", "rival").code == Exit.GOOD
+    assert [each["tenant"] for each in tandem("tenant", "list", "--json").document] == ["acme"]
+    assert tandem("tenant", "remove", "rival").code == Exit.NOT_FOUND
+    assert tandem("tenant", "add", "rival", "--json").document["key"] == key
+
+
+def test_a_tenant_whose_models_are_in_service_is_not_removed_unasked(tandem: Tandem, first: Answer) -> None:
+    refused = tandem("tenant", "remove", "acme")
+    assert refused.code == Exit.REFUSED
+    assert "endpoint acme--risks--serverless" in refused.stderr
+    assert "--force" in refused.stderr
+    assert tandem("tenant", "add", "a--b").code == Exit.REFUSED
+
+
 def test_an_unknown_run_is_not_found(tandem: Tandem) -> None:
     for command in ("watch", "logs", "report"):
         answer = tandem(command, "nothing")
@@ -250,5 +274,6 @@ def test_destroy_removes_everything(tandem: Tandem, first: Answer) -> None:
     assert gone.code == Exit.GOOD, gone.stdout + gone.stderr
     kinds = [item["kind"] for item in gone.document["removed"]]
     assert {"endpoint", "endpoint configuration", "model", "model package", "stack", "AWS::S3::Bucket"} <= set(kinds)
+    assert {"TandemTenant-acme", "alias/tandem/rival"} <= {item["name"] for item in gone.document["removed"]}
     assert tandem("runs").code == Exit.UNREACHABLE
     assert tandem("destroy", "--yes").code == Exit.UNREACHABLE

@@ -19,7 +19,7 @@ Tandem = Callable[..., Answer]
 def test_every_promised_command_is_there() -> None:
     promised = {"audit", "up", "deploy", "new", "submit", "runs", "watch", "logs", "report", "predict", "models",
                 "promote", "rollback", "approve", "reject", "reproduce", "key", "export", "edge", "sleep", "wake",
-                "batch", "chaos", "doctor", "destroy", "forget", "demo", "cost", "budget", "resume",
+                "batch", "chaos", "doctor", "destroy", "forget", "demo", "cost", "budget", "resume", "tenant",
                 "replay", "prices", "restore"}  # fmt: skip
     assert set(NAMES) == promised
 

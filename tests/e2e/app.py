@@ -11,6 +11,10 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
+import pytest
+
+import cli.tenants
+from cli.aws import Account
 from contract import keys, ledger, names
 from contract.run import RUNNING
 
@@ -46,6 +50,14 @@ class App:
         self.s3 = cloud.client("s3")
         self.states = cloud.client("stepfunctions")
         self.dynamodb = cloud.client("dynamodb")
+
+    def add_tenants(self, *tenants: str) -> None:
+        """Add tenants as `tandem tenant add` does."""
+        with pytest.MonkeyPatch.context() as patched:
+            for name, value in self.cloud.environment.items():
+                patched.setenv(name, value)
+            for tenant in tenants:
+                cli.tenants.add(Account(), tenant)
 
     @staticmethod
     def project() -> str:

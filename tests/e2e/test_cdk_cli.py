@@ -45,6 +45,7 @@ def test_cdk_bootstrap_and_deploy_then_an_upload_runs_in_the_private_network(
         )
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     app = App(bare_cloud)
+    app.add_tenants("acme")
     project = app.project()
     app.configure(project, table_toml(more='[deploy]\ntarget = "realtime"'))
     run = app.settled(app.upload(project, "rows.csv", table()))

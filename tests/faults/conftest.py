@@ -13,4 +13,5 @@ from tests.e2e.app import App
 @pytest.fixture(scope="session")
 def lab(app: App, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """The application, and what one run without a fault left."""
+    app.add_tenants(Site.tenant)
     return prepare(Site(app.cloud.client), tmp_path_factory.mktemp("recalled"), SPOT)

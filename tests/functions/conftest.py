@@ -102,6 +102,16 @@ class World:
         table.put(ledger.run_key(run), {"started": "2026-11-21T10:00:00Z", "status": RUNNING})
         return {"execution": planning(self.cloud)[1], "state": attempts.PLAN}
 
+    def add_tenant(self) -> None:
+        self.client("dynamodb").put_item(TableName=self.table, Item=self._tenant)
+
+    def remove_tenant(self) -> None:
+        self.client("dynamodb").delete_item(TableName=self.table, Key=self._tenant)
+
+    @property
+    def _tenant(self) -> dict[str, Any]:
+        return {name: {"S": value} for name, value in ledger.tenant_key(self.tenant).items()}
+
     def run_row(self, run: str) -> dict[str, Any]:
         return self.row(ledger.run_key(run))
 
@@ -144,7 +154,7 @@ def world(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         names.DATA_BUCKET: made.data,
         names.ARTIFACTS_BUCKET: made.artifacts,
         names.LEDGER_TABLE: made.table,
-        names.KEY: "arn:aws:kms:us-east-1:123456789012:key/0123abcd",
+        names.TENANT_KEY: "arn:aws:kms:us-east-1:123456789012:alias/tandem/<tenant>",
         names.PIPELINE_ARN: made.machine,
         names.MONTHLY_USD: "200",
         names.SERVING_IMAGE_REPOSITORY: "123456789012.dkr.ecr.us-east-1.amazonaws.com/tandem-serving",
@@ -184,7 +194,9 @@ def _make(cloud: Cloud, unique: str) -> World:
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     bus.put_rule(Name=f"told-{unique}", EventPattern=json.dumps({"source": [names.EVENT_SOURCE]}))
     bus.put_targets(Rule=f"told-{unique}", Targets=[{"Id": "queue", "Arn": arn}])
-    return World(cloud, data, artifacts, table, machine, queue, tenant=f"t{unique}")
+    world = World(cloud, data, artifacts, table, machine, queue, tenant=f"t{unique}")
+    world.add_tenant()
+    return world
 
 
 @pytest.fixture

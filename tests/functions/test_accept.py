@@ -260,6 +260,15 @@ def test_an_input_that_is_no_object_is_refused(world: World, given: Any) -> None
     assert "upload" in said(answer)
 
 
+def test_a_tenant_that_was_not_added_is_refused_before_anything_is_read_or_written(world: World) -> None:
+    world.remove_tenant()
+    key, _ = world.upload("rows.csv")
+    answer = ask(world, console(world, key))
+    assert answer["outcome"] == Outcome.REFUSED
+    assert f"tandem tenant add {world.tenant}" in said(answer)
+    assert world.keys("") == []
+
+
 def test_another_tenants_upload_is_refused(world: World) -> None:
     world.put("rival/digits/inbox/rows.csv", b"secret")
     answer = ask(world, console(world, "rival/digits/inbox/rows.csv"))

@@ -46,6 +46,7 @@ HOSTILE = (
     "@v1", "inbox", "#1?x=y&z.csv", "<script>.csv", "\u202etxt.csv", "\x7f\x01.csv", "null",
     "'; DROP TABLE runs;--.csv", "batch/manifest.json", "batch 2/manifest.json", "x" * 900,
 )  # fmt: skip
+TENANTS = [ledger.tenant_key(tenant) for tenant in ("acme", "beta")]
 WRITES = ("put_item", "update_item", "start_execution")
 
 
@@ -74,11 +75,17 @@ def arrivals(unique: list[Version], count: int, source: random.Random) -> list[V
     return events
 
 
+def _pair(key: dict[str, str]) -> tuple[str, str]:
+    return key["pk"], key["sk"]
+
+
 @dataclass
 class InMemory:
     """DynamoDB's and Step Functions' operations that intake calls, with what AWS promises of each: it is atomic."""
 
-    rows: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    rows: dict[tuple[str, str], dict[str, Any]] = field(
+        default_factory=lambda: {(k["pk"], k["sk"]): k for k in TENANTS}
+    )
     executions: dict[str, str] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     lock: Any = field(default_factory=threading.Lock)
@@ -218,7 +225,7 @@ def test_ten_thousand_events_are_one_execution_for_each_version(monkeypatch: pyt
         row = aws.rows[key["pk"], key["sk"]]
         assert started({"": aws.executions[row["execution_arn"]]}) == [version]
         assert row["execution_arn"].endswith(f":{row['run']}")
-    assert len(aws.rows) == len(unique)
+    assert len(aws.rows) == len(unique) + len(TENANTS)
 
 
 def test_the_laptop_cloud_is_left_as_the_double_in_memory_is(
@@ -229,12 +236,14 @@ def test_the_laptop_cloud_is_left_as_the_double_in_memory_is(
     aws = InMemory()
     surround(monkeypatch, random.Random(8), lambda service: aws)
     deliver(events, threads=1)
+    for tenant in TENANTS:
+        table.put(tenant, {})
     surround(monkeypatch, random.Random(8), shared.client)
     deliver(events, threads=1)
     described = [world.client("stepfunctions").describe_execution(executionArn=arn) for arn in aws.executions]
     assert {each["executionArn"]: each["input"] for each in described} == aws.executions
     assert len(world.client("stepfunctions").list_executions(stateMachineArn=world.machine)["executions"]) == 40
-    for pk, sk in aws.rows:
+    for pk, sk in aws.rows.keys() - {_pair(tenant) for tenant in TENANTS}:
         assert world.row({"pk": pk, "sk": sk}).keys() == aws.rows[pk, sk].keys()
         for name in ("run", "execution_arn"):
             assert world.row({"pk": pk, "sk": sk})[name] == aws.rows[pk, sk][name]

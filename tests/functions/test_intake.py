@@ -130,6 +130,20 @@ def test_a_folder_that_names_no_project_is_refused_once_and_told(world: World) -
     assert world.client("s3").get_object(Bucket=world.data, Key=key)["Body"].read() == b"x"
 
 
+def test_an_upload_of_a_tenant_that_was_not_added_is_refused_and_begins_once_it_is(world: World) -> None:
+    world.remove_tenant()
+    key, version = world.upload("digits.csv")
+    refused = {intake.handler(event(world, key, version), None)["run"] for _ in range(2)}
+    assert world.executions() == []
+    (told,) = world.events()
+    assert told["detail"]["outcome"] == Outcome.REFUSED
+    assert f"tandem tenant add {world.tenant}" in told["detail"]["reasons"][0]
+    world.add_tenant()
+    run = intake.handler(event(world, key, version), None)["run"]
+    assert {run} != refused
+    assert [execution["name"] for execution in world.executions()] == [run]
+
+
 def test_the_arn_of_an_execution_follows_from_the_machine_or_its_alias() -> None:
     machine = "arn:aws:states:us-east-1:1:stateMachine:pipeline"
     expected = "arn:aws:states:us-east-1:1:execution:pipeline:run-1"

@@ -105,11 +105,12 @@ def test_sagemaker_guards_an_update_between_configurations_of_the_same_variants(
 
 
 def test_what_is_captured_lies_below_the_project() -> None:
-    assert rollout.capture(FLEET, "bucket", "acme/digits/capture/") == {}
-    found = rollout.capture(Deploy(target="realtime", capture_percent=5), "bucket", "acme/digits/capture/")
+    assert rollout.capture(FLEET, "bucket", "acme/digits/capture/", "key") == {}
+    found = rollout.capture(Deploy(target="realtime", capture_percent=5), "bucket", "acme/digits/capture/", "key")
     variants = [rollout.variant("m", FLEET)]
     check("sagemaker", "CreateEndpointConfig", {"EndpointConfigName": "c", "ProductionVariants": variants, **found})
     assert found["DataCaptureConfig"]["DestinationS3Uri"] == "s3://bucket/acme/digits/capture/"
+    assert found["DataCaptureConfig"]["KmsKeyId"] == "key"
     assert found["DataCaptureConfig"]["InitialSamplingPercentage"] == 5
 
 

@@ -54,12 +54,16 @@ class Assembly:
 
 def synthesise(folder: Path, **context: Any) -> Assembly:
     """Return the app, synthesised without wheels and looked at by cdk-nag."""
+    from infra.app import NO_WHEELS, build
+
+    return inspected(build(outdir=str(folder), context={**NO_WHEELS, **context}), folder)
+
+
+def inspected(app: Any, folder: Path) -> Assembly:
+    """Return an app, synthesised into a folder and looked at by cdk-nag."""
     from aws_cdk import Validations
     from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 
-    from infra.app import NO_WHEELS, build
-
-    app = build(outdir=str(folder), context={**NO_WHEELS, **context})
     Validations.of(app).add_plugins(AwsSolutionsChecks(app), NIST80053R5Checks(app))
     try:
         app.synth()
@@ -89,12 +93,12 @@ def _named(cls: type) -> Any:
 def parts() -> Parts:
     return dataclasses.replace(
         _named(Parts),
-        job_role="arn:aws:iam::123456789012:role/jobs",
+        job_role="{% 'arn:aws:iam::123456789012:role/' & $run.tenant %}",
         data_bucket="data-bucket",
         artifacts_bucket="artifacts-bucket",
         code="s3://assets-bucket/code.gz",
         wheels="s3://assets-bucket/wheels.zip",
-        key="arn:aws:kms:us-east-1:123456789012:key/1",
+        key="{% 'arn:aws:kms:us-east-1:123456789012:alias/' & $run.tenant %}",
         cpu_image="registry/pytorch:cpu",
         gpu_image="registry/pytorch:gpu",
         tensorflow_cpu_image="registry/tensorflow:cpu",

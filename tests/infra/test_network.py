@@ -100,13 +100,19 @@ def test_the_group_lets_in_its_own_members_alone(private: Assembly) -> None:
     assert private.one("AWS::EC2::FlowLog")["TrafficType"] == "ALL"
 
 
+def policies(assembly: Assembly) -> list[dict[str, Any]]:
+    """Return the policies of roles: their own, and those that the roles of all tenants have in common."""
+    kinds = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
+    return [policy for kind in kinds for policy in assembly.resources(kind)]
+
+
 def test_every_function_runs_there_and_may_attach_there_alone(private: Assembly) -> None:
     functions = list(private.resources("AWS::Lambda::Function"))
     assert functions
     assert [each["Handler"] for each in functions if len(each.get("VpcConfig", {}).get("SubnetIds", [])) != 2] == []
     attaching = [
-        (json.dumps(policy["Roles"]), statement)
-        for policy in private.resources("AWS::IAM::Policy")
+        (json.dumps(policy.get("Roles") or policy["ManagedPolicyName"]), statement)
+        for policy in policies(private)
         for statement in policy["PolicyDocument"]["Statement"]
         if "ec2:CreateNetworkInterface" in listed(statement["Action"])
     ]
@@ -120,7 +126,7 @@ def test_every_function_runs_there_and_may_attach_there_alone(private: Assembly)
 def test_looking_is_all_that_it_adds_to_what_is_allowed_on_everything(private: Assembly) -> None:
     found = {
         action
-        for policy in private.resources("AWS::IAM::Policy")
+        for policy in policies(private)
         for statement in policy["PolicyDocument"]["Statement"]
         if "*" in listed(statement["Resource"])
         for action in listed(statement["Action"])

@@ -227,6 +227,31 @@ def test_handing_over_a_role_is_asked_for_that_role_and_service(cloud: Cloud) ->
         assert f"iam:PassRole on resource: {handed}" in told["Error"]["Message"]
 
 
+def test_a_role_that_does_not_exist_is_handed_to_nobody(cloud: Cloud) -> None:
+    missing = "arn:aws:iam::123456789012:role/tandem/acme/acme--model--us-east-1x"
+    passing = may(cloud, allow("sagemaker:CreateModel"), allow("iam:PassRole", on=missing))
+    client = cloud.callers.client(passing, "sagemaker")
+    model = {"ModelName": f"m-{uuid.uuid4().hex[:8]}", "PrimaryContainer": {"Image": "i"}}
+    told = refusal(client.create_model, **model, ExecutionRoleArn=missing)["Error"]
+    assert (told["Code"], "role exists" in told["Message"]) == ("ValidationException", True)
+
+
+def test_a_key_may_be_named_and_allowed_by_its_alias(cloud: Cloud, bucket: str) -> None:
+    kms, alias = cloud.client("kms"), f"alias/team/{uuid.uuid4().hex[:8]}"
+    for name in (alias, f"{alias}-2"):
+        kms.create_alias(AliasName=name, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
+    named = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": REGION.format(service="kms", name=alias)}
+    by_alias = {"ForAnyValue:StringLike": {"kms:ResourceAliases": alias}}
+    key = REGION.format(service="kms", name="key/*")
+    able = cloud.callers.client(may(cloud, allow("s3:*"), allow("kms:*", on=key, Condition=by_alias)), "s3")
+    able.put_object(Bucket=bucket, Key="encrypted", Body=b"", **named)
+    able.get_object(Bucket=bucket, Key="encrypted")
+    for other in (f"{alias}-2", f"{alias}-none"):
+        named["SSEKMSKeyId"] = REGION.format(service="kms", name=other)
+        told = refusal(able.put_object, Bucket=bucket, Key="other", Body=b"", **named)
+        assert "kms:GenerateDataKey" in told["Error"]["Message"]
+
+
 def test_whoever_takes_a_role_has_its_permissions(cloud: Cloud, bucket: str) -> None:
     arn = may(cloud, allow("s3:GetObject", on=f"arn:aws:s3:::{bucket}/*"))
     taken = cloud.client("sts").assume_role(RoleArn=arn, RoleSessionName="me")["Credentials"]

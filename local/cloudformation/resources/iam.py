@@ -123,26 +123,40 @@ class ManagedPolicy(Provider):
             PolicyDocument=json.dumps(properties["PolicyDocument"]),
             **pick(properties, "Description", "Path"),
         )["Policy"]["Arn"]
-        for field, kind, argument in _HOLDERS:
-            for holder in properties.get(field, []):
-                getattr(iam, f"attach_{kind}_policy")(**{argument: holder}, PolicyArn=arn)
+        self._hold(context, "attach", arn, properties)
         return Made(physical_id=arn, attributes={"PolicyArn": arn})
 
     def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> Made:
-        """Delete and create: its name stays, so that what refers to it is untouched."""
-        self.delete(context, physical_id, old)
-        return self.create(context, {"ManagedPolicyName": physical_id.rsplit("/", 1)[1], **new})
+        """Give the policy a new version: whoever it is attached to has that from now on. A new name is a new policy."""
+        if any(old.get(name) != new.get(name) for name in ("ManagedPolicyName", "Path")):
+            return self.create(context, new)
+        self.check(new)
+        iam = context.client("iam")
+        versions = iam.list_policy_versions(PolicyArn=physical_id)["Versions"]
+        document = json.dumps(new["PolicyDocument"])
+        iam.create_policy_version(PolicyArn=physical_id, PolicyDocument=document, SetAsDefault=True)
+        for version in versions:
+            iam.delete_policy_version(PolicyArn=physical_id, VersionId=version["VersionId"])
+        self._hold(context, "detach", physical_id, old)
+        self._hold(context, "attach", physical_id, new)
+        return Made(physical_id=physical_id, attributes={"PolicyArn": physical_id})
 
     def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
         """Detach and delete the policy."""
+        self._hold(context, "detach", physical_id, properties)
+        context.client("iam").delete_policy(PolicyArn=physical_id)
+
+    @staticmethod
+    def _hold(context: Context, verb: str, arn: str, properties: Properties) -> None:
+        """Attach the policy to its holders, or detach it from those that are still there."""
         iam = context.client("iam")
         for field, kind, argument in _HOLDERS:
             for holder in properties.get(field, []):
                 try:
-                    getattr(iam, f"detach_{kind}_policy")(**{argument: holder}, PolicyArn=physical_id)
+                    getattr(iam, f"{verb}_{kind}_policy")(**{argument: holder}, PolicyArn=arn)
                 except iam.exceptions.NoSuchEntityException:
-                    continue
-        iam.delete_policy(PolicyArn=physical_id)
+                    if verb == "attach":
+                        raise
 
 
 class InstanceProfile(Provider):
