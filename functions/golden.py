@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from contract import keys
-from contract.errors import GoldenSamplesDiffer
+from contract.errors import GoldenSamplesDiffer, InvalidModel
 from contract.golden import Golden, GoldenSample
 from contract.lambda_calls import Answered, Asked
 from functions import documents
@@ -82,8 +82,14 @@ def ask_function(function: str, sample: GoldenSample) -> bytes:
     answer = client("lambda").invoke(FunctionName=function, Payload=payload)
     told = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:
-        raise GoldenSamplesDiffer(f"{sample.name}: the function failed: {told.get('errorType')}")
+        raise GoldenSamplesDiffer(f"{sample.name}: the function failed: {_reason(told)}")
     answered = Answered.from_result(told)
     if answered.status != 200:
         raise GoldenSamplesDiffer(f"{sample.name}: the function answered {answered.status}; its log says why")
     return answered.body
+
+
+def _reason(told: dict[str, Any]) -> str:
+    """Return why a function failed; of an error that may quote the row, its name alone."""
+    kind = str(told.get("errorType"))
+    return f"{kind}: {told['errorMessage']}" if kind == InvalidModel.__name__ else kind

@@ -76,10 +76,10 @@ class Network(Construct):
         return {names.SUBNETS: ",".join(self.subnets), names.SECURITY_GROUPS: ",".join(self.groups)}
 
     def admit(self, *roles: iam.IGrantable) -> None:
-        """Let Lambda and SageMaker attach in a role's name what runs with it, here and nowhere else; a policy will do for its roles.
+        """Let Lambda and SageMaker attach in a role's name what runs with it, here and nowhere else.
 
-        "Giving Lambda functions access to resources in an Amazon VPC" (AWS Lambda Developer Guide); "How to use
-        SageMaker AI execution roles" (Amazon SageMaker AI Developer Guide).
+        A policy will do for its roles. Sources: "Giving Lambda functions access to resources in an Amazon VPC" (AWS
+        Lambda Developer Guide); "How to use SageMaker AI execution roles" (Amazon SageMaker AI Developer Guide).
         """
         for role in roles:
             places = {"network-interface": ["*"], "subnet": self.subnets, "security-group": self.groups}

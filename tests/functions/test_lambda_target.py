@@ -22,6 +22,7 @@ def handler(event, context):
     return {{'status': 200, 'content_type': 'application/json', 'body': '{ANSWER}'}}
 """
 BAD = "def handler(event, context):\n    raise ValueError('broken')"
+ALTERED = "class InvalidModel(Exception): ...\ndef handler(event, context):\n    raise InvalidModel('it was altered')"
 REFUSING = "def handler(event, context):\n    return {'status': 400, 'content_type': 'application/json', 'body': '{}'}"
 
 
@@ -133,13 +134,15 @@ def test_what_the_alias_does_not_name_is_tidied_up(world: World) -> None:
 
 
 def test_golden_samples_are_asked_of_a_version(world: World) -> None:
-    served = Served(world, GOOD, BAD, REFUSING)
+    served = Served(world, GOOD, BAD, REFUSING, ALTERED)
     sample = GoldenSample(name="row 1", content_type="application/json", body="{}", outputs={"price": 3.5})
     assert golden.check(f"{served.name}:1", sample, tolerance=0.0) == 0.0
-    with pytest.raises(GoldenSamplesDiffer, match="the function failed: ValueError$"):
+    with pytest.raises(GoldenSamplesDiffer, match=r"the function failed: ValueError$"):
         golden.check(f"{served.name}:2", sample, tolerance=0.0)
     with pytest.raises(GoldenSamplesDiffer, match="answered 400"):
         golden.check(f"{served.name}:3", sample, tolerance=0.0)
+    with pytest.raises(GoldenSamplesDiffer, match="the function failed: InvalidModel: it was altered"):
+        golden.check(f"{served.name}:4", sample, tolerance=0.0)
 
 
 @pytest.mark.parametrize(("program", "status"), [(GOOD, 200), (REFUSING, 400), (BAD, 500)], ids=["ok", "no", "broken"])
