@@ -76,6 +76,7 @@ def test_the_settings_are_accepted_and_the_worst_case_is_within_the_budget(
     example: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plan.table, "get", lambda key: None)  # an empty ledger
+    monkeypatch.setattr(plan.machines.quotas, "of", lambda names, fresh=False: {})  # an account without quotas
     request = request_of(example)
     dataset = DatasetReport(run="run-1", accepted=True, rows={"train": 1300, "validation": 180, "test": 350})
     assert find_mistakes(request, dataset, prepared_in_job=True) == []

@@ -20,6 +20,7 @@ TENANT = "payers"
 def test_no_run_costs_a_tenant_more_than_it_was_told(app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in app.cloud.environment.items():
         monkeypatch.setenv(name, value)
+    app.add_tenants(TENANT)
     project = f"{TENANT}/{app.project()}"
     rows, toml = tmp_path / "rows.csv", tmp_path / "project.toml"
     rows.write_bytes(table(seed=1))

@@ -22,9 +22,13 @@ TOML = table_toml().replace("ml.m5.xlarge", INSTANCE)
 @pytest.fixture
 def quota(app: App, cloud: Cloud) -> Iterator[Callable[[int], None]]:
     """Set the account's quota of a type that no other test uses."""
-    yield lambda limit: cloud.quotas.set(NAME, limit)
-    cloud.quotas.set(NAME, None)
-    app.dynamodb.delete_item(TableName=app.table, Key=_typed(ledger.QUOTAS_KEY))
+
+    def to(limit: int | None) -> None:
+        cloud.quotas.set(NAME, limit)
+        app.dynamodb.delete_item(TableName=app.table, Key=_typed(ledger.QUOTAS_KEY))  # what runs remember of it
+
+    yield to
+    to(None)
 
 
 def _typed(key: dict[str, str]) -> dict[str, dict[str, str]]:
