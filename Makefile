@@ -1,7 +1,8 @@
 # What people run. `make demo` and `make test` need Python 3.11 or 3.12 and nothing else.
 #
 #   make demo [ARGS=--json]   an upload becomes a served model, on this machine
-#   make test [ARGS=...]      every test; ARGS go to pytest
+#   make test [ARGS=...]      the tests that fit into 25 minutes; ARGS go to pytest
+#   make test-all [ARGS=...]  every test: some whole runs more, ten minutes longer
 #   make faults [ARGS=...]    the whole fault matrix, and its page, docs/faults.md; about an hour
 #   make test-tensorflow      Keras recipes, in an environment of their own (.venv-tensorflow, 3.6 GB; ten minutes)
 #   make test-spark           preparation on Spark, in an environment of its own (.venv-spark); needs Java 17
@@ -18,7 +19,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: install demo test permissions faults test-tensorflow test-spark test-sdk check security docs cdk lock clean
+.PHONY: install demo test test-all permissions faults test-tensorflow test-spark test-sdk check security docs cdk lock clean
 .DEFAULT_GOAL := install
 
 VENV := .venv
@@ -59,6 +60,9 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(WITH_PATH) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
+test-all:
+	TANDEM_TESTS=all $(MAKE) test
+
 # The cells that ran replace those that docs/faults.json keeps, whether or not all was well.
 CELLS := .tandem/faults.jsonl
 faults: $(INSTALLED)
@@ -68,7 +72,7 @@ faults: $(INSTALLED)
 	$(BIN)/python -m local.chaos page $(CELLS) && $(BIN)/python -m docs.generate && exit $$status
 
 permissions: $(INSTALLED)
-	$(WITH_PATH) $(BIN)/python -m pytest -n 2 --dist loadfile --replace-permissions $(ARGS)
+	$(WITH_PATH) TANDEM_TESTS=all $(BIN)/python -m pytest -n 2 --dist loadfile --replace-permissions $(ARGS)
 	$(BIN)/python -m docs.generate
 
 # TensorFlow beside everything else, so that the laptop cloud's machines have it too.

@@ -23,6 +23,8 @@ from tests.permissions import (  # noqa: F401  pytest finds its hooks here
 )
 
 ROOT = Path(__file__).parents[1]
+ALL = "TANDEM_TESTS"
+"""The variable that is ``all`` where tests marked ``more`` run, too."""
 TOOLS = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # this environment's node before any other
 
 # Before any test makes a client: none may speak to a person's real account, whatever their shell says.
@@ -30,6 +32,13 @@ for name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[name]
 os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull, AWS_EC2_METADATA_DISABLED="true")
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "localhost,127.0.0.1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave what takes more than half an hour in all to `make test-all`."""
+    for item in items:
+        if item.get_closest_marker("more") and os.environ.get(ALL) != "all":
+            item.add_marker(pytest.mark.skip(reason="a whole run more: make test-all has it"))
 
 
 @pytest.fixture(scope="session")

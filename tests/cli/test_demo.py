@@ -76,7 +76,7 @@ def test_it_ends_with_a_served_model_and_one_line_of_json_and_speaks_to_no_other
     assert _left(tmp_path) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.more), signal.SIGKILL])
 def test_it_may_be_ended_while_it_trains(tmp_path: Path, number: signal.Signals) -> None:
     demo = _demo(tmp_path)
     assert demo.stderr

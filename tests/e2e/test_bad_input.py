@@ -76,6 +76,7 @@ def test_a_few_ragged_rows_go_to_quarantine(app: App) -> None:
     assert run["dataset"]["rejected_rows"] == 2
 
 
+@pytest.mark.more
 def test_ten_thousand_columns_end_in_a_named_outcome(app: App) -> None:
     project = app.project()
     app.configure(project, table_toml(epochs=2))

@@ -8,6 +8,8 @@ import json
 import random
 from pathlib import Path
 
+import pytest
+
 from contract import keys
 from contract.run import Outcome
 from tests.e2e.app import App
@@ -45,6 +47,7 @@ def accuracy(app: App, project: str, run: str, folder: Path, table: bytes) -> fl
     return sum(right) / len(right)
 
 
+@pytest.mark.more
 def test_a_project_goes_on_with_new_rows_and_does_not_forget_the_old_ones(app: App, tmp_path: Path) -> None:
     project = app.project()
     app.configure(project, FRESH)

@@ -83,6 +83,7 @@ def test_a_first_endpoint_that_never_becomes_healthy_is_removed(app: App) -> Non
     assert app.endpoints(project) == []
 
 
+@pytest.mark.more
 def test_a_champion_that_keeps_changing_fails_the_run_by_that_name(app: App) -> None:
     project = app.project()
     app.configure(project, table_toml())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from contract.run import Outcome
 from tests.e2e.app import App
 from tests.e2e.data import table, table_toml
@@ -26,6 +28,7 @@ def trained(app: App, run: dict[str, Any]) -> tuple[dict[str, Any], str]:
     return app.cloud.client("sagemaker").describe_training_job(TrainingJobName=job["name"]), "\n".join(lines)
 
 
+@pytest.mark.more
 def test_a_cluster_of_two_types_computes_by_lambda(app: App) -> None:
     project = app.project()
     shares = 'groups = {"ml.m5.xlarge" = 1, "ml.m5.2xlarge" = 1}\nshares = [1, 3]'
@@ -44,6 +47,7 @@ def test_a_cluster_of_two_types_computes_by_lambda(app: App) -> None:
     ]
 
 
+@pytest.mark.more
 def test_fsdp_with_accumulation_and_clipping_trains_a_model_like_any_other(app: App) -> None:
     project = app.project()
     way = f'{INSTANCE}\nstrategy = "fsdp"\naccumulation = 2\nclip_norm = 1.0\npatience = 30'

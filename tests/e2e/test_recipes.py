@@ -81,7 +81,7 @@ def rides() -> Case:
     )
 
 
-@pytest.mark.parametrize("make", [line, rides])
+@pytest.mark.parametrize("make", [line, pytest.param(rides, marks=pytest.mark.more)])
 def test_an_upload_becomes_a_model_in_service(app: App, make: Any) -> None:
     case, project = make(), app.project()
     app.configure(project, case.toml)

@@ -6,12 +6,15 @@ import csv
 import json
 from pathlib import Path
 
+import pytest
+
 from contract.run import Outcome
 from tests.e2e.app import App
 
 EXAMPLE = Path(__file__).parents[2] / "examples/departures"
 
 
+@pytest.mark.more
 def test_departures_are_forecast_in_service(app: App) -> None:
     project = app.project()
     app.configure(project, (EXAMPLE / "project.toml").read_text())

@@ -7,12 +7,15 @@ import json
 from pathlib import Path
 from statistics import correlation
 
+import pytest
+
 from contract.run import Outcome
 from tests.e2e.app import App
 
 EXAMPLE = Path(__file__).parents[2] / "examples/films"
 
 
+@pytest.mark.more
 def test_films_are_recommended_in_service(app: App) -> None:
     project = app.project()
     app.configure(project, (EXAMPLE / "project.toml").read_text())

@@ -23,6 +23,7 @@ def test_missing_spot_capacity_goes_on_demand(app: App) -> None:
     assert visited.index("Train on spot") < visited.index("Is capacity missing?") < visited.index("Train on demand")
 
 
+@pytest.mark.more
 def test_the_ladder_is_climbed_on_missing_capacity(app: App) -> None:
     project = app.project()
     ladder = 'instance = "ml.m5.xlarge"\nfallback_instances = ["ml.m5.2xlarge"]'
@@ -42,6 +43,7 @@ def test_an_interrupted_spot_job_resumes_from_its_checkpoint(app: App) -> None:
     assert [epoch["epoch"] for epoch in run["epochs"]] == list(range(1, 31))
 
 
+@pytest.mark.more
 def test_spot_that_never_comes_back_goes_on_demand(app: App) -> None:
     project = app.project()
     waits = "spot = true\nspot_wait_minutes = 1"  # two minutes in all, and the laptop's clock runs faster
@@ -55,6 +57,7 @@ def test_spot_that_never_comes_back_goes_on_demand(app: App) -> None:
     assert [epoch["epoch"] for epoch in run["epochs"]][-1] == 30
 
 
+@pytest.mark.more
 def test_a_small_upload_that_outgrows_lambda_is_prepared_in_a_job(app: App) -> None:
     functions = app.cloud.client("lambda")
     name = next(
@@ -75,7 +78,7 @@ def test_a_small_upload_that_outgrows_lambda_is_prepared_in_a_job(app: App) -> N
     assert run["outcome"] == Outcome.DEPLOYED, run["reasons"]
 
 
-@pytest.mark.parametrize("spot", [True, False])
+@pytest.mark.parametrize("spot", [True, pytest.param(False, marks=pytest.mark.more)])
 def test_a_failed_training_is_redriven_to_a_served_model(app: App, spot: bool) -> None:
     project = app.project()
     app.configure(project, table_toml(spot=spot))

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
 from cli.main import app as tandem
@@ -130,6 +131,7 @@ def test_the_console_starts_the_same_run(app: App) -> None:
     assert run["outcome"] == Outcome.DEPLOYED, run["reasons"]
 
 
+@pytest.mark.more
 def test_a_large_upload_is_prepared_in_a_job_to_the_same_rows(app: App) -> None:
     project = app.project()
     app.configure(project, table_toml().replace('target = "risk"', 'target = "risk"\nlambda_limit_mb = 0'))
@@ -154,6 +156,7 @@ def test_many_files_arrive_as_one_batch(app: App) -> None:
     assert sum(run["dataset"]["rows"].values()) == 480
 
 
+@pytest.mark.more
 def test_several_runs_at_once(app: App) -> None:
     projects = [app.project() for _ in range(2)]
     for project in projects:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from contract import keys
 from contract.run import Outcome
 from tests.e2e.app import App
@@ -81,6 +83,7 @@ def test_missing_sources_are_refused_before_anything_is_paid(app: App) -> None:
     assert run["jobs"] == []
 
 
+@pytest.mark.more
 def test_the_example_trains_on_two_hosts(app: App) -> None:
     example, project = Path(__file__).parents[2] / "examples/script", app.project()
     source = archive({"train.py": (example / "source/train.py").read_text()})

@@ -86,6 +86,7 @@ def test_a_search_costs_what_its_jobs_were_billed(app: App, tuned: tuple[str, di
         assert trial["job"] in report
 
 
+@pytest.mark.more
 def test_a_second_search_begins_with_what_the_first_learned(app: App, tuned: tuple[str, dict[str, Any]]) -> None:
     project, first = tuned
     app.configure(project, toml("warm_start = true\n" + RANGES))
@@ -100,6 +101,7 @@ def test_a_second_search_begins_with_what_the_first_learned(app: App, tuned: tup
     assert first["run"] in run["tuning"]["note"]
 
 
+@pytest.mark.more
 def test_auto_tries_every_recipe_that_fits_and_serves_the_best(app: App) -> None:
     project = app.project()
     app.configure(project, toml("", recipe="auto"))
@@ -113,6 +115,7 @@ def test_auto_tries_every_recipe_that_fits_and_serves_the_best(app: App) -> None
     assert "Leaderboard" in report
 
 
+@pytest.mark.more
 def test_a_search_of_which_every_job_fails_tells_the_jobs_own_reason(app: App) -> None:
     project = app.project()
     app.configure(project, toml().replace("epochs = 3", "epochs = 3\nmax_loss = 1e-6"))
