@@ -301,7 +301,7 @@ def test_hundreds_of_uploads_are_delivered_twice_late_and_to_functions_that_die(
     ]
     with LAB.inject(*events, *killed) as faults:
         arrived = [Version(key, world.put(key, b"x")) for key in uploads]
-        world.eventually(lambda: len(upload_rows(world)) == len(arrived) and all(upload_rows(world)), 120)
+        world.eventually(lambda: len(upload_rows(world)) == len(arrived) and all(upload_rows(world)), 240)
         assert [len(fault.strikes) for fault in faults] == [60, 30, 1, 1, 1]
     runs = {names.run_for_upload("digits", world.data, version.key, version.id) for version in arrived}
     assert len(runs) == len(arrived) == 200
