@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration
 from aws_cdk import aws_dynamodb as dynamodb
-from aws_cdk import aws_events as events
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
@@ -12,14 +10,11 @@ from constructs import Construct
 
 from contract import keys, names
 from infra import grants
-from infra.handler import Handler, source
-from infra.rules import reliably
+from infra.daily import Daily
 from infra.settings import Settings
 
-EVERY = Duration.days(1)
 
-
-class Sweep(Construct):
+class Sweep(Daily):
     """The function, which may look and send events to intake, and its schedule."""
 
     def __init__(
@@ -33,37 +28,26 @@ class Sweep(Construct):
         dead_letters: sqs.IQueue,
         settings: Settings,
     ) -> None:
-        super().__init__(scope, id)
-        function = Handler(
-            self,
-            "Function",
+        super().__init__(
+            scope,
+            id,
             entry="functions.sweep.handler",
-            code=source("functions", "contract"),
+            description="Uploads whose event was lost get their run",
             environment={
                 names.DATA_BUCKET: data.bucket_name,
                 names.LEDGER_TABLE: ledger.table_name,
                 names.INTAKE_ARN: intake.function_arn,
             },
+            dead_letters=dead_letters,
             settings=settings,
-            seconds=900,
-            dead_letter_queue=dead_letters,
         )
-        grants.encrypt(function, dead_letters.encryption_master_key)
-        grants.rows(function, ledger, "GetItem")
-        grants.invoke(function, intake)
-        self._list(function, data)
-        events.Rule(
-            self,
-            "Schedule",
-            description="Uploads whose event was lost get their run",
-            schedule=events.Schedule.rate(EVERY),
-            targets=[reliably(function, dead_letters)],
-        )
+        grants.rows(self.function, ledger, "GetItem")
+        grants.invoke(self.function, intake)
+        self._list(data)
 
-    @staticmethod
-    def _list(function: Handler, data: s3.IBucket) -> None:
+    def _list(self, data: s3.IBucket) -> None:
         """Allow listing: the folders of tenants and projects by name, versions in inboxes alone."""
         folders = {"StringLike": {"s3:prefix": ["", "*/"]}, "StringEquals": {"s3:delimiter": "/"}}
-        grants.allow(function, ["s3:ListBucket"], [data.bucket_arn], **folders)
+        grants.allow(self.function, ["s3:ListBucket"], [data.bucket_arn], **folders)
         inboxes = {"StringLike": {"s3:prefix": f"*/{keys.INBOX}"}}
-        grants.allow(function, ["s3:ListBucketVersions"], [data.bucket_arn], **inboxes)
+        grants.allow(self.function, ["s3:ListBucketVersions"], [data.bucket_arn], **inboxes)
