@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,6 +23,15 @@ Project = Annotated[str, typer.Argument(metavar="TENANT/PROJECT", help="The proj
 """The argument of commands that are about one project."""
 Version = Annotated[int, typer.Argument(help="The version; `tandem models` lists them.")]
 """The argument of commands that are about one of its versions."""
+
+
+class Listed(StrEnum):
+    """What commands do with things that somebody adds and removes: the argument ``add|list|remove``."""
+
+    add = "add"
+    list = "list"
+    remove = "remove"
+
 
 PANEL = "Everywhere"
 Profile = Annotated[str | None, typer.Option(help="Profile of the AWS configuration.", rich_help_panel=PANEL)]

@@ -11,16 +11,8 @@ import typer
 from cli import api_keys, render
 from cli.api_keys import Limits
 from cli.errors import BadArgument
-from cli.options import Context
+from cli.options import Context, Listed
 from contract import names
-
-
-class Action(StrEnum):
-    """What to do."""
-
-    add = "add"
-    list = "list"
-    remove = "remove"
 
 
 class Period(StrEnum):
@@ -33,7 +25,7 @@ class Period(StrEnum):
 
 def key(
     context: Context,
-    action: Annotated[Action, typer.Argument(metavar="add|list|remove", help="What to do.")],
+    action: Annotated[Listed, typer.Argument(metavar="add|list|remove", help="What to do.")],
     tenant: Annotated[str, typer.Argument(help="The tenant; the key opens its projects, and no other's.")],
     consumer: Annotated[str | None, typer.Argument(help="The application that gets the key; not for list.")] = None,
     rate: Annotated[float, typer.Option(min=0.1, max=10_000, help="add: requests a second.")] = 10,
@@ -43,13 +35,13 @@ def key(
 ) -> None:
     """Give applications keys to the public API, list them, or take them away. A key is shown once, when it is made."""
     tenant = names.check_name("tenant", tenant)
-    if action is Action.list:
+    if action is Listed.list:
         _list(context, tenant)
         return
     if consumer is None:
         raise BadArgument(f"Whose key? {action.value} needs a consumer.", f"tandem key {action.value} {tenant} webshop")
     consumer = names.check_name("consumer", consumer)
-    if action is Action.remove:
+    if action is Listed.remove:
         api_keys.remove(context.account, tenant, consumer)
         context.out.document({"tenant": tenant, "consumer": consumer, "removed": True})
         context.out.show(f"The key of {consumer} of {tenant} opens nothing any more.")

@@ -3,41 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from cli import render, tenants
 from cli.errors import BadArgument, CommandError, Exit, NotFound
-from cli.options import Context
+from cli.options import Context, Listed
 from contract import names
-
-
-class Action(StrEnum):
-    """What to do."""
-
-    add = "add"
-    list = "list"
-    remove = "remove"
 
 
 def tenant(
     context: Context,
-    action: Annotated[Action, typer.Argument(metavar="add|list|remove", help="What to do.")],
+    action: Annotated[Listed, typer.Argument(metavar="add|list|remove", help="What to do.")],
     name: Annotated[str | None, typer.Argument(help="The tenant; not for list.")] = None,
     force: Annotated[
         bool, typer.Option("--force", help="remove: stop its runs and take its models out of service, too.")
     ] = False,
 ) -> None:
     """Add a team with roles and a key of its own ($1 a month), list them, or remove one; its data stays."""
-    if action is Action.list:
+    if action is Listed.list:
         _list(context)
         return
     if name is None:
         raise BadArgument(f"Which tenant? {action.value} needs a name.", f"tandem tenant {action.value} acme")
     name = names.check_name("tenant", name)
-    if action is Action.add:
+    if action is Listed.add:
         _add(context, name)
     else:
         _remove(context, name, force)

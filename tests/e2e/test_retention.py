@@ -53,4 +53,6 @@ def test_what_fails_each_day_is_told(app: App, daily: str) -> None:
 
     with LAB.inject(ExhaustedFunction(function=handler, payload=f"*{event['id']}*", times=ALWAYS)):
         functions.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event).encode())
-        sqs.delete_message(QueueUrl=queue, ReceiptHandle=app.eventually(told))
+        receipt = app.eventually(told)
+    assert receipt
+    sqs.delete_message(QueueUrl=queue, ReceiptHandle=receipt)

@@ -10,8 +10,8 @@ import pytest
 
 from contract import keys
 from contract.run import Outcome
+from local.chaos.scenes import archive
 from tests.e2e.app import App
-from tests.local.scripts import archive
 
 TOML = """
 [recipe]

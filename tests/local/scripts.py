@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from typing import Any
 
+from local.chaos.scenes import archive
 from local.cloud import Cloud
 from tests.local import sagemaker as sm
 
 SOURCE = "/opt/ml/input/data/code/sourcedir.tar.gz"
-
-
-def archive(files: dict[str, str]) -> bytes:
-    """Return ``files`` (path -> text) as tar.gz."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, text in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(text.encode())
-            tar.addfile(member, io.BytesIO(text.encode()))
-    return buffer.getvalue()
 
 
 def job(
