@@ -82,17 +82,16 @@ class App:
         return {name: next(iter(value.values())) for name, value in item.items()}
 
     def settled(self, run: str, seconds: float = 120) -> dict[str, Any]:
-        """Wait until the run is settled; return run.json.
+        """Wait until the run is settled and its end announced, the last change of its row; return run.json.
 
         Raises:
             TimeoutError: with what is known of the run, when it is not settled in time.
         """
         deadline = time.monotonic() + seconds
-        while self.row(run).get("status", RUNNING) == RUNNING:
+        while (row := self.row(run)).get("status", RUNNING) == RUNNING or not row.get("announced"):
             if time.monotonic() > deadline:
-                raise TimeoutError(f"run {run} is not settled: {self.row(run)}, {self.executions()[:3]}")
+                raise TimeoutError(f"run {run} is not settled: {row}, {self.executions()[:3]}")
             time.sleep(0.2)
-        row = self.row(run)
         tenant, project = row["project"].split("/")
         return self.document(tenant, project, run, keys.RUN_DOCUMENT)
 
