@@ -206,9 +206,9 @@ class Round:
         if end.status == "STUCK":
             yield f"stuck execution: {end.error}"
         elif self.entry.survived and not good and not self.led:
-            yield f"unexpected end: {end} instead of {self.way.good}"
+            yield f"unexpected end: {end} instead of {self.way.good}: {end.cause[:300]}"
         elif end.status == "SUCCEEDED" and not good and end.name not in REFUSALS:
-            yield f"unexpected end: {end}"
+            yield f"unexpected end: {end}: {end.cause[:300]}"
         elif self.entry.proof and not re.search(self.entry.proof, end.cause):
             yield f"nothing says that it was this: {end}: {end.cause[:300]}"
 
