@@ -5,7 +5,9 @@ from __future__ import annotations
 from aws_cdk import Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_s3_assets as assets
 from aws_cdk.region_info import FactName
 from constructs import Construct
 
@@ -56,24 +58,11 @@ class Runner(Construct):
     ) -> None:
         super().__init__(scope, id)
         code, wheels = Code(self, "Code"), Wheels(self, "Wheels")
-        jobs = CommonJobs(
-            self,
-            "CommonJobs",
-            registry_account=Stack.of(self).regional_fact(FactName.DLC_REPOSITORY_ACCOUNT),
-            image_repositories=(IMAGES, TENSORFLOW_IMAGES),
-            inputs=[code, wheels],
-        )
-        spark = SparkImage(self, "Spark")
-        grants.allow(jobs, PULL, [spark.repository_arn])
-        if network:
-            network.admit(jobs)
-        # A script's version names the image that trained it, which its registration must be able to see.
-        stack = Stack.of(self)
-        registry = f"ecr:{stack.region}:{stack.regional_fact(FactName.DLC_REPOSITORY_ACCOUNT)}"
-        image = f"arn:{stack.partition}:{registry}:repository/{IMAGES}"
-        grants.allow(handlers.register, ["ecr:BatchGetImage", "ecr:DescribeImages"], [image])
+        spark = self._common_jobs([code, wheels], network)
+        self._show_images(handlers.register)
         parts = Parts(
             **{name: getattr(handlers, name).function_arn for name in CALLED},
+            **self._images(),
             deployment=deployment_arn,
             job_role=roles.role_of("$run.tenant", names.ROLE_JOB),
             data_bucket=data.bucket_name,
@@ -82,11 +71,7 @@ class Runner(Construct):
             key=roles.key_of("$run.tenant"),
             code=code.s3_object_url,
             wheels=wheels.s3_object_url,
-            cpu_image=self._image(IMAGES, CPU_TAG),
-            gpu_image=self._image(IMAGES, GPU_TAG),
             spark_image=spark.uri,
-            tensorflow_cpu_image=self._image(TENSORFLOW_IMAGES, TENSORFLOW_CPU_TAG),
-            tensorflow_gpu_image=self._image(TENSORFLOW_IMAGES, TENSORFLOW_GPU_TAG),
             image_repository=build.repository.repository_name,
             image_tag=build.tag,
             image_build=build.project_name,
@@ -107,11 +92,45 @@ class Runner(Construct):
             self, "Machine", name=names.MACHINE_PIPELINE, definition=story, role=role, settings=settings
         )
 
+    def _common_jobs(self, inputs: list[assets.Asset], network: Network | None) -> SparkImage:
+        """Let the jobs of all tenants read their inputs and pull their images; return Spark's, which is one of them."""
+        jobs = CommonJobs(
+            self,
+            "CommonJobs",
+            registry_account=self._registry_account,
+            image_repositories=(IMAGES, TENSORFLOW_IMAGES),
+            inputs=inputs,
+        )
+        spark = SparkImage(self, "Spark")
+        grants.allow(jobs, PULL, [spark.repository_arn])
+        if network:
+            network.admit(jobs)
+        return spark
+
+    def _show_images(self, register: lambda_.IFunction) -> None:
+        """A script's version names the image that trained it, which its registration must be able to see."""
+        stack = Stack.of(self)
+        registry = f"ecr:{stack.region}:{self._registry_account}"
+        image = f"arn:{stack.partition}:{registry}:repository/{IMAGES}"
+        grants.allow(register, ["ecr:BatchGetImage", "ecr:DescribeImages"], [image])
+
+    def _images(self) -> dict[str, str]:
+        """Return the addresses of the images of training and processing jobs, as Parts names them."""
+        return {
+            "cpu_image": self._image(IMAGES, CPU_TAG),
+            "gpu_image": self._image(IMAGES, GPU_TAG),
+            "tensorflow_cpu_image": self._image(TENSORFLOW_IMAGES, TENSORFLOW_CPU_TAG),
+            "tensorflow_gpu_image": self._image(TENSORFLOW_IMAGES, TENSORFLOW_GPU_TAG),
+        }
+
     def _image(self, repository: str, tag: str) -> str:
         """Return the address of a Deep Learning Container in the registry of the stack's region."""
         stack = Stack.of(self)
-        account = stack.regional_fact(FactName.DLC_REPOSITORY_ACCOUNT)
-        return f"{account}.dkr.ecr.{stack.region}.{stack.url_suffix}/{repository}:{tag}"
+        return f"{self._registry_account}.dkr.ecr.{stack.region}.{stack.url_suffix}/{repository}:{tag}"
+
+    @property
+    def _registry_account(self) -> str:
+        return Stack.of(self).regional_fact(FactName.DLC_REPOSITORY_ACCOUNT)
 
     def _grant_jobs(self, role: iam.IRole) -> None:
         kinds = {"training": "Training", "processing": "Processing", "hyper-parameter-tuning": "HyperParameterTuning"}

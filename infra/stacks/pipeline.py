@@ -56,6 +56,19 @@ class Pipeline(Stack):
             network=storage.network,
             settings=settings,
         )
+        self._upload_rules(storage, handlers, settings)
+        self._run_rules(runner, handlers)
+        self._serving_rules(storage, serving, handlers)
+        if settings.mlflow or settings.tensorboard:
+            Tracking(self, "Tracking", artifacts=storage.artifacts, dead_letters=self.dead_letters, settings=settings)
+        CfnOutput(self, names.OUTPUT_INTAKE_FUNCTION, value=handlers.intake.function_name)
+        CfnOutput(self, names.OUTPUT_TENANT_TEMPLATE, value=TenantTemplate(self, "TenantTemplate").s3_object_url)
+        CfnOutput(self, names.OUTPUT_RESUME_FUNCTION, value=handlers.resume.function_name)
+        CfnOutput(self, names.OUTPUT_PIPELINE_ARN, value=runner.machine.state_machine_arn)
+        CfnOutput(self, names.OUTPUT_MONTHLY_USD, value=str(settings.monthly_usd))
+
+    def _upload_rules(self, storage: Storage, handlers: Handlers, settings: Settings) -> None:
+        """Uploads start runs, one whose event was lost within a day; what is older than its kind is kept goes."""
         UploadRule(self, "Upload", bucket=storage.data, intake=handlers.intake, dead_letters=self.dead_letters)
         Sweep(
             self,
@@ -67,34 +80,24 @@ class Pipeline(Stack):
             settings=settings,
         )
         Retention(
-            self, "Retention", data=storage.data, artifacts=storage.artifacts, dead_letters=self.dead_letters,
+            self,
+            "Retention",
+            data=storage.data,
+            artifacts=storage.artifacts,
+            dead_letters=self.dead_letters,
             settings=settings,
-        )  # fmt: skip
-        SettleRule(
-            self,
-            "Settle",
-            machine_arn=runner.machine.state_machine_arn,
-            settle=handlers.settle,
-            dead_letters=self.dead_letters,
         )
-        RedriveRule(
-            self,
-            "Redrive",
-            machine_arn=runner.machine.state_machine_arn,
-            resume=handlers.resume,
-            dead_letters=self.dead_letters,
-        )
-        BatchRule(self, "Batch", bucket=storage.data, machine=serving.batch.machine, dead_letters=self.dead_letters)
+
+    def _run_rules(self, runner: Runner, handlers: Handlers) -> None:
+        """A run that did not settle itself is settled; one that goes on again is covered."""
+        machine_arn = runner.machine.state_machine_arn
+        SettleRule(self, "Settle", machine_arn=machine_arn, settle=handlers.settle, dead_letters=self.dead_letters)
+        RedriveRule(self, "Redrive", machine_arn=machine_arn, resume=handlers.resume, dead_letters=self.dead_letters)
+
+    def _serving_rules(self, storage: Storage, serving: Serving, handlers: Handlers) -> None:
+        """Files are answered, approvals wake their runs, and what was stopped is put right by its own machine."""
+        batch, sleep, deployment = (each.machine for each in (serving.batch, serving.sleep, serving.deployer))
+        BatchRule(self, "Batch", bucket=storage.data, machine=batch, dead_letters=self.dead_letters)
         ApprovalRule(self, "Approval", decide=handlers.decide, dead_letters=self.dead_letters)
-        machines = {
-            "deployment": serving.deployer.machine, "batch": serving.batch.machine, "sleep": serving.sleep.machine,
-        }  # fmt: skip
-        for what, machine in machines.items():
+        for what, machine in {"deployment": deployment, "batch": batch, "sleep": sleep}.items():
             StoppedRule(self, f"Stopped{what.title()}", what=what, machine=machine, dead_letters=self.dead_letters)
-        if settings.mlflow or settings.tensorboard:
-            Tracking(self, "Tracking", artifacts=storage.artifacts, dead_letters=self.dead_letters, settings=settings)
-        CfnOutput(self, names.OUTPUT_INTAKE_FUNCTION, value=handlers.intake.function_name)
-        CfnOutput(self, names.OUTPUT_TENANT_TEMPLATE, value=TenantTemplate(self, "TenantTemplate").s3_object_url)
-        CfnOutput(self, names.OUTPUT_RESUME_FUNCTION, value=handlers.resume.function_name)
-        CfnOutput(self, names.OUTPUT_PIPELINE_ARN, value=runner.machine.state_machine_arn)
-        CfnOutput(self, names.OUTPUT_MONTHLY_USD, value=str(settings.monthly_usd))
