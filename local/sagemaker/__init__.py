@@ -11,7 +11,7 @@ warden       the program that runs the containers of one job and outlives none o
 machines     the cloud's side of the warden: start, signal, output, exits
 processes    a container's processes, seen from outside
 opt_ml       the files SageMaker writes below /opt/ml
-objects      channels, outputs and checkpoints to and from S3;  archives: model.tar.gz unpacked
+objects      channels, outputs and checkpoints to and from S3
 telemetry    log streams, metrics by regular expression
 jobs         what training and processing jobs share
 training     one training job;  training_api: the operations on them

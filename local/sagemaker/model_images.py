@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contract import names
+from contract import archives, names
+from contract.errors import InvalidModel
 from local.sagemaker import containers
-from local.sagemaker.archives import BadArchive, unpack
 from local.sagemaker.machines import Host
 from local.sagemaker.objects import Location, MissingInput, Objects
 from local.sagemaker.servers import Server
@@ -18,6 +18,8 @@ from local.sagemaker.servers import Server
 if TYPE_CHECKING:
     from local.cloud import Cloud
 
+MODEL_BYTES = 30 * 2**30
+"""What unpacks to more is taken for a bomb, before it fills the laptop's disk."""
 _addresses = itertools.count(1)
 
 
@@ -127,10 +129,10 @@ class ModelImages:
         try:
             s3 = self.cloud.callers.client(definition["ExecutionRoleArn"], "s3", "SageMaker")
             Objects(s3).download(Location.parse(url), archive)
-            unpack(archive, folder)
+            archives.unpack(archive, folder, limit=MODEL_BYTES)
         except MissingInput as error:
             raise NoFleet(f'Failed to download model data from URL "{url}": {error}') from error
-        except BadArchive as error:
+        except InvalidModel as error:
             raise NoFleet(
                 f'Failed to extract model data archive from URL "{url}". Please ensure that the object located at the '
                 f"URL is a valid tar.gz archive ({error})"
