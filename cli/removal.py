@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from cli import api_keys
+from cli import api_keys, versions
 from cli.aws import Account, error_code
 from contract import names
 
@@ -178,12 +178,13 @@ def _delete_alarm(account: Account, item: Item) -> None:
 
 def _delete_bucket(account: Account, item: Item) -> None:
     s3 = account.client("s3")
+    # S3 refuses to hear of it where nothing can be locked; the trail's objects are.
+    bypass = {"BypassGovernanceRetention": True} if versions.can_lock(account, item.name) else {}
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=item.name):
         found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
         if found:
             objects = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]
-            everything = {"Objects": objects, "Quiet": True}
-            s3.delete_objects(Bucket=item.name, Delete=everything, BypassGovernanceRetention=True)  # of the trail's
+            s3.delete_objects(Bucket=item.name, Delete={"Objects": objects, "Quiet": True}, **bypass)
     s3.delete_bucket(Bucket=item.name)
 
 
@@ -197,6 +198,7 @@ def _delete_stack(account: Account, item: Item) -> None:
 def _delete_table(account: Account, item: Item) -> None:
     dynamodb = account.client("dynamodb")
     dynamodb.update_table(TableName=item.name, DeletionProtectionEnabled=False)
+    dynamodb.get_waiter("table_exists").wait(TableName=item.name, WaiterConfig=PATIENCE)  # none goes while it changes
     dynamodb.delete_table(TableName=item.name)
 
 

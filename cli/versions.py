@@ -94,7 +94,7 @@ def check_locks(account: Account, versions: Iterable[Version]) -> None:
         CommandError: with the first of them, before anything is deleted.
     """
     found = list(versions)
-    locking = {bucket for bucket in {version.bucket for version in found} if _can_lock(account, bucket)}
+    locking = {bucket for bucket in {version.bucket for version in found} if can_lock(account, bucket)}
     held = (version for version in found if version.bucket in locking and not version.is_marker)
     if locked := [f"{version.uri} {why}" for version in held if (why := _lock(account, version))]:
         raise CommandError(
@@ -103,7 +103,8 @@ def check_locks(account: Account, versions: Iterable[Version]) -> None:
         )
 
 
-def _can_lock(account: Account, bucket: str) -> bool:
+def can_lock(account: Account, bucket: str) -> bool:
+    """Say whether a bucket's objects can be locked."""
     try:
         account.client("s3").get_object_lock_configuration(Bucket=bucket)
     except ClientError as error:

@@ -69,6 +69,18 @@ def test_a_locked_object_goes_with_its_bucket_because_whoever_destroys_says_so(
     assert bucket not in {each["Name"] for each in s3.list_buckets()["Buckets"]}
 
 
+def test_a_bucket_that_locks_nothing_goes_without_a_word_of_locks(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    s3, bucket = cloud.client("s3"), "unlocked-removal"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="rows.csv", Body=b"1")
+    removal.remove(Account(), [removal.Item(kind="AWS::S3::Bucket", name=bucket)], say=lambda line: None)
+    assert bucket not in {each["Name"] for each in s3.list_buckets()["Buckets"]}
+
+
 def test_protection_is_lifted_before_a_stack_or_a_table_goes(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in cloud.environment.items():
         monkeypatch.setenv(name, value)

@@ -142,3 +142,16 @@ def test_moto_itself_locks_everybody_out_and_has_no_managed_policies(vanilla: An
     iam.create_role(RoleName="r", AssumeRolePolicyDocument="{}")
     with pytest.raises(ClientError):
         iam.attach_role_policy(RoleName="r", PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
+
+
+def delete_past_locks(client: Any) -> None:
+    """Delete what no lock holds, in both ways, and ask to get past its lock."""
+    client.create_bucket(Bucket="lockless")
+    client.delete_object(Bucket="lockless", Key="k", BypassGovernanceRetention=True)
+    client.delete_objects(Bucket="lockless", Delete={"Objects": [{"Key": "k"}]}, BypassGovernanceRetention=True)
+
+
+def test_locks_are_spoken_of_only_where_there_are_some(cloud: Cloud, vanilla: Any) -> None:
+    with pytest.raises(ClientError, match=r"InvalidArgument.*only applicable to Object Lock enabled buckets"):
+        delete_past_locks(cloud.client("s3"))
+    delete_past_locks(vanilla.client("s3"))  # moto itself hears of them everywhere
