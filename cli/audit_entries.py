@@ -208,6 +208,8 @@ def _ours(event: Event, detail: Detail) -> Iterator[Entry]:
         )
     elif kind == names.EVENT_BATCH_ENDED:
         yield replace(entry, what=f"batch: {detail['status']}", note=detail.get("file") or "")
+    elif kind == names.EVENT_JOB_STOPPED:
+        yield replace(entry, note=f"{detail['job']}: {detail['why']}")
     elif kind == names.EVENT_APPROVAL_WANTED:
         yield replace(entry, model=detail["package_arn"], note=detail.get("summary") or "")
 

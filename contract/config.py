@@ -135,6 +135,15 @@ class Train:
         "A process that makes no step for so long hangs: the job fails and names it.",
         default=300, minimum=2, maximum=86_400,
     )  # fmt: skip
+    min_gpu_percent: float = setting(
+        "A job whose GPUs do less than this for idle_gpu_minutes is stopped after its checkpoint, because it would be "
+        "paid for nothing: percent of a GPU, on average over a host's, on every host and in every minute. 0 = off.",
+        default=1.0, minimum=0.0, maximum=100.0,
+    )  # fmt: skip
+    idle_gpu_minutes: int = setting(
+        "How long GPUs may do less than min_gpu_percent; it is looked at every quarter of an hour.",
+        default=30, minimum=10, maximum=1440,
+    )  # fmt: skip
     checkpoint_every: int = setting("Epochs between checkpoints.", default=1, minimum=1)
     hosts: int = setting("Machines that train together.", default=1, minimum=1, maximum=64)
     instance: str = setting(

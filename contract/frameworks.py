@@ -30,6 +30,7 @@ class Framework:
 TORCH, TENSORFLOW, SCRIPT = "torch", "tensorflow", "script"
 MACHINES = frozenset({
     "hosts", "instance", "fallback_instances", "spot", "spot_wait_minutes", "max_minutes", "volume_gb", "isolation",
+    "min_gpu_percent", "idle_gpu_minutes",
 })  # fmt: skip
 """Settings of [train] that say where to train, not how."""
 

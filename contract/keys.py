@@ -77,6 +77,18 @@ def run_prefix(tenant: str, project: str, run: str) -> str:
     return f"{tenant}/{project}/runs/{run}/"
 
 
+def run_of(uri: str) -> tuple[str, str, str]:
+    """Return tenant, project and run of an address below a run's prefix.
+
+    Raises:
+        ValueError: when it is not of that form.
+    """
+    match = re.match(r"s3://[^/]+/([^/]+)/([^/]+)/runs/([^/]+)/", uri)
+    if not match:
+        raise ValueError(f"{uri!r} is not below a run's prefix; expected s3://<bucket>/<tenant>/<project>/runs/<run>/")
+    return match[1], match[2], match[3]
+
+
 def capture_prefix(tenant: str, project: str) -> str:
     """Return the prefix of the requests and answers that a project's endpoint captures."""
     return f"{tenant}/{project}/capture/"

@@ -35,6 +35,10 @@ CHAMPION_VERSION = "TANDEM_CHAMPION_VERSION"  # its number
 # Environment variable of a tuning job's training jobs: the folder below ``checkpoints`` that is theirs alone.
 CHECKPOINT_FOLDER = "TANDEM_CHECKPOINT_FOLDER"
 
+# Environment variables of training jobs: when GPUs that do nothing end one (functions/idle_gpus.py reads them).
+MIN_GPU_PERCENT = "TANDEM_MIN_GPU_PERCENT"
+IDLE_GPU_MINUTES = "TANDEM_IDLE_GPU_MINUTES"
+
 # Environment variables of the inference server as a Lambda function: the model archive.
 MODEL_URI = "TANDEM_MODEL_URI"
 MODEL_SHA256 = "TANDEM_MODEL_SHA256"  # in hex
@@ -119,6 +123,7 @@ EVENT_SOURCE = "tandem"
 EVENT_RUN_SETTLED = "Run Settled"
 EVENT_APPROVAL_WANTED = "Approval Wanted"
 EVENT_BATCH_ENDED = "Batch Ended"
+EVENT_JOB_STOPPED = "Job Stopped"  # because its GPUs did nothing
 EVENT_BUDGET_CHANGED = "Budget Changed"  # this and the next three are told by the command line
 EVENT_RESTORED = "Restored"
 EVENT_TENANT_CHANGED = "Tenant Changed"
@@ -129,6 +134,7 @@ AUDIT_LOGS = "/aws/events/tandem-audit"  # how the log group of the audit trail 
 # CloudWatch. SageMaker names the log groups of its jobs.
 TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
 PROCESSING_LOGS = "/aws/sagemaker/ProcessingJobs"
+TRAINING_METRICS = TRAINING_LOGS  # the namespace of its training jobs' metrics has the same name
 TRANSFORM_LOGS = "/aws/sagemaker/TransformJobs"
 ENDPOINT_LOGS = "/aws/sagemaker/Endpoints"  # and a slash and the endpoint's name
 METRICS_NAMESPACE = "Tandem"

@@ -38,7 +38,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     request, search = RunRequest.from_dict(event["run"]), searches.read(event["tuning_job"])
     board = searches.board(search)
     if board.best is None:
-        failure = searches.why_none(search)
+        failure = "\n".join(filter(None, [runs.why_stopped(request.run, search.trained), searches.why_none(search)]))
         logger.warning("the search has no model", extra={"run": request.run, "failure": failure})
         return {"run": event["run"], "training": None, "failure": failure}
     winner = searches.described(search, [board.best]).trained[board.best]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from contract.errors import TrainingFailed
+from functions import runs
 
 
 class TrainingStopped(TrainingFailed):
@@ -25,11 +26,13 @@ def handler(event: dict[str, Any], context: object) -> None:
 
     Args:
         event: ``error`` (a name of ERRORS), ``cause``, ``failed_in`` (the
-            execution's number of redrives when training failed), ``redrives`` (now).
+            execution's number of redrives when training failed), ``redrives`` (now);
+            ``run``, which executions of earlier definitions do not say.
         context: unused.
 
     Raises:
         TrainingFailed: or TrainingStopped, with the cause as its text.
     """
     if event["redrives"] == event["failed_in"]:
-        raise ERRORS[event["error"]](event["cause"])
+        why = runs.why_stopped(event["run"], event["cause"]) if "run" in event else ""
+        raise ERRORS[event["error"]](": ".join(filter(None, [event["cause"], why])))

@@ -63,13 +63,7 @@ def _names(
 
 def bill_training(job: Described) -> Job:
     """Return what a training job was billed."""
-    resources = job["ResourceConfig"]
-    preferred = [choice["InstanceType"] for choice in resources.get("InstancePreferences") or []]
-    # With preferences, SageMaker says which type it found capacity for.
-    instance = resources.get("SelectedInstanceType") or resources.get("InstanceType") or (preferred or [""])[0]
-    hosts = resources.get("SelectedInstanceCount") or resources.get("InstanceCount") or 1
-    machines = {each["InstanceType"]: each["InstanceCount"] for each in resources.get("InstanceGroups") or []}
-    machines = machines or {instance: hosts}
+    machines = training_machines(job)
     seconds = job.get("BillableTimeInSeconds")
     if seconds is None:  # a job that was stopped, or is not finished
         seconds = _seconds(job.get("TrainingStartTime") or _began(job), job.get("TrainingEndTime"))
@@ -84,6 +78,17 @@ def bill_training(job: Described) -> Job:
         usd=_usd(load_prices().training, machines, seconds),
         failure=job.get("FailureReason") or "",
     )
+
+
+def training_machines(job: Described) -> dict[str, int]:
+    """Return the machines of a training job: type = number of hosts of it."""
+    resources = job["ResourceConfig"]
+    if groups := resources.get("InstanceGroups"):
+        return {each["InstanceType"]: each["InstanceCount"] for each in groups}
+    preferred = [choice["InstanceType"] for choice in resources.get("InstancePreferences") or []]
+    # With preferences, SageMaker says which type it found capacity for.
+    instance = resources.get("SelectedInstanceType") or resources.get("InstanceType") or (preferred or [""])[0]
+    return {instance: resources.get("SelectedInstanceCount") or resources.get("InstanceCount") or 1}
 
 
 def _began(job: Described) -> datetime | None:

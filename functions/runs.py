@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from enum import Enum
 from typing import Any
 
@@ -52,6 +52,17 @@ def started(run: str) -> str:
 def note(run: str, values: Mapping[str, Any]) -> None:
     """Add what was learned of a run to its row."""
     table.change(ledger.run_key(run), values, only_if=Attr("pk").exists())
+
+
+def note_idle(run: str, job: str, why: str) -> None:
+    """Note why a job of a run is being stopped: its GPUs do nothing. The last such job is remembered."""
+    note(run, {"idle_job": {"name": job, "why": why}})
+
+
+def why_stopped(run: str, among: Container[str]) -> str:
+    """Return why a job of a run was stopped, if it is among these names, or in this text; else nothing."""
+    job = (table.get(ledger.run_key(run)) or {}).get("idle_job")
+    return str(job["why"]) if job and job["name"] in among else ""
 
 
 class Age(Enum):

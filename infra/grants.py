@@ -122,6 +122,12 @@ def invoke(who: iam.IGrantable, *functions: lambda_.IFunction) -> None:
     allow(who, ["lambda:InvokeFunction"], [function.function_arn for function in functions])
 
 
+def announce(who: iam.IGrantable, scope: Construct) -> None:
+    """Allow putting events of ours on the default bus."""
+    own = {"events:source": names.EVENT_SOURCE}
+    allow(who, ["events:PutEvents"], [arn(scope, "events", "event-bus", "default")], StringEquals=own)
+
+
 def encrypt(who: iam.IGrantable, key: kms.IKey | None) -> None:
     """Allow what sending to an encrypted queue, or writing an object, does with its key."""
     _use(who, key, "kms:GenerateDataKey", "kms:Decrypt")

@@ -8,7 +8,6 @@ from typing import Any
 from aws_cdk import ArnFormat, Size, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ecr as ecr
-from aws_cdk import aws_events as events
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
@@ -61,6 +60,7 @@ class Handlers(Construct):
         self.plan = self._plan()
         self.best = self._best()
         self.halt = self._handler("Halt")
+        grants.rows(self.halt, places.ledger, "GetItem")  # why a job was stopped
         self.judge = self._judge()
         self.register = self._register()
         self.ask = self._ask()
@@ -88,7 +88,7 @@ class Handlers(Construct):
         grants.rows(intake, self._places.ledger, *ROW)
         grants.allow(intake, ["states:StartExecution"], [self._machine])
         grants.allow(intake, ["states:DescribeExecution"], [grants.execution_arn(self, names.MACHINE_PIPELINE)])
-        self._announce(intake)
+        grants.announce(intake, self)
         return intake
 
     def _accept(self) -> lambda_.Function:
@@ -186,7 +186,7 @@ class Handlers(Construct):
         ask = self._handler("Ask", environment={names.API_URL: url} if url else None)
         grants.rows(ask, self._places.ledger, "PutItem")
         self._release(ask)
-        self._announce(ask)
+        grants.announce(ask, self)
         return ask
 
     def _decide(self) -> lambda_.Function:
@@ -234,7 +234,7 @@ class Handlers(Construct):
         )
         actions = ["logs:GetLogEvents", "logs:FilterLogEvents", "logs:DescribeLogStreams"]
         grants.allow(settle, actions, [logs, f"{logs}:*"])
-        self._announce(settle)
+        grants.announce(settle, self)
         return settle
 
     def _resume(self) -> lambda_.Function:
@@ -253,11 +253,6 @@ class Handlers(Construct):
         execution = grants.execution_arn(self, names.MACHINE_PIPELINE)
         grants.allow(resume, [f"states:{verb}" for verb in (*verbs, "StopExecution")], [execution])
         return resume
-
-    def _announce(self, function: lambda_.Function) -> None:
-        bus = events.EventBus.from_event_bus_name(self, f"{function.node.id}Bus", "default")
-        condition = {"events:source": names.EVENT_SOURCE}
-        grants.allow(function, ["events:PutEvents"], [bus.event_bus_arn], StringEquals=condition)
 
 
 ROW = ("GetItem", "PutItem", "UpdateItem")

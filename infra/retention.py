@@ -8,11 +8,11 @@ from constructs import Construct
 
 from contract import names, retention
 from infra import grants
-from infra.daily import Daily
+from infra.scheduled import Scheduled
 from infra.settings import Settings
 
 
-class Retention(Daily):
+class Retention(Scheduled):
     """The function, which may list the buckets and delete what is not kept for good, and its schedule."""
 
     def __init__(

@@ -13,6 +13,7 @@ from aws_cdk import Acknowledgment, Validations
 from constructs import IConstruct
 
 from contract import keys, names, retention
+from infra import idle_gpus
 from infra.stacks.api import PublicApi
 from infra.stacks.operations import Operations
 from infra.stacks.pipeline import Pipeline
@@ -31,6 +32,10 @@ NAMES_AT_RUN_TIME = "Made at run time, one for each {what}: names are known by t
 
 PATTERNS = {
     f"sagemaker:{HERE}:training-job/*": NAMES_AT_RUN_TIME.format(what="attempt of a run, whose id is any"),
+    **{
+        f"sagemaker:{HERE}:training-job/{name}": NAMES_AT_RUN_TIME.format(what="attempt of a run, whose id is any")
+        for name in idle_gpus.JOBS
+    },
     f"sagemaker:{HERE}:hyper-parameter-tuning-job/*": NAMES_AT_RUN_TIME.format(
         what="attempt of a run, whose id is any"
     ),

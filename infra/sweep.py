@@ -10,11 +10,11 @@ from constructs import Construct
 
 from contract import keys, names
 from infra import grants
-from infra.daily import Daily
+from infra.scheduled import Scheduled
 from infra.settings import Settings
 
 
-class Sweep(Daily):
+class Sweep(Scheduled):
     """The function, which may look and send events to intake, and its schedule."""
 
     def __init__(

@@ -8,6 +8,7 @@ from constructs import Construct
 from contract import names
 from infra.batch import BatchRule
 from infra.handlers import Handlers, Places
+from infra.idle_gpus import IdleGpus
 from infra.retention import Retention
 from infra.rules import ApprovalRule, DeadLetters, RedriveRule, SettleRule, StoppedRule, UploadRule
 from infra.runner import Runner
@@ -59,6 +60,7 @@ class Pipeline(Stack):
         self._upload_rules(storage, handlers, settings)
         self._run_rules(runner, handlers)
         self._serving_rules(storage, serving, handlers)
+        IdleGpus(self, "IdleGpus", ledger=storage.ledger, dead_letters=self.dead_letters, settings=settings)
         if settings.mlflow or settings.tensorboard:
             Tracking(self, "Tracking", artifacts=storage.artifacts, dead_letters=self.dead_letters, settings=settings)
         CfnOutput(self, names.OUTPUT_INTAKE_FUNCTION, value=handlers.intake.function_name)

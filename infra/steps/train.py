@@ -104,6 +104,7 @@ def stopped(parts: Parts, *, redriven: str) -> State:
 def _halt(parts: Parts, error: str, redriven: str) -> State:
     """Call functions/halt.py: a Fail state would be entered again by a redrive, and fail again."""
     event = {
+        "run": "{% $run.run %}",
         "error": error,
         "cause": "{% $failure %}",
         "failed_in": "{% $failed_in %}",
@@ -152,7 +153,7 @@ def _arguments(parts: Parts, step: str, resources: Any, limits: dict[str, Any]) 
         "AlgorithmSpecification": _unless_script(_algorithm(parts), script.algorithm(image(parts))),
         "HyperParameters": _unless_script(_hyperparameters(), "$run.script.hyperparameters"),
         "InputDataConfig": _unless_script(inputs(parts), script.channels(parts)),
-        "Environment": _unless_script({}, "$run.script.environment"),
+        "Environment": _environment(),
         "OutputDataConfig": {"S3OutputPath": parts.artifact(keys.TRAIN.rstrip("/")), "KmsKeyId": parts.key},
         "CheckpointConfig": {"S3Uri": parts.artifact(keys.CHECKPOINTS.rstrip("/"))},
         # No VolumeKmsKeyId: types with local NVMe (g4dn, g5, p4d) refuse it; those disks are encrypted in hardware.
@@ -164,6 +165,18 @@ def _arguments(parts: Parts, step: str, resources: Any, limits: dict[str, Any]) 
         "RoleArn": parts.job_role,
         **parts.network,
         "Tags": tags(),
+    }
+
+
+def _environment() -> str:
+    return expression(f"$merge([{script.IS_SCRIPT} ? $run.script.environment : {{}}, {code(idle_gpus())}])")
+
+
+def idle_gpus() -> dict[str, str]:
+    """Return the variables by which functions/idle_gpus.py knows what a job's run allows."""
+    return {
+        names.MIN_GPU_PERCENT: "{% $string($run.train.min_gpu_percent) %}",
+        names.IDLE_GPU_MINUTES: "{% $string($run.train.idle_gpu_minutes) %}",
     }
 
 

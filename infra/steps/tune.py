@@ -163,6 +163,7 @@ def _definition(parts: Parts, definition: str = "$plan.tune.definitions[0]") -> 
         "OutputDataConfig": {"S3OutputPath": parts.artifact(keys.TRAIN.rstrip("/")), "KmsKeyId": parts.key},
         "CheckpointConfig": {"S3Uri": parts.artifact(keys.CHECKPOINTS.rstrip("/"))},
         "StoppingCondition": _limits(),
+        "Environment": train.idle_gpus(),
         "RetryStrategy": {"MaximumRetryAttempts": attempts.INTERNAL_ERROR_RETRIES},
         "EnableManagedSpotTraining": "{% $tune_on_spot %}",
         "EnableNetworkIsolation": "{% $run.train.isolation = 'on' %}",

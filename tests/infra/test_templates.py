@@ -149,6 +149,12 @@ def test_a_quarter_of_an_hour_is_all_that_a_model_sleeps_too_long(assembly: Asse
     assert failed["EventPattern"]["detail"]["status"] == ["FAILED"]
 
 
+def test_gpus_that_do_nothing_are_found_a_quarter_of_an_hour_later(assembly: Assembly) -> None:
+    (rule,) = scheduled(assembly, "IdleGpus")
+    assert rule["ScheduleExpression"] == "rate(15 minutes)"
+    assert "DeadLetters" in text(rule["Targets"][0]["DeadLetterConfig"])
+
+
 def test_an_upload_whose_event_was_lost_waits_a_day_at_most(assembly: Assembly) -> None:
     (rule,) = scheduled(assembly, "Sweep")
     assert rule["ScheduleExpression"] == "rate(1 day)"
@@ -197,7 +203,7 @@ def test_functions_are_small_arm_and_traced_with_logs_that_expire(assembly: Asse
         "functions.decide.handler", "functions.deployment.handler", "functions.describe.handler",
         "functions.edge.handler", "functions.golden.handler", "functions.golden_files.check",
         "functions.golden_files.write",
-        "functions.halt.handler", "functions.intake.handler", "functions.judge.handler",
+        "functions.halt.handler", "functions.idle_gpus.handler", "functions.intake.handler", "functions.judge.handler",
         "functions.lambda_traffic.handler", "functions.lambda_versions.handler", "functions.plan.handler",
         "functions.predict.handler", "functions.prediction.handler", "functions.register.handler",
         "functions.resume.handler", "functions.retention.handler", "functions.settle.handler",

@@ -1,4 +1,4 @@
-"""A function that runs once a day, and what it could not do in the dead letters."""
+"""A function that runs again and again, and what it could not do in the dead letters."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from infra.handler import Handler, source
 from infra.rules import reliably
 from infra.settings import Settings
 
-EVERY = Duration.days(1)
 LONGEST_SECONDS = 900
 
 
-class Daily(Construct):
+class Scheduled(Construct):
     """The function and its schedule; who extends it grants what its work needs.
 
     Args:
         entry: the handler, ``functions.<name>.handler``.
-        description: of the schedule: what is true after each day's work.
+        description: of the schedule: what is true after its work.
         environment: the function's variables.
         dead_letters: for events that the function failed on, or that never reached it.
         settings: of the application.
+        every: the time between two runs.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Daily(Construct):
         environment: Mapping[str, str],
         dead_letters: sqs.IQueue,
         settings: Settings,
+        every: Duration = Duration.days(1),  # noqa: B008  # a constant
     ) -> None:
         super().__init__(scope, id)
         self.function = Handler(
@@ -56,6 +57,6 @@ class Daily(Construct):
             self,
             "Schedule",
             description=description,
-            schedule=events.Schedule.rate(EVERY),
+            schedule=events.Schedule.rate(every),
             targets=[reliably(self.function, dead_letters)],
         )
