@@ -123,6 +123,12 @@ class Account:
         for page in self.client(service).get_paginator(operation).paginate(**arguments):
             yield from page.get(key, [])
 
+    def rows(self, operation: str, *, table: str | None = None, **arguments: Any) -> Iterator[dict[str, Any]]:
+        """Yield the rows of every page of a ``query`` or ``scan`` of the ledger, or of a table like it."""
+        asked = self.table(table)
+        for page in asked.meta.client.get_paginator(operation).paginate(TableName=asked.name, **arguments):
+            yield from page["Items"]
+
 
 def split_project(value: str) -> tuple[str, str]:
     """Split ``TENANT/PROJECT``.

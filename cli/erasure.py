@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +36,9 @@ class Scope:
     @classmethod
     def of(cls, account: Account, tenant: str, project: str) -> Scope:
         """Read the ledger and the registry."""
-        runs = {item["pk"].removeprefix("run#"): item for item in _runs(account, f"{tenant}/{project}")}
+        own = Key("project").eq(f"{tenant}/{project}")
+        found = account.rows("query", IndexName=ledger.BY_PROJECT, KeyConditionExpression=own)
+        runs = {item["pk"].removeprefix("run#"): item for item in found}
         registered = rows.versions(account, tenant, project)
         return cls(account=account, tenant=tenant, project=project, runs=runs, packages=registered)
 
@@ -64,18 +66,6 @@ class Scope:
         mine, found = set(runs), self.packages
         made = [each for each in found if each.get("CustomerMetadataProperties", {}).get("run") in mine]
         return sorted(packages.version(each["ModelPackageArn"]) for each in made)
-
-
-def _runs(account: Account, project: str) -> Iterator[dict[str, Any]]:
-    """Yield the rows of all runs of a project, page by page."""
-    asked = {"IndexName": ledger.BY_PROJECT, "KeyConditionExpression": Key("project").eq(project)}
-    start: dict[str, Any] = {}
-    while True:
-        page = account.table().query(**asked, **start)
-        yield from page["Items"]
-        if "LastEvaluatedKey" not in page:
-            return
-        start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
 
 @dataclass(frozen=True, kw_only=True)

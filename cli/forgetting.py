@@ -37,7 +37,7 @@ class Erasure:
         """Return the erasure of this that was cut off, or a new one."""
         prefix = ledger.erasure_key(scope.tenant, scope.project, "")
         condition = Key("pk").eq(prefix["pk"]) & Key("sk").begins_with(prefix["sk"])
-        for row in scope.account.table().query(KeyConditionExpression=condition, ConsistentRead=True)["Items"]:
+        for row in scope.account.rows("query", KeyConditionExpression=condition, ConsistentRead=True):
             if row["digest"] == digest and not row.get("ended"):
                 return cls(**{name: row[name] for name in ("id", "what", "digest", "by", "started")})
         now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -70,14 +70,8 @@ def _add(account: Account, row: Row) -> bool:
 
 
 def _rows(account: Account, table: str) -> Iterator[Row]:
-    source, more = account.table(table), Row()
     try:
-        while True:
-            page = source.scan(**more)
-            yield from page["Items"]
-            if "LastEvaluatedKey" not in page:
-                return
-            more = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        yield from account.rows("scan", table=table)
     except ClientError as error:
         if error_code(error) != "ResourceNotFoundException":
             raise
@@ -131,7 +125,7 @@ def _register(account: Account, row: Row, done: Restored) -> None:
     if row.get("outcome") == Outcome.DEPLOYED:
         asked["ModelLifeCycle"] = packages.ARCHIVED  # that in service now gets its stage back below
     sagemaker = account.client("sagemaker")
-    _make_group(sagemaker, tenant, project)
+    _make_group(sagemaker, packages.group(tenant, project))
     arn = sagemaker.create_model_package(**asked)["ModelPackageArn"]
     done.versions.append(arn)
     if arn != row["package_arn"]:
@@ -139,13 +133,9 @@ def _register(account: Account, row: Row, done: Restored) -> None:
         _follow(account, row, done.renumbered)
 
 
-def _make_group(sagemaker: Any, tenant: str, project: str) -> None:
-    tags = [tag for tag in names.tags(tenant, project, "") if tag["Key"] != names.TAG_RUN]
-    described = f"Models of {tenant}/{project}"
+def _make_group(sagemaker: Any, asked: Mapping[str, Any]) -> None:
     try:
-        sagemaker.create_model_package_group(
-            ModelPackageGroupName=names.model_group(tenant, project), ModelPackageGroupDescription=described, Tags=tags
-        )
+        sagemaker.create_model_package_group(**asked)
     except ClientError as error:
         if "already exists" not in str(error):
             raise

@@ -107,14 +107,8 @@ def charges(account: Account, tenant: str, month: str) -> list[Charge]:
     """Return the runs that a tenant is charged for in a month, the dearest first."""
     prefix = ledger.charge_key(tenant, month, "")
     wanted = Key("pk").eq(prefix["pk"]) & Key("sk").begins_with(prefix["sk"])
-    found: list[Charge] = []
-    more: Row = {}
-    while True:
-        page = account.table().query(KeyConditionExpression=wanted, **more)
-        found += [_charge(item, prefix["sk"]) for item in page["Items"]]
-        if "LastEvaluatedKey" not in page:
-            return sorted(found, key=lambda each: -(each.spent + each.reserved))
-        more = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+    found = (_charge(item, prefix["sk"]) for item in account.rows("query", KeyConditionExpression=wanted))
+    return sorted(found, key=lambda each: -(each.spent + each.reserved))
 
 
 def _charge(item: Row, prefix: str) -> Charge:

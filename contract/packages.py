@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
-from contract import keys
+from contract import keys, names
 from contract.config import Deploy
 from contract.parsing import from_strings, to_dict
 from contract.reports import EvaluationReport
@@ -49,6 +50,15 @@ def encode(value: str) -> str:
 def recorded(value: float) -> float:
     """Return a metric as a package records it: with six digits."""
     return float(f"{value:.6g}")
+
+
+def group(tenant: str, project: str) -> dict[str, Any]:
+    """Return the request that makes a project's model package group."""
+    return {
+        "ModelPackageGroupName": names.model_group(tenant, project),
+        "ModelPackageGroupDescription": f"Models of {tenant}/{project}",
+        "Tags": [tag for tag in names.tags(tenant, project, run="") if tag["Key"] != names.TAG_RUN],
+    }
 
 
 def metadata(

@@ -62,18 +62,13 @@ def find(request: RunRequest, evaluation: EvaluationReport) -> str | None:
 
 def make_group(request: RunRequest) -> str:
     """Make the project's model package group if it is missing; return its name."""
-    group = names.model_group(request.tenant, request.project)
-    tags = [tag for tag in names.tags(request.tenant, request.project, request.run) if tag["Key"] != names.TAG_RUN]
+    asked = packages.group(request.tenant, request.project)
     try:
-        client("sagemaker").create_model_package_group(
-            ModelPackageGroupName=group,
-            ModelPackageGroupDescription=f"Models of {request.tenant}/{request.project}",
-            Tags=tags,
-        )
+        client("sagemaker").create_model_package_group(**asked)
     except ClientError as error:
         if error_code(error) != "ValidationException" or "already exists" not in str(error):
             raise
-    return group
+    return str(asked["ModelPackageGroupName"])
 
 
 def create(request: RunRequest, evaluation: EvaluationReport, origin: Mapping[str, str], image_tag: str) -> str:
