@@ -87,14 +87,18 @@ def write(who: iam.IGrantable, bucket: s3.IBucket, pattern: str) -> None:
 
 
 def log(who: iam.IGrantable, scope: Construct, group: str, streams: str) -> None:
-    """Allow what SageMaker does to write the logs of a job or an endpoint; the names may be patterns."""
+    """Allow what SageMaker does to write the logs of a job or an endpoint; the names may be patterns.
+
+    Of a group as a whole, too, IAM is asked with a stream behind it, though an empty one: an ARN that ends in the
+    group's name allows nothing ("Overview of managing access permissions", Amazon CloudWatch Logs User Guide).
+    """
 
     def named(name: str) -> str:
         return Stack.of(scope).format_arn(
             service="logs", resource="log-group", resource_name=name, arn_format=ArnFormat.COLON_RESOURCE_NAME
         )
 
-    allow(who, ["logs:CreateLogGroup", "logs:DescribeLogStreams"], [named(group)])
+    allow(who, ["logs:CreateLogGroup", "logs:DescribeLogStreams"], [named(f"{group}:*")])
     allow(who, ["logs:CreateLogStream", "logs:PutLogEvents"], [named(streams)])
 
 

@@ -194,8 +194,8 @@ def _cloudwatch(call: Call, here: Place) -> Iterator[Need]:
 
 def _logs(call: Call, here: Place) -> Iterator[Need]:
     group = here.arn("logs", f"log-group:{call.params['logGroupName']}")
-    stream = call.params.get("logStreamName")
-    yield Need(action=f"logs:{call.operation}", resource=f"{group}:log-stream:{stream}" if stream else group)
+    stream = call.params.get("logStreamName", "")  # of the group as a whole IAM is asked with none
+    yield Need(action=f"logs:{call.operation}", resource=f"{group}:log-stream:{stream}")
 
 
 def _ecr(call: Call, here: Place) -> Iterator[Need]:

@@ -47,9 +47,9 @@ def log_stream(cloud: Cloud, role: str, session: str, group: str, name: str, *, 
     asked = [Need(action=f"logs:{verb}", resource=f"{groups}:log-stream:{name}") for verb in ("CreateLogStream",
              "PutLogEvents")]  # fmt: skip
     if described:
-        asked.insert(0, Need(action="logs:DescribeLogStreams", resource=groups))
+        asked.insert(0, Need(action="logs:DescribeLogStreams", resource=f"{groups}:log-stream:"))
     if group not in logs_backends[here.account][here.region].groups:
-        asked.insert(0, Need(action="logs:CreateLogGroup", resource=groups))
+        asked.insert(0, Need(action="logs:CreateLogGroup", resource=f"{groups}:log-stream:"))
     refusal = cloud.guard.refusal(role, session, *asked)
     if refusal:
         log.warning("no logs in %s: %s", group, refusal)

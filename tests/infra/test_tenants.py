@@ -58,6 +58,14 @@ CONTROLS = [
     case("transform", "s3:PutObject", f"s3:::{ARTIFACTS}/acme/digits/batch/f/1/answers/f.out"),
     case("transform", "logs:CreateLogStream",
          f"logs:{HERE}:log-group:{names.TRANSFORM_LOGS}:log-stream:acme--digits--1/x"),
+    *(
+        case(who, f"logs:{verb}", f"logs:{HERE}:log-group:{group}:log-stream:")
+        for verb in ("CreateLogGroup", "DescribeLogStreams")
+        for who, group in {
+            "job": names.TRAINING_LOGS, "model": f"{names.ENDPOINT_LOGS}/acme--digits--async",
+            "transform": names.TRANSFORM_LOGS,
+        }.items()
+    ),
     case("function", "s3:GetObject", f"s3:::{RUN}/{keys.MODEL}"),
     case("function", "logs:PutLogEvents",
          f"logs:{HERE}:log-group:serving-logs:log-stream:2026/11/21/acme--digits--lambda[3]ab12"),

@@ -277,7 +277,7 @@ def test_whoever_takes_a_role_has_its_permissions(cloud: Cloud, bucket: str) -> 
          "sagemaker:endpoint/a--b"),
         ("sagemaker-runtime", "invoke_endpoint", {"EndpointName": "a--b", "Body": b"{}"}, "sagemaker:InvokeEndpoint",
          "sagemaker:endpoint/a--b"),
-        ("logs", "filter_log_events", {"logGroupName": "/a"}, "logs:FilterLogEvents", "logs:log-group:/a"),
+        ("logs", "filter_log_events", {"logGroupName": "/a"}, "logs:FilterLogEvents", "logs:log-group:/a:log-stream:"),
         ("ecr", "describe_images", {"repositoryName": "rr"}, "ecr:DescribeImages", "ecr:repository/rr"),
         ("codebuild", "batch_get_builds", {"ids": ["p:1"]}, "codebuild:BatchGetBuilds", "codebuild:project/p"),
         ("lambda", "get_alias", {"FunctionName": "f", "Name": "live"}, "lambda:GetAlias", "lambda:function:f"),
