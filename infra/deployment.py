@@ -124,7 +124,7 @@ def _prepare_traffic() -> dict[str, State]:
         "Wait for shadow": endpoints.pause(then="Describe shadow"),
         "Describe shadow": endpoints.describe(LIVE, then="Is shadow in service?", failed=BACK),
         "Is shadow in service?": endpoints.is_in_service(
-            LIVE, SHADOWED, yes="Watch shadow", not_yet="Wait for shadow", no=BACK
+            LIVE, SHADOWED, yes="Watch shadow", not_yet="Wait for shadow", no=BACK, again="Put into the shadow"
         ),
         "Watch shadow": alarms.pause(then="Look at shadow's alarms"),
         "Look at shadow's alarms": alarms.look("shadow", then="Is shadow quiet?", failed=BACK),
@@ -140,7 +140,7 @@ def _move_traffic(parts: DeploymentParts) -> dict[str, State]:
         "Wait for endpoint": endpoints.pause(then="Describe endpoint"),
         "Describe endpoint": endpoints.describe(LIVE, then="Is endpoint in service?", failed=BACK),
         "Is endpoint in service?": endpoints.is_in_service(
-            LIVE, NEW, yes="Scale endpoint", not_yet="Wait for endpoint", no=BACK
+            LIVE, NEW, yes="Scale endpoint", not_yet="Wait for endpoint", no=BACK, again="Update endpoint"
         ),
         "Scale endpoint": scale.start("$deployment.scaling", then="Is it an A/B test?", catch=on_failure(BACK)),
         "Is it an A/B test?": endpoints.is_ab_test(yes="Watch challenger", no="Switch champion"),

@@ -49,7 +49,7 @@ def story(parts: SleepParts) -> dict[str, Any]:
                 look="Describe endpoint", nothing=end,
             ),
             # Night.
-            "Delete endpoint": steps.delete(then="Note that it sleeps", failed=end),
+            "Delete endpoint": steps.delete(then="Note that it sleeps", look="Plan sleep", failed=end),
             "Note that it sleeps": steps.note(parts, asleep=True, then=end, failed=end),
             # Morning.
             "Create endpoint": endpoints.create(LIVE, NEW, then="Wait for endpoint", failed=made),

@@ -16,6 +16,9 @@ NONE = "{% null %}"  # CDK drops a literal null
 SAGEMAKER_ERRORS = ("SageMaker.SageMakerException", "SageMaker.SdkClientException")
 """Throttling has no name of its own: it arrives under the first, as validation does."""
 
+ALL_HEARD, ONE_MORE_UNHEARD = {"unheard": 0}, {"unheard": "{% $unheard + 1 %}"}
+"""``$unheard``: how many requests in a row to change an endpoint were not answered; they may have arrived, or not."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DeploymentParts:

@@ -6,7 +6,14 @@ from typing import Any
 
 from contract.errors import EndpointBusy
 from infra.asl import State, caught, choice, code, expression, invoke, task, transient, wait, when
-from infra.steps.deployment_parts import SAGEMAKER_ERRORS, DeploymentParts, on_failure, on_refusal
+from infra.steps.deployment_parts import (
+    ALL_HEARD,
+    ONE_MORE_UNHEARD,
+    SAGEMAKER_ERRORS,
+    DeploymentParts,
+    on_failure,
+    on_refusal,
+)
 
 POLL_SECONDS = "{% $deployment.poll_seconds %}"  # ten events a look: the longest rollout stays within 25,000
 DIED = ("Lambda.Unknown", "Runtime.ExitError", "Runtime.OutOfMemory", "Sandbox.Timedout")
@@ -15,6 +22,7 @@ STAGING, LIVE = "$deployment.staging", "$deployment.endpoint"
 PREVIOUS = "$deployment.previous_config"
 NEW, STAGED, SHADOWED = "$deployment.config_name", "$deployment.staging_config", "$deployment.shadow.config_name"
 CHANGING = "['Creating', 'Updating', 'SystemUpdating', 'RollingBack']"
+NO_REASON = "no reason given"
 
 
 def create(endpoint: str, configuration: str, *, then: str, failed: str) -> State:
@@ -35,8 +43,8 @@ def _wanted(endpoint: str, configuration: str) -> dict[str, Any]:
 def update(*, then: str, failed: str) -> State:
     """Move traffic to the new configuration as the plan says; SageMaker keeps the old one serving meanwhile.
 
-    With a DeploymentConfig it moves in steps, and goes back by itself when an alarm goes off. Whether a request whose
-    answer was lost has arrived, the endpoint itself tells: asked again, SageMaker would refuse it as one too many.
+    With a DeploymentConfig it moves in steps, and goes back by itself when an alarm goes off. Whether a request that
+    nobody answered has arrived, the endpoint itself tells: asked at once, SageMaker would refuse it as one too many.
     """
     arguments = {"EndpointName": expression(LIVE), "EndpointConfigName": expression(NEW)}
     return _changed(expression(f"$merge([{code(arguments)}, $deployment.update])"), NEW, then=then, failed=failed)
@@ -60,7 +68,7 @@ def describe(endpoint: str, *, then: str, failed: str) -> State:
         "name": expression(endpoint),
         "status": expression(f"{result}.EndpointStatus"),
         "configuration": expression(f"{result}.EndpointConfigName"),
-        "reason": expression(f"$exists({result}.FailureReason) ? {result}.FailureReason : 'no reason given'"),
+        "reason": expression(f"$exists({result}.FailureReason) ? {result}.FailureReason : '{NO_REASON}'"),
     }
     return task(
         "aws-sdk:sagemaker:describeEndpoint",
@@ -74,23 +82,24 @@ def describe(endpoint: str, *, then: str, failed: str) -> State:
     )
 
 
-def is_in_service(
-    endpoint: str, configuration: str, *, yes: str, not_yet: str, no: str, assign: dict[str, Any] | None = None
-) -> State:
-    """Decide whether the configuration, JSONata code of its name, serves; ``assign`` is for when it does.
+def is_in_service(endpoint: str, configuration: str, *, yes: str, not_yet: str, no: str, again: str = "") -> State:
+    """Decide whether the configuration, JSONata code of its name, serves.
 
     An update that failed leaves the endpoint InService with its old
     configuration, so the status alone says nothing
-    (hashicorp/terraform-provider-aws#39099).
+    (hashicorp/terraform-provider-aws#39099). So does one that never began,
+    because its request was lost: then the state ``again`` asks once more.
     """
     served = f"$endpoint.status = 'InService' and $endpoint.configuration = {configuration}"
+    never_began = f"$unheard in [1, 2] and $endpoint.status = 'InService' and $endpoint.reason = '{NO_REASON}'"
     cause = (
         f"'Endpoint ' & {endpoint} & ' is ' & $endpoint.status & ' with configuration ' & "
         "$endpoint.configuration & ': ' & $endpoint.reason"
     )
     return choice(
-        when(served, yes, assign),
+        when(served, yes),
         when(f"$endpoint.status in {CHANGING}", not_yet),
+        *([when(never_began, again)] if again else []),
         otherwise=no,
         assign={"failure": {"error": "EndpointFailed", "cause": expression(cause)}},
     )
@@ -188,10 +197,10 @@ def _changed(arguments: dict[str, Any] | str, configuration: str, *, then: str, 
         "reason": "nobody has looked at it since",
     }
     state = _call("updateEndpoint", arguments, then=then, failed=failed)
-    unanswered = caught(lost, "States.Timeout", then=then, assign={"endpoint": seen})
+    unanswered = caught(lost, "States.Timeout", then=then, assign={"endpoint": seen, **ONE_MORE_UNHEARD})
     return state | {
         "Retry": [transient(service, times=3)],
-        "Assign": {"endpoint": seen},
+        "Assign": {"endpoint": seen, **ALL_HEARD},
         "Catch": [unanswered, *state["Catch"]],
     }
 

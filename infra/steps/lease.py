@@ -10,7 +10,7 @@ from contract.errors import EndpointBusy
 from contract.run import DeploymentStatus
 from infra.asl import ASKED, State, caught, choice, expression, invoke, task, transient, when
 from infra.steps.champion import LEDGER_ERRORS, key
-from infra.steps.deployment_parts import DeploymentParts, on_failure
+from infra.steps.deployment_parts import ALL_HEARD, DeploymentParts, on_failure
 
 HELD = "DynamoDB.ConditionalCheckFailedException"
 HOLDER = {":me": {"S": "{% $states.context.Execution.Id %}"}}
@@ -170,4 +170,5 @@ def _request() -> dict[str, Any]:
         "status": DeploymentStatus.DEPLOYED.value,
         "failure": "{% null %}",  # CDK drops a literal null
         "minutes": 0,
+        **ALL_HEARD,
     }

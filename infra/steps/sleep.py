@@ -9,7 +9,7 @@ from contract import ledger
 from contract.errors import EndpointBusy
 from infra.asl import ASKED, State, caught, choice, expression, invoke, task, transient, when
 from infra.steps.champion import LEDGER_ERRORS, key
-from infra.steps.deployment_parts import NONE, SAGEMAKER_ERRORS, on_failure
+from infra.steps.deployment_parts import ALL_HEARD, NONE, ONE_MORE_UNHEARD, SAGEMAKER_ERRORS, on_failure
 from infra.steps.endpoints import LIVE
 from infra.steps.lease import EVENT
 
@@ -31,6 +31,7 @@ def request() -> dict[str, Any]:
         "by": expression(f"$exists({ASKED}.by) ? {ASKED}.by : 'person'"),
         "stopped_by": expression(f"{EVENT} and $exists($states.input.detail.error) ? $states.input.detail.error : ''"),
         "failure": NONE,
+        **ALL_HEARD,
     }
 
 
@@ -50,8 +51,11 @@ def plan(parts: SleepParts, *, then: str, failed: str) -> State:
 
 def what_to_do(*, delete: str, note: str, create: str, look: str, nothing: str) -> State:
     """Decide by the plan; an endpoint that an earlier attempt made, or deleted, is as good as this one's."""
+    there = "$deployment.verdict = 'sleep' and $deployment.there"
+    lost = {"error": SAGEMAKER_ERRORS[1], "cause": "Three requests to delete the endpoint were lost: it is there."}
     return choice(
-        when("$deployment.verdict = 'sleep' and $deployment.there", delete),
+        when(f"{there} and $unheard > 2", nothing, {"failure": lost}),
+        when(there, delete),
         when("$deployment.verdict = 'sleep'", note),
         when("$deployment.verdict = 'wake' and $deployment.there", look),
         when("$deployment.verdict = 'wake'", create),
@@ -59,10 +63,10 @@ def what_to_do(*, delete: str, note: str, create: str, look: str, nothing: str) 
     )
 
 
-def delete(*, then: str, failed: str) -> State:
+def delete(*, then: str, look: str, failed: str) -> State:
     """Delete the endpoint; Application Auto Scaling forgets its variants, because the role may deregister them.
 
-    Where the answer was lost, the next quarter of an hour looks whether it is gone (functions/sleepers.py).
+    Whether a request that nobody answered has arrived, the state ``look`` sees.
     Source: "Delete endpoints configured for auto scaling" (Amazon SageMaker AI Developer Guide).
     """
     service, lost = SAGEMAKER_ERRORS
@@ -73,7 +77,7 @@ def delete(*, then: str, failed: str) -> State:
         seconds=60,
         retry=[transient(service, times=3)],
         output={},
-        catch=[caught(lost, "States.Timeout", then=then), *on_failure(failed)],
+        catch=[caught(lost, "States.Timeout", then=look, assign=ONE_MORE_UNHEARD), *on_failure(failed)],
     )
 
 

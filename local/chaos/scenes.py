@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import itertools
@@ -9,6 +10,7 @@ import json
 import random
 import tarfile
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +22,8 @@ from local.chaos.site import Site, Stuck
 
 PATIENCE = 300.0
 """Laptop seconds without any sign of life, after which something is stuck."""
+IDLE_SECONDS = 60.0
+"""Laptop seconds without a run, after which nobody looks for versions to approve any more."""
 EXECUTION_ENDS, BATCH = "Step Functions Execution Status Change", "*tandem-batch*"
 _numbers = itertools.count(1)
 
@@ -115,28 +119,27 @@ def upload(site: Site, project: str, package: str) -> str:
 
 
 def upload_approved(site: Site, project: str, package: str) -> str:
-    """Upload rows, and approve the version that comes of them, as a person would."""
+    """Upload rows, and approve the versions that come of them, as a person would."""
+    execution = upload(site, project, package)
     threading.Thread(target=_approve, args=(site, project), daemon=True, name=f"approve-{project}").start()
-    return upload(site, project, package)
+    return execution
 
 
 def _approve(site: Site, project: str) -> None:
-    """Approve the project's first version."""
+    """Approve the project's versions as they come, until it has had no run for a minute: failed ones are redriven.
+
+    An upload that changes has a run of its own.
+    """
     sagemaker, group = site.client("sagemaker"), names.model_group(site.tenant, project)
-
-    def look() -> list[dict[str, Any]]:
-        try:
-            listed = sagemaker.list_model_packages(ModelPackageGroupName=group, ModelApprovalStatus=packages.PENDING)
-        except sagemaker.exceptions.ClientError:
-            return []  # there is no such group yet
-        found: list[dict[str, Any]] = listed["ModelPackageSummaryList"]
-        return found
-
-    try:
-        (package,) = site.eventually(look, PATIENCE, f"a version of {project} to approve")
-    except Stuck:
-        return  # the run ended before
-    sagemaker.update_model_package(ModelPackageArn=package["ModelPackageArn"], ModelApprovalStatus=packages.APPROVED)
+    seen = time.monotonic()
+    while time.monotonic() - seen < IDLE_SECONDS:
+        seen = time.monotonic() if site.running(project) else seen
+        with contextlib.suppress(sagemaker.exceptions.ClientError):  # there is no such group yet
+            pending = sagemaker.list_model_packages(ModelPackageGroupName=group, ModelApprovalStatus=packages.PENDING)
+            for found in pending["ModelPackageSummaryList"]:
+                arn = found["ModelPackageArn"]
+                sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus=packages.APPROVED)
+        time.sleep(0.5)
 
 
 # --- deployments ---

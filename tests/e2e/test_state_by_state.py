@@ -16,6 +16,7 @@ import pytest
 
 from contract import ledger, names
 from infra.asl import targets
+from infra.steps import endpoints
 from tests.e2e.app import App
 from tests.permissions import refused_on_purpose
 
@@ -177,6 +178,7 @@ SERVING = {**LIVE, "configuration": NOTHING["config_name"]}
 STAGED = {**LIVE, "name": NOTHING["staging"], "configuration": NOTHING["staging_config"]}
 SHADOWED = {**LIVE, "configuration": NOTHING["shadow"]["config_name"]}
 KEPT = {**LIVE, "configuration": NOTHING["previous_config"], "reason": "unhealthy"}
+AS_BEFORE = {**KEPT, "reason": endpoints.NO_REASON}
 BROKEN = {**SERVING, "status": "Failed", "reason": "unhealthy"}
 UPDATING = {**KEPT, "status": "Updating"}
 FAILURE = {"error": "E", "cause": "c"}
@@ -215,13 +217,25 @@ DEPLOYMENT_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("Begin in the shadow?", {"deployment": {**NOTHING, "shadow": None}}, {}, "Update endpoint"),
     ("Is shadow in service?", {"deployment": NOTHING, "endpoint": SHADOWED}, {}, "Watch shadow"),
     ("Is shadow in service?", {"deployment": NOTHING, "endpoint": UPDATING}, {}, "Wait for shadow"),
-    ("Is shadow in service?", {"deployment": NOTHING, "endpoint": KEPT}, {}, "Is there a version to restore?"),
+    ("Is shadow in service?", {"deployment": NOTHING, "endpoint": KEPT, "unheard": 1}, {},
+     "Is there a version to restore?"),
+    ("Is shadow in service?", {"deployment": NOTHING, "endpoint": AS_BEFORE, "unheard": 0}, {},
+     "Is there a version to restore?"),
+    ("Is shadow in service?", {"deployment": NOTHING, "endpoint": AS_BEFORE, "unheard": 2}, {}, "Put into the shadow"),
+    ("Is shadow in service?", {"deployment": NOTHING, "endpoint": AS_BEFORE, "unheard": 3}, {},
+     "Is there a version to restore?"),
     ("Is shadow quiet?", {"deployment": NOTHING, "alarmed": [], "minutes": 5}, {}, "Update endpoint"),
     ("Is shadow quiet?", {"deployment": NOTHING, "alarmed": [], "minutes": 4}, {}, "Watch shadow"),
     ("Is shadow quiet?", {"deployment": NOTHING, "alarmed": ["a"], "minutes": 4}, {}, "Is there a version to restore?"),
     ("Is endpoint in service?", {"deployment": NOTHING, "endpoint": SERVING}, {}, "Scale endpoint"),
     ("Is endpoint in service?", {"deployment": NOTHING, "endpoint": UPDATING}, {}, "Wait for endpoint"),
-    ("Is endpoint in service?", {"deployment": NOTHING, "endpoint": KEPT}, {}, "Is there a version to restore?"),
+    ("Is endpoint in service?", {"deployment": NOTHING, "endpoint": KEPT, "unheard": 1}, {},
+     "Is there a version to restore?"),
+    ("Is endpoint in service?", {"deployment": NOTHING, "endpoint": AS_BEFORE, "unheard": 0}, {},
+     "Is there a version to restore?"),
+    ("Is endpoint in service?", {"deployment": NOTHING, "endpoint": AS_BEFORE, "unheard": 2}, {}, "Update endpoint"),
+    ("Is endpoint in service?", {"deployment": NOTHING, "endpoint": AS_BEFORE, "unheard": 3}, {},
+     "Is there a version to restore?"),
     ("Is it an A/B test?", {"deployment": {**NOTHING, "ab_percent": 10}}, {}, "Watch challenger"),
     ("Is it an A/B test?", {"deployment": NOTHING}, {}, "Switch champion"),
     ("Is challenger quiet?", {"deployment": NOTHING, "alarmed": [], "minutes": 5}, {}, "Name challenger"),
@@ -273,8 +287,9 @@ SLEEPING: dict[str, Any] = {
 }  # fmt: skip
 WAKING: dict[str, Any] = {**SLEEPING, "verdict": "wake", "asleep": False}
 SLEEP_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
-    ("What is to be done?", {"deployment": SLEEPING}, {}, "Delete endpoint"),
-    ("What is to be done?", {"deployment": {**SLEEPING, "there": False}}, {}, "Note that it sleeps"),
+    ("What is to be done?", {"deployment": SLEEPING, "unheard": 2}, {}, "Delete endpoint"),
+    ("What is to be done?", {"deployment": SLEEPING, "unheard": 3}, {}, "Release lease"),
+    ("What is to be done?", {"deployment": {**SLEEPING, "there": False}, "unheard": 3}, {}, "Note that it sleeps"),
     ("What is to be done?", {"deployment": WAKING}, {}, "Describe endpoint"),
     ("What is to be done?", {"deployment": {**WAKING, "there": False}}, {}, "Create endpoint"),
     ("What is to be done?", {"deployment": {"verdict": "nothing_to_do"}}, {}, "Release lease"),
