@@ -6,6 +6,8 @@ Deployed with everything else, because idle it costs nothing and answers nobody 
 
 from __future__ import annotations
 
+from typing import Any
+
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
@@ -22,6 +24,8 @@ RATE, BURST = 100, 200
 """Requests a second of all consumers together, and at once; a consumer's own limits are its usage plan's."""
 PAGE_RATE, PAGE_BURST = 5, 10
 """The same of what needs no key."""
+LONGEST_SECONDS = 29
+"""As long as API Gateway waits for an answer."""
 
 ERRORS = {
     "DEFAULT_4XX": (None, "BadRequest", "$context.error.messageString"),
@@ -53,50 +57,28 @@ class Api(Construct):
         self, scope: Construct, id: str, *, artifacts: s3.IBucket, ledger: dynamodb.ITable, settings: Settings
     ) -> None:
         super().__init__(scope, id)
-        code = source("functions", "contract")
         environment = {names.LEDGER_TABLE: ledger.table_name}
         asking = environment | {names.ARTIFACTS_BUCKET: artifacts.bucket_name}
-        self.predict = Handler(
-            self,
-            "Predict",
-            entry="functions.predict.handler",
-            code=code,
-            environment=asking,
-            settings=settings,
-            seconds=29,
-            memory_mb=1024,
-        )
-        self.prediction = Handler(
-            self,
-            "Prediction",
-            entry="functions.prediction.handler",
-            code=code,
-            environment=environment,
-            settings=settings,
-            seconds=29,
-        )
-        self.describe = Handler(
-            self,
-            "Describe",
-            entry="functions.describe.handler",
-            code=code,
-            environment=environment,
-            settings=settings,
-            seconds=29,
-        )
-        self.approval = Handler(
-            self,
-            "Approval",
-            entry="functions.approval.handler",
-            code=code,
-            environment=environment,
-            settings=settings,
-            seconds=29,
-        )
+        self.predict = self._handler("Predict", asking, settings, memory_mb=1024)
+        self.prediction = self._handler("Prediction", environment, settings)
+        self.describe = self._handler("Describe", environment, settings)
+        self.approval = self._handler("Approval", environment, settings)
         self._grant(artifacts, ledger)
         self.rest = self._rest()
         self._routes()
         self._errors()
+
+    def _handler(self, id: str, environment: dict[str, str], settings: Settings, **options: Any) -> Handler:
+        return Handler(
+            self,
+            id,
+            entry=f"functions.{id.lower()}.handler",
+            code=source("functions", "contract"),
+            environment=environment,
+            settings=settings,
+            seconds=LONGEST_SECONDS,
+            **options,
+        )
 
     def _grant(self, artifacts: s3.IBucket, ledger: dynamodb.ITable) -> None:
         for function in (self.predict, self.prediction, self.describe, self.approval):

@@ -6,6 +6,7 @@ another account's bucket, nothing leaves.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jsii
@@ -94,13 +95,12 @@ class Network(Construct):
         group = self._group(vpc)
         self.subnets, self.groups = vpc.select_subnets().subnet_ids, [group.security_group_id]
         for prefix, service in GATEWAYS.items():
-            _restrict(vpc.add_gateway_endpoint(prefix, service=service), prefix, aws_ResourceAccount=Aws.ACCOUNT_ID)
+            _restrict(vpc.add_gateway_endpoint(prefix, service=service), prefix, OWN_CALLERS | OWN_RESOURCES)
         for prefix, reached_by in INTERFACES.items():
             for name in reached_by:
                 reached = ec2.InterfaceVpcEndpointAwsService(name)
-                _restrict(
-                    vpc.add_interface_endpoint(name, service=reached, security_groups=[group], open=False), prefix
-                )
+                endpoint = vpc.add_interface_endpoint(name, service=reached, security_groups=[group], open=False)
+                _restrict(endpoint, prefix, OWN_CALLERS)
         self._log(vpc, settings)
 
     def _group(self, vpc: ec2.Vpc) -> ec2.SecurityGroup:
@@ -120,15 +120,20 @@ class Network(Construct):
         vpc.add_flow_log("Flows", destination=ec2.FlowLogDestination.to_cloud_watch_logs(group, role))
 
 
-def _restrict(endpoint: ec2.GatewayVpcEndpoint | ec2.InterfaceVpcEndpoint, prefix: str, **more: str) -> None:
-    """Let only this account's principals through, and only to this service."""
-    equals = {"aws:PrincipalAccount": Aws.ACCOUNT_ID} | {name.replace("_", ":"): value for name, value in more.items()}
+OWN_CALLERS, OWN_RESOURCES = {"aws:PrincipalAccount": Aws.ACCOUNT_ID}, {"aws:ResourceAccount": Aws.ACCOUNT_ID}
+"""Conditions of IAM: who asks, and whose it is, are of this account."""
+
+
+def _restrict(
+    endpoint: ec2.GatewayVpcEndpoint | ec2.InterfaceVpcEndpoint, prefix: str, equals: Mapping[str, str]
+) -> None:
+    """Let through what is asked of this service alone, where these values are equal."""
     endpoint.add_to_policy(
         iam.PolicyStatement(
             principals=[iam.AnyPrincipal()],
             actions=[f"{prefix}:*"],
             resources=["*"],
-            conditions={"StringEquals": equals},
+            conditions={"StringEquals": dict(equals)},
         )
     )
 
