@@ -53,6 +53,7 @@ class PrivateBucket(s3.Bucket):
         access_logs: LogBucket,
         noncurrent_days: int,
         settings: Settings,
+        bucket_key: bool = True,
     ) -> None:
         super().__init__(
             scope,
@@ -60,7 +61,7 @@ class PrivateBucket(s3.Bucket):
             versioned=True,
             encryption=s3.BucketEncryption.KMS,
             encryption_key=key,
-            bucket_key_enabled=True,
+            bucket_key_enabled=bucket_key,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,

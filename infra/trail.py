@@ -39,10 +39,16 @@ def let_encrypt(key: kms.Key) -> None:
 
 
 class TrailBucket(PrivateBucket):
-    """Where CloudTrail writes; for 90 days nobody deletes what it wrote, unless they may bypass that and say so."""
+    """Where CloudTrail writes; for 90 days nobody deletes what it wrote, unless they may bypass that and say so.
+
+    It has no bucket key: with one, CloudTrail would have to be let decrypt, too, or there would be no trail ("Configure
+    AWS KMS key policies for CloudTrail", its User Guide).
+    """
 
     def __init__(self, scope: Construct, id: str, *, key: kms.IKey, access_logs: LogBucket, settings: Settings) -> None:
-        super().__init__(scope, id, key=key, access_logs=access_logs, noncurrent_days=1, settings=settings)
+        super().__init__(
+            scope, id, key=key, access_logs=access_logs, noncurrent_days=1, settings=settings, bucket_key=False
+        )
         bucket = self.node.default_child
         assert isinstance(bucket, s3.CfnBucket)
         if settings.keep_data:

@@ -47,6 +47,17 @@ def test_the_trail_is_encrypted_validated_and_locked(assembly: Assembly) -> None
     assert (bucket["ObjectLockEnabled"], retention) == (True, {"Mode": "GOVERNANCE", "Days": LOCKED_DAYS})
 
 
+def test_every_bucket_but_the_trail_s_has_a_bucket_key(assembly: Assembly) -> None:
+    """With one, CloudTrail would have to be let decrypt."""
+    encrypted = [
+        (rule.get("BucketKeyEnabled"), "ObjectLockConfiguration" in bucket)
+        for bucket in assembly.resources("AWS::S3::Bucket")
+        for rule in bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        if rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+    ]
+    assert sorted(encrypted) == [(False, True), (True, False), (True, False)]
+
+
 def test_only_this_trail_writes_there_and_uses_the_key(assembly: Assembly) -> None:
     policies = [policy["PolicyDocument"] for policy in assembly.resources("AWS::S3::BucketPolicy")]
     policies.append(assembly.one("AWS::KMS::Key")["KeyPolicy"])
