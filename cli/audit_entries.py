@@ -53,7 +53,8 @@ def entries(events: Iterable[Event]) -> list[Entry]:
             found += _call(event)
         else:
             found += _happening(event)
-    told = [_by(entry, calls) for entry in found]
+    projects = {entry.run: entry.project for entry in found if entry.run and entry.project}
+    told = [replace(_by(entry, calls), project=entry.project or projects.get(entry.run, "")) for entry in found]
     return sorted(told, key=lambda entry: entry.when)
 
 
@@ -63,9 +64,14 @@ def _by(entry: Entry, calls: Mapping[Made, list[Detail]]) -> Entry:
     if not before:
         return entry
     call = max(before, key=lambda each: str(each["eventTime"]))
-    what = REGISTERED if call["eventName"] == "CreateModelPackage" else entry.what
+    what = REGISTERED if call["eventName"] == "CreateModelPackage" and not _refusal(call) else entry.what
     note = (call.get("requestParameters") or {}).get("approvalDescription") or entry.note
     return replace(entry, what=what, who=call["userIdentity"].get("arn", ""), proof="cloudtrail", note=note)
+
+
+def _refusal(call: Detail) -> str:
+    """Return the error with which AWS refused a call; empty of one that it answered."""
+    return str(call.get("errorCode") or "")
 
 
 def _made(call: Detail) -> Iterator[Made]:
@@ -73,6 +79,8 @@ def _made(call: Detail) -> Iterator[Made]:
     asked, answered = call.get("requestParameters") or {}, call.get("responseElements") or {}
     if call.get("requestID"):
         yield "request", call["requestID"]
+    if _refusal(call):
+        return  # its record has no answer, and nothing happened
     if call["eventName"] == "StartExecution":
         yield "execution", answered["executionArn"]
     if call["eventName"] in ("CreateModelPackage", "UpdateModelPackage"):
@@ -82,21 +90,24 @@ def _made(call: Detail) -> Iterator[Made]:
 
 
 def _call(event: Event) -> Iterator[Entry]:
-    call = event["detail"]
-    if call["eventName"] in TOLD_ALONE:
-        asked = call["requestParameters"]
-        about = asked.get("executionArn") or asked.get("modelPackageName", "")
-        model = about if ":model-package/" in about else ""
-        execution = "" if model else about
-        yield Entry(
-            when=event["time"],
-            what=call["eventName"],
-            project=_project_of(model),
-            run=names.run_for_execution(execution.rpartition(":")[2]) if names.MACHINE_PIPELINE in execution else "",
-            model=model,
-            note=execution,
-            by=(("request", call["requestID"]),),
-        )
+    """A call that no other event tells of: one of TOLD_ALONE, or one that AWS refused."""
+    call, refusal = event["detail"], _refusal(event["detail"])
+    if not refusal and call["eventName"] not in TOLD_ALONE:
+        return
+    asked = call.get("requestParameters") or {}
+    execution = asked.get("executionArn", "")
+    model = asked.get("modelPackageArn") or asked.get("modelPackageName", "")
+    group, key = asked.get("modelPackageGroupName", ""), asked.get("key", "")
+    yield Entry(
+        when=event["time"],
+        what=f"{call['eventName']}: {refusal}" if refusal else call["eventName"],
+        project=_project_of(model) or group.replace("--", "/") or "/".join(key.split("/")[:2]),
+        run=names.run_for_execution(execution.rpartition(":")[2]) if names.MACHINE_PIPELINE in execution else "",
+        data=f"s3://{asked['bucketName']}/{key}" if key else "",
+        model=model,
+        note=execution,
+        by=(("request", call["requestID"]),),
+    )
 
 
 def _happening(event: Event) -> Iterator[Entry]:

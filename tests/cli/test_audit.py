@@ -11,10 +11,12 @@ PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/acme--risks/3"
 RUN = "arn:aws:states:eu-west-1:123456789012:execution:tandem-pipeline:risks-1"
 
 
-def call(at: str, name: str, who: str, *, asked: Any = None, answered: Any = None, request: str = "r") -> Any:
+def call(
+    at: str, name: str, who: str, *, asked: Any = None, answered: Any = None, request: str = "r", refused: str = ""
+) -> Any:
     detail = {
         "eventName": name, "eventTime": at, "requestID": request, "userIdentity": {"arn": f"arn:aws:iam::1:user/{who}"},
-        "requestParameters": asked or {}, "responseElements": answered,
+        "requestParameters": asked or {}, "responseElements": answered, **({"errorCode": refused} if refused else {}),
     }  # fmt: skip
     return {"time": at, "source": "aws.x", "detail-type": names.CLOUDTRAIL_CALL, "detail": detail}
 
@@ -68,5 +70,42 @@ def test_an_upload_without_a_trail_has_the_account_that_s3_names() -> None:
 
 
 def test_who_stopped_or_redrove_a_run_is_an_entry_of_its_own() -> None:
-    (entry,) = entries([call("2026-11-01T10:00:00Z", "StopExecution", "ada", asked={"executionArn": RUN})])
-    assert (entry.what, entry.run, entry.who.rpartition("/")[2]) == ("StopExecution", "risks-1", "ada")
+    began = {
+        "executionArn": RUN, "stateMachineArn": RUN.replace("execution", "stateMachine").removesuffix(":risks-1"),
+        "name": "risks-1", "status": "RUNNING", "input": '{"tenant": "acme", "project": "risks"}',
+    }  # fmt: skip
+    kind = "Step Functions Execution Status Change"
+    started, stopped = entries([
+        {"time": "2026-11-01T10:00:00Z", "source": "aws.states", "detail-type": kind, "detail": began},
+        call("2026-11-01T10:00:09Z", "StopExecution", "ada", asked={"executionArn": RUN}),
+    ])  # fmt: skip
+    assert (started.what, started.project) == ("run started", "acme/risks")
+    assert (stopped.what, stopped.run, stopped.who.rpartition("/")[2]) == ("StopExecution", "risks-1", "ada")
+    assert stopped.project == "acme/risks", "who asks for the project's entries sees it"
+
+
+def test_a_refused_call_made_nothing_happen_and_says_who_tried() -> None:
+    wanted = {"modelPackageArn": PACKAGE, "modelApprovalStatus": "Approved"}
+    found = entries([
+        call("2026-11-01T10:00:01Z", "UpdateModelPackage", "ada", asked=wanted, answered={"modelPackageArn": PACKAGE}),
+        call("2026-11-01T10:00:02Z", "UpdateModelPackage", "bob", asked=wanted, request="b", refused="AccessDenied"),
+        version("2026-11-01T10:00:03Z", "Approved"),
+        call("2026-11-01T10:00:04Z", "StopExecution", "eve", asked={"executionArn": RUN}, request="e", refused="No"),
+        call(
+            "2026-11-01T10:00:05Z", "DeleteObject", "eve", request="o", refused="AccessDenied",
+            asked={"bucketName": "data", "key": "acme/risks/inbox/a.csv"},
+        ),
+        call(
+            "2026-11-01T10:00:06Z", "CreateModelPackage", "eve", request="c", refused="AccessDenied",
+            asked={"modelPackageGroupName": "acme--risks"},
+        ),
+    ])  # fmt: skip
+    told = [(entry.what, entry.who.rpartition("/")[2], entry.run or entry.data or entry.model) for entry in found]
+    assert told == [
+        ("UpdateModelPackage: AccessDenied", "bob", PACKAGE),
+        ("version: Approved", "ada", PACKAGE),
+        ("StopExecution: No", "eve", "risks-1"),
+        ("DeleteObject: AccessDenied", "eve", "s3://data/acme/risks/inbox/a.csv"),
+        ("CreateModelPackage: AccessDenied", "eve", ""),
+    ]
+    assert [entry.project for entry in found] == ["acme/risks", "acme/risks", "", "acme/risks", "acme/risks"]
