@@ -25,8 +25,10 @@ def of(names: Iterable[str], *, fresh: bool = False) -> dict[str, Quota]:
     """
     wanted = set(names)
     row = table.get(ledger.QUOTAS_KEY) or {}
-    if fresh or row.get("read", 0) < time.time() - FRESH_SECONDS or not wanted <= set(row["asked"]):
-        row = _read(wanted | _usual()) or row
+    asked = set(row.get("asked", ()))
+    unknown = wanted - asked
+    if fresh or unknown or row["read"] < time.time() - FRESH_SECONDS:
+        row = _read(wanted | asked | _usual(), remembered=None if unknown else row)
     limits = {name: Quota(name=name, **told) for name, told in row["limits"].items()}
     return {name: limits[name] for name in wanted if name in limits}
 
@@ -38,15 +40,15 @@ def _usual() -> set[str]:
     return {quotas.name_of(use, each) for use, each_of in types.items() for each in each_of}
 
 
-def _read(names: set[str]) -> dict[str, Any] | None:
-    """Read the quotas and remember them; None when others ask so much that what is remembered has to do."""
+def _read(names: set[str], *, remembered: dict[str, Any] | None) -> dict[str, Any]:
+    """Read the quotas into the ledger's row; when others ask too much, what is remembered has to do, if it can."""
     try:
         found = quotas.read(client("service-quotas"), names)
     except ClientError as error:
-        if error_code(error) != TOO_MANY or not table.get(ledger.QUOTAS_KEY):
+        if error_code(error) != TOO_MANY or remembered is None:
             raise
         logger.warning("Service Quotas is asked too much: quotas are as they were", exc_info=True)
-        return None
+        return remembered
     limits = {quota.name: {"code": quota.code, "limit": quota.limit} for quota in found.values()}
     row = {"limits": limits, "asked": sorted(names), "read": int(time.time())}
     table.put(ledger.QUOTAS_KEY, row)

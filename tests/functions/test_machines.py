@@ -216,6 +216,8 @@ def test_quotas_are_as_they_were_while_others_ask_too_much(world: World, granted
         assert account.of([name])[name].limit == 3
         refuse.on = True
         assert account.of([name], fresh=True)[name].limit == 3
+        with pytest.raises(ClientError, match="TooManyRequestsException"):
+            account.of([name, "ml.x9.large for endpoint usage"])  # one that nobody asked for yet is not taken for none
     finally:
         client.meta.events.unregister("before-call.service-quotas.ListServiceQuotas", refuse)
 
