@@ -53,6 +53,7 @@ class Handlers(Construct):
         self._places, self._settings, self._dead_letters = places, settings, dead_letters
         self._code = source("functions", "contract")
         self._machine = grants.machine_arn(self, names.MACHINE_PIPELINE)
+        self._deployment = grants.machine_arn(self, names.MACHINE_DEPLOYMENT)
         self.intake = self._intake()
         self.accept = self._accept()
         self.prepare = self._prepare()
@@ -123,11 +124,11 @@ class Handlers(Construct):
         return prepare
 
     def _plan(self) -> lambda_.Function:
-        """Reads the definition that the execution runs, and what it may cost."""
+        """Reads the definition that the execution runs, and of what it starts, and what they may cost."""
         told = {names.PIPELINE_ARN: self._machine, names.MONTHLY_USD: str(self._settings.monthly_usd)}
         plan = self._handler("Plan", environment=told, layers=self._pricing)
         grants.rows(plan, self._places.ledger, *ROW)
-        grants.allow(plan, ["states:DescribeStateMachine"], [self._machine])
+        grants.allow(plan, ["states:DescribeStateMachine"], [self._machine, self._deployment])
         quotas = ["servicequotas:ListServiceQuotas", "servicequotas:ListAWSDefaultServiceQuotas"]
         grants.allow(plan, quotas, ["*"])  # have no resource
         execution = grants.execution_arn(self, names.MACHINE_PIPELINE)
@@ -218,7 +219,7 @@ class Handlers(Construct):
         roles.open_outputs(settle, self)
         execution = grants.execution_arn(self, names.MACHINE_PIPELINE)
         grants.allow(settle, ["states:DescribeExecution", "states:GetExecutionHistory"], [execution])
-        for kind in ("Training", "Processing"):
+        for kind in ("Training", "Processing", "Transform"):
             jobs = grants.arn(self, "sagemaker", f"{kind.lower()}-job", "*")
             grants.allow(settle, [f"sagemaker:Describe{kind}Job"], [jobs])
             grants.allow(settle, [f"sagemaker:List{kind}Jobs"], ["*"])  # has no resource
@@ -252,6 +253,7 @@ class Handlers(Construct):
         verbs = ("DescribeExecution", "GetExecutionHistory", "DescribeStateMachineForExecution", "RedriveExecution")
         execution = grants.execution_arn(self, names.MACHINE_PIPELINE)
         grants.allow(resume, [f"states:{verb}" for verb in (*verbs, "StopExecution")], [execution])
+        grants.allow(resume, ["states:DescribeStateMachine"], [self._deployment])  # what is left may start it
         return resume
 
 

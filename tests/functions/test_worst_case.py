@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,8 @@ import pytest
 from contract import attempts, names
 from contract.prices import load_prices
 from functions import plan, shared
+from functions.expressions import UNKNOWN, Partly, fill
+from functions.paid_jobs import STOP_SECONDS
 from functions.worst_case import CREATES_JOB, Definition, NoBound
 from infra.asl import task, transient
 from tests import definitions
@@ -32,7 +33,7 @@ def machine() -> Machine:
 def worst(machine: Machine, *, prepared: bool = False, **sections: Any) -> dict[str, Any]:
     request, dataset = examples.request(**{**SECTIONS, **sections}), examples.dataset()
     passing = (attempts.PLAN, {"prepared_in_job": prepared})
-    definition = Definition.parse(json.dumps(machine))
+    definition = definitions.parsed(machine)
     return plan.worst_case(request, plan.make_parts(request, dataset), definition=definition, passing=passing)
 
 
@@ -107,6 +108,50 @@ def test_a_search_costs_its_jobs_once_on_spot_and_once_on_demand(machine: Machin
     assert lines(machine, **on_spot)[attempts.TUNE]["usd"] == pytest.approx(8 * HOUR, abs=1e-3)
     on_demand = {"tune": {"jobs": 4}, "train": {**SECTIONS["train"], "spot": False}}
     assert lines(machine, **on_demand)[attempts.TUNE]["attempts"] == 4
+
+
+def test_the_golden_samples_of_a_version_without_endpoint_are_in_the_worst_case(machine: Machine) -> None:
+    batch = {"deploy": {"target": "batch", "batch_instance": "ml.m5.xlarge"}}
+    assert definitions.DEPLOY not in lines(machine), "endpoints and functions are asked without a job"
+    line = lines(machine, **batch)[definitions.DEPLOY]
+    assert (line["instance"], line["attempts"]) == ("ml.m5.xlarge", attempts.EVALUATIONS)
+    assert line["seconds"] == definitions.deploy()["States"]["Answer golden requests"]["TimeoutSeconds"] + STOP_SECONDS
+    assert line["usd"] == pytest.approx(3 * load_prices().transform["ml.m5.xlarge"] * line["seconds"] / 3600, abs=1e-3)
+
+
+def test_a_machine_that_nobody_read_is_refused(machine: Machine) -> None:
+    definition = definitions.parsed(machine)
+    machine["States"][definitions.DEPLOY]["Arguments"]["StateMachineArn"] = "<another>"
+    with pytest.raises(NoBound, match=r"Deploy.*<another>"):
+        Definition(states=machine["States"], start=definitions.DEPLOY, started=definition.started).worst({})
+
+
+def test_a_retry_of_what_starts_a_machine_pays_again_if_it_may_have_run(machine: Machine) -> None:
+    batch = {"deploy": {"target": "batch"}}
+    before = lines(machine, **batch)[definitions.DEPLOY]["usd"]
+    _retry(machine["States"][definitions.DEPLOY], "StepFunctions.ExecutionLimitExceededException", times=50)
+    assert lines(machine, **batch)[definitions.DEPLOY]["usd"] == before
+    _retry(machine["States"][definitions.DEPLOY], "States.TaskFailed", times=1)
+    assert lines(machine, **batch)[definitions.DEPLOY]["usd"] == pytest.approx(2 * before, abs=1e-3)
+
+
+def test_what_is_not_known_of_an_object_leaves_both_ways_open() -> None:
+    known = {"deployment": Partly({"target": "batch"}), "states": Partly({"context": {"State": {"Name": "Here"}}})}
+    decided = ("$deployment.target = 'batch'", "$states.context.State.Name = 'Here'", "$not($deployment.target = 'x')")
+    for condition in decided:
+        assert fill(f"{{% {condition} %}}", known, frozenset()) is True
+    for condition in ("$deployment.verdict = 'x'", "$exists($deployment.verdict)", "$count([$states.input.a]) = 0"):
+        assert fill(f"{{% {condition} %}}", known, frozenset()) is UNKNOWN
+    assert fill("{% $deployment.target = 'edge' and $deployment.verdict = 'x' %}", known, frozenset()) is False
+
+
+def test_a_loop_that_counts_to_an_end_that_only_the_run_knows_is_refused() -> None:
+    again = {"Type": "Choice", "Choices": [{"Condition": "{% $visits < $asked %}", "Next": "Count"}], "Default": "Job"}
+    count = {"Type": "Pass", "Assign": {"visits": "{% $visits + 1 %}"}, "Next": "Again?"}
+    asked = {"Type": "Pass", "Assign": {"asked": "{% $states.input.times %}"}, "Next": "Again?"}
+    states: Machine = {"Asked": asked, "Again?": again, "Count": count, "Job": job()}
+    with pytest.raises(NoBound, match="how often the state"):
+        Definition(states=states, start="Asked").worst({"visits": 0})
 
 
 def test_a_loop_that_pays_without_a_bound_is_refused(machine: Machine) -> None:
