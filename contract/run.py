@@ -38,7 +38,7 @@ class Job:
     """One SageMaker job of a run, as it was billed."""
 
     name: str
-    kind: str  # training, processing, or tuning: all training jobs of a search together
+    kind: str  # training, processing, transform, or tuning: all training jobs of a search together
     status: str
     instance: str
     hosts: int

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jsonata import Jsonata, Utils
+from jsonata.jexception import JException
 
 OPEN, CLOSE = "{%", "%}"
 ONLY_AT_RUN_TIME = frozenset({"states", "millis", "now", "random", "uuid", "parse", "hash", "partition", "range"})
@@ -27,12 +28,29 @@ class _Unknown:
 UNKNOWN = _Unknown()
 
 
+class _NotKnown(JException):
+    """A field was read of which nothing is known: an error of the library's own kind, which it leaves as it is."""
+
+    def __init__(self) -> None:
+        super().__init__("NotKnown")
+
+
+class Partly(dict[str, Any]):
+    """What is known of an object: whatever reads another field of it is UNKNOWN."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a field; the library reads by this alone."""
+        if key not in self:
+            raise _NotKnown
+        return super().get(key, default)
+
+
 def fill(template: Any, known: Mapping[str, Any], unknown: frozenset[str]) -> Any:
     """Return a template with its expressions evaluated; UNKNOWN in place of each that cannot be.
 
     Args:
         template: any field of a state.
-        known: variables and their values, as JSON data.
+        known: variables and their values, as JSON data; ``states`` may be among them, as far as it is known.
         unknown: names of variables without a known value.
     """
     if isinstance(template, str) and template.startswith(OPEN) and template.endswith(CLOSE):
@@ -66,12 +84,15 @@ def _decide(expression: Jsonata, known: Mapping[str, Any], unknown: frozenset[st
         if any(side is not UNKNOWN and bool(side) is decisive for side in sides):
             return decisive
         return UNKNOWN if UNKNOWN in sides else not decisive
-    if _names(node) & (unknown | ONLY_AT_RUN_TIME):
+    if _names(node) & ((unknown | ONLY_AT_RUN_TIME) - known.keys()):
         return UNKNOWN
     own = copy.copy(expression)  # its timestamp is this evaluation's
     Jsonata.CURRENT.jsonata = own  # where the library looks for the expression being evaluated
     bound = {name: Utils.NULL_VALUE if value is None else value for name, value in known.items()}
-    return _plain(own.evaluate(None, bound))
+    try:
+        return _plain(own.evaluate(None, bound))
+    except _NotKnown:
+        return UNKNOWN
 
 
 def _of(expression: Jsonata, node: Any) -> Jsonata:

@@ -41,6 +41,13 @@ def processing(run: str) -> list[Described]:
     return [sagemaker.describe_processing_job(ProcessingJobName=name) for name in found]
 
 
+def transforms(run: str) -> list[Described]:
+    """Return the descriptions of a run's transform jobs, oldest first."""
+    sagemaker = client("sagemaker")
+    found = _names(run, "list_transform_jobs", "TransformJobSummaries", "TransformJobName")
+    return [sagemaker.describe_transform_job(TransformJobName=name) for name in found]
+
+
 def tuning_names(run: str, *, status: str = "") -> list[str]:
     """Return the names of a run's tuning jobs, oldest first; all of them, or those of a status."""
     member, field = "HyperParameterTuningJobSummaries", "HyperParameterTuningJobName"
@@ -53,9 +60,10 @@ def _names(
 ) -> list[str]:
     """A job's name is run, step and numbers: of no other run, even one whose id starts the same.
 
-    Training jobs of a tuning job have its name, a number and a few letters or digits more.
+    Its tenant may be before it. Training jobs of a tuning job have its name, a number and a few letters or digits
+    more.
     """
-    own = re.compile(rf"{re.escape(run)}-{step}(?:-[0-9]+)+")
+    own = re.compile(rf"(?:.+--)?{re.escape(run)}-{step}(?:-[0-9]+)+")
     pages = client("sagemaker").get_paginator(operation)
     listed = pages.paginate(NameContains=run, SortBy="CreationTime", SortOrder="Ascending", **only)
     return [job[field] for page in listed for job in page[member] if own.fullmatch(job[field])]
@@ -110,6 +118,23 @@ def bill_processing(job: Described) -> Job:
         spot=False,
         billable_seconds=seconds,
         usd=_usd(load_prices().processing, {cluster["InstanceType"]: cluster["InstanceCount"]}, seconds),
+        failure=job.get("FailureReason") or "",
+    )
+
+
+def bill_transform(job: Described) -> Job:
+    """Return what a transform job was billed: "for the time interval between" its start and end (its Describe)."""
+    machines = {job["TransformResources"]["InstanceType"]: job["TransformResources"]["InstanceCount"]}
+    seconds = _seconds(job.get("TransformStartTime"), job.get("TransformEndTime"))
+    return Job(
+        name=job["TransformJobName"],
+        kind="transform",
+        status=job["TransformJobStatus"],
+        instance="+".join(machines),
+        hosts=sum(machines.values()),
+        spot=False,
+        billable_seconds=seconds,
+        usd=_usd(load_prices().transform, machines, seconds),
         failure=job.get("FailureReason") or "",
     )
 

@@ -15,7 +15,9 @@ from typing import Any
 from contract.prices import load_prices
 
 STOP_SECONDS = 120
-"""SageMaker gives a stopped training job this long to save its model, and bills it."""
+"""SageMaker gives a stopped training job this long to save its model, and bills it; others stop sooner."""
+STATE_SECONDS = "TimeoutSeconds"
+"""In a request as it is priced: the longest time of the state that makes it, which stops its job then."""
 Request = Mapping[str, Any]
 
 
@@ -62,6 +64,11 @@ def processing(asked: Request, state: str) -> Price:
     return _machines("processing", asked["ProcessingResources"]["ClusterConfig"], seconds, state)
 
 
+def transform(asked: Request, state: str) -> Price:
+    """Return a transform job's price: it has no limit of its own, but that of its state."""
+    return _machines("transform", asked["TransformResources"], asked[STATE_SECONDS] + STOP_SECONDS, state)
+
+
 def tuning(asked: Request, state: str) -> Price:
     """Return a search's price: all its jobs, each as its dearest definition.
 
@@ -97,6 +104,7 @@ def _machines(use: str, resources: Request, seconds: int, state: str) -> Price:
 KINDS: dict[str, Callable[[Request, str], Price]] = {
     "sagemaker:createTrainingJob.sync": training,
     "sagemaker:createProcessingJob.sync": processing,
+    "sagemaker:createTransformJob.sync": transform,
     "aws-sdk:sagemaker:createHyperParameterTuningJob": tuning,
 }
 """Integrations that start paid jobs."""

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from contract import attempts, keys, ledger, names
+from contract import attempts, keys, ledger
 from contract.errors import InvalidConfig
 from contract.machines import Grant, wish
 from contract.prices import load_prices
@@ -22,8 +22,8 @@ from contract.recipes import load_recipes
 from contract.reports import DatasetReport
 from contract.request import RunRequest
 from contract.run import Outcome
-from functions import budget, combinations, documents, machines, runs, table, tuning
-from functions.shared import client, environment, logger
+from functions import budget, combinations, definitions, documents, machines, runs, table, tuning
+from functions.shared import logger
 from functions.worst_case import Definition, Passage
 
 STARTUP_SECONDS = 180
@@ -61,11 +61,10 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """
     request = RunRequest.from_dict(event["run"])
     if "dataset" not in event:
-        return estimate(request, Definition.parse(_deployed()))
+        return estimate(request, definitions.deployed())
     prepared = event["prepared_in_job"]
-    answer = client("stepfunctions").describe_state_machine_for_execution(executionArn=event["execution"])
     passing = (event["state"], {"prepared_in_job": prepared})
-    price = partial(worst_case, definition=Definition.parse(answer["definition"]), passing=passing)
+    price = partial(worst_case, definition=definitions.of_execution(event["execution"]), passing=passing)
     plan = make_plan(request, DatasetReport.from_dict(event["dataset"]), price, prepared_in_job=prepared)
     if event.get("can_wait"):
         plan |= _equipped(request, plan)
@@ -112,11 +111,6 @@ def _reserved(request: RunRequest, plan: Mapping[str, Any]) -> dict[str, Any]:
     began = runs.started(request.run)
     reason = budget.reserve(request, month=budget.month_of(began), usd=plan["worst_case"]["usd"])
     return _refused(reason) if reason else {}
-
-
-def _deployed() -> str:
-    machine = client("stepfunctions").describe_state_machine(stateMachineArn=environment(names.PIPELINE_ARN))
-    return str(machine["definition"])
 
 
 def estimate(request: RunRequest, definition: Definition) -> dict[str, Any]:
@@ -238,7 +232,8 @@ def worst_case(
     """Return the dearest way the run can go, state by state, in US dollars."""
     search = parts["tune"]
     known = {"run": request.to_dict(), "plan": parts, "tune_on_spot": bool(search and search["spot"])}
-    lines = definition.worst(known, passing=passing)
+    below = definitions.known_of_deployment(request.to_dict())
+    lines = definition.worst(known, below=below, passing=passing)
     return {"usd": round(sum(line["usd"] for line in lines), 4), "lines": lines}
 
 

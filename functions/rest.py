@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from contract.histories import Stopped
+from functions import definitions
 from functions.worst_case import Definition
 
 
@@ -18,7 +19,8 @@ def worst_usd(definition: Definition, stopped: Stopped) -> float:
         return 0.0
     rest = replace(definition, start=_first(definition, stopped.state))
     fresh = rest.reachable().assigned(at_run_time=True)
-    lines = rest.worst({name: value for name, value in stopped.variables.items() if name not in fresh})
+    known = {name: value for name, value in stopped.variables.items() if name not in fresh}
+    lines = rest.worst(known, below=definitions.known_of_deployment(stopped.variables["run"]))
     return round(sum(line["usd"] for line in lines), 4)
 
 

@@ -19,9 +19,9 @@ from contract import histories, ledger, names
 from contract.machines import Machines
 from contract.request import RunRequest
 from contract.run import RUNNING, Outcome
-from functions import budget, history, machines, rest, runs, table
+from functions import budget, definitions, history, machines, rest, runs, table
 from functions.shared import client, error_code, logger
-from functions.worst_case import Definition, NoBound
+from functions.worst_case import NoBound
 
 OVER_BUDGET = "OverBudget"
 """Error of an execution that was redriven by hand and stopped."""
@@ -149,8 +149,7 @@ def find_rest(
     try:
         events = list(history.events(arn))
         stopped = histories.read(histories.before_redrive(events) if described["status"] == RUNNING else events)
-        answer = client("stepfunctions").describe_state_machine_for_execution(executionArn=arn)
-        worst = rest.worst_usd(Definition.parse(answer["definition"]), stopped)
+        worst = rest.worst_usd(definitions.of_execution(arn), stopped)
     except (histories.NoPlaceToGoOn, NoBound) as error:
         raise NotResumable(str(error)) from error
     except ClientError as error:

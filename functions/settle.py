@@ -153,6 +153,7 @@ def tell(row: Mapping[str, Any], news: News) -> Run:
     tried = searches.of_run(news.run)
     board = searches.board(tried[-1], note=plan["tune"]["note"]) if tried and plan else None
     billed = [*map(searches.bill, tried), *map(jobs.bill_training, trained), *map(jobs.bill_processing, processed)]
+    billed += map(jobs.bill_transform, jobs.transforms(news.run))
     if board and board.best:
         trained.append(tried[-1].trained[board.best])
     lost = [job for search in tried for job in search.trained.values()] if board and not board.best else []

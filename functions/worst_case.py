@@ -3,7 +3,8 @@
 Every state that starts a SageMaker job is priced by its own arguments: the
 dearest machines it may get, on demand, for the longest time it may run, as
 often as its Retry rules may start it, times the jobs of a search or the items
-of a Map. Choices are followed both ways unless what is known decides them, as
+of a Map. A state that starts another machine costs the worst case of that
+machine's definition. Choices are followed both ways unless what is known decides them, as
 are Catches, so that a loop counts as often as its own condition lets it. A loop
 that pays without a bound is an error, not a price.
 
@@ -18,24 +19,30 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from contract import attempts
 from functions import paid_jobs
-from functions.expressions import UNKNOWN, fill, is_known
+from functions.expressions import UNKNOWN, Partly, fill, is_known
 from functions.paid_jobs import Price
 
 CREATES_JOB = re.compile(r":create\w+Job(\.|$)")
+STARTS_MACHINE = re.compile(r":startExecution(\.|$)")
 NEVER_CREATED = frozenset(
     {
         "SageMaker.AmazonSageMakerException",
         "SageMaker.SageMakerException",
         "SageMaker.SdkClientException",
+        "StepFunctions.AWSStepFunctionsException",
+        "StepFunctions.ExecutionLimitExceededException",
+        "StepFunctions.SdkClientException",
     }
 )
-"""Errors after which there is no job: retrying them costs nothing."""
+"""Errors after which there is no job, or execution: retrying them costs nothing."""
+MOST_NODES = 20_000
+"""States, each with what is known there, that are looked at: a loop that counts without a known end has no last one."""
 DEFAULT_ATTEMPTS = 3
 """MaxAttempts of a Retry rule that gives none."""
 Variables = dict[str, Any]
@@ -48,29 +55,35 @@ class NoBound(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Definition:
-    """A state machine's definition, and how to find its worst case."""
+    """A state machine's definition, and how to find its worst case; ``started`` are the machines it starts, by ARN."""
 
     states: Mapping[str, Mapping[str, Any]]
     start: str
+    started: Mapping[str, Definition] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, text: str) -> Definition:
-        """Read Amazon States Language in JSONata."""
+    def parse(cls, text: str, read: Read) -> Definition:
+        """Read Amazon States Language in JSONata, and the definitions of the machines that its states start."""
         machine = json.loads(text)
-        return cls(states=machine["States"], start=machine["StartAt"])
+        arns = {each["Arguments"]["StateMachineArn"] for each in machine["States"].values() if _starts_machine(each)}
+        started = {arn: cls.parse(read(arn), read) for arn in sorted(arns)}
+        return cls(states=machine["States"], start=machine["StartAt"], started=started)
 
-    def worst(self, known: Mapping[str, Any], *, passing: Passage | None = None) -> list[dict[str, Any]]:
+    def worst(
+        self, known: Mapping[str, Any], *, below: Mapping[str, Any] | None = None, passing: Passage | None = None
+    ) -> list[dict[str, Any]]:
         """Return the dearest way, as lines: a paid state each, with how often it may run and what that costs.
 
         Args:
             known: variables that are known before, and stay so until the definition itself gives them another
                 known value.
+            below: the same, in the machines that this one starts.
             passing: counts only the ways that go through a state while variables have these values.
 
         Raises:
             NoBound: naming the state.
         """
-        return _lines(_Walk(self, known).dearest(passing))
+        return _lines(_Walk(self, known, below or {}).dearest(passing))
 
     @functools.cached_property
     def variables(self) -> frozenset[str]:
@@ -85,18 +98,32 @@ class Definition:
 
     def reachable(self) -> Definition:
         """Return it without the states that no way from its start leads to."""
-        ways = {
+        found = _reached(self._ways, [self.start])
+        return replace(self, states={name: state for name, state in self.states.items() if name in found})
+
+    def leading_to(self, some: Set[str]) -> set[str]:
+        """Return the states from which some way leads to one of these."""
+        return _reached(_turned(self._ways), [name for name in self.states if name in some])
+
+    @functools.cached_property
+    def paid(self) -> set[str]:
+        """Names of the states that may cost something."""
+        return {name for name, state in self.states.items() if _may_pay(state)}
+
+    @property
+    def _ways(self) -> dict[str, list[str]]:
+        return {
             name: [rule[way] for rule in _rules(state) for way in ("Next", "Default") if way in rule]
             for name, state in self.states.items()
         }
-        found = _reached(ways, [self.start])
-        return replace(self, states={name: state for name, state in self.states.items() if name in found})
 
     def ends(self, name: str) -> bool:
         """Whether a state ends every execution but a redriven one."""
         return bool(self.states[name].get("Comment") == attempts.ENDS_EXECUTION)
 
 
+Read = Callable[[str], str]
+"""Returns the definition of the machine with this ARN."""
 Passage = tuple[str, Mapping[str, Any]]
 """A state, and values of variables there."""
 Node = tuple[str, str]
@@ -106,19 +133,23 @@ Node = tuple[str, str]
 class _Walk:
     """All ways through a definition, as far as what is known leaves them open."""
 
-    def __init__(self, definition: Definition, known: Mapping[str, Any]) -> None:
-        self._definition, self._states = definition, definition.states
+    def __init__(self, definition: Definition, known: Mapping[str, Any], below: Mapping[str, Any]) -> None:
+        self._definition, self._states, self._below = definition, definition.states, below
+        self._telling = definition.leading_to(definition.paid)
         reassigned = definition.assigned(at_run_time=False)  # what a node must remember
         self._fixed = {name: value for name, value in known.items() if name not in reassigned}
         moving = {name: value for name, value in known.items() if name not in self._fixed}
         self.first: Node = (definition.start, json.dumps(moving, sort_keys=True))
 
     def _scope(self, node: Node) -> tuple[Variables, frozenset[str]]:
-        known = {**self._fixed, **json.loads(node[1])}
+        here = Partly({"context": Partly({"State": Partly({"Name": node[0]})})})
+        known = {**self._fixed, **json.loads(node[1]), "states": here}
         return known, self._definition.variables - known.keys()
 
     def dearest(self, passing: Passage | None = None) -> list[tuple[str, Price]]:
         """Return the paid states of the dearest way from the start, in order."""
+        if passing:
+            self._telling |= self._definition.leading_to({passing[0]})
         after = self._explore()
         if passing:
             after = _through(after, [node for node in after if self._is_at(node, passing)])
@@ -147,6 +178,8 @@ class _Walk:
         open_ = [self.first]
         while open_:
             node = open_.pop()
+            if len(after) > MOST_NODES:
+                raise NoBound(f"how often the state {node[0]!r} may be entered is not known before it runs")
             if node not in after:
                 after[node] = list(dict.fromkeys(self._next(node)))
                 open_ += after[node]
@@ -158,7 +191,7 @@ class _Walk:
             return
         for rule in self._ways(state, node):
             target = rule.get("Next") or rule.get("Default")
-            if target:
+            if target in self._telling:
                 yield target, self._assign(rule, node)
 
     def _ways(self, state: Mapping[str, Any], node: Node) -> Iterator[Mapping[str, Any]]:
@@ -194,6 +227,8 @@ class _Walk:
         if state["Type"] == "Parallel":
             once = sum((self._inner(branch, node) for branch in state["Branches"]), Price())
             return once * _times(state, free=frozenset())
+        if _starts_machine(state):
+            return self._machine(name, state) * _times(state)
         if state["Type"] != "Task" or not CREATES_JOB.search(state["Resource"]):
             return Price()
         job = paid_jobs.KINDS.get(state["Resource"].removeprefix("arn:aws:states:::"))
@@ -202,9 +237,10 @@ class _Walk:
         return self._job(job, name, state, node) * _times(state)
 
     def _job(self, job: Callable[..., Price], name: str, state: Mapping[str, Any], node: Node) -> Price:
-        asked = fill(state["Arguments"], *self._scope(node))
+        scope = self._scope(node)
         try:
-            return job(asked, name)
+            longest = {paid_jobs.STATE_SECONDS: fill(state.get("TimeoutSeconds", UNKNOWN), *scope)}
+            return job({**fill(state["Arguments"], *scope), **longest}, name)
         except (KeyError, TypeError) as error:
             raise NoBound(f"state {name!r}: its machines or its longest time are not known before it runs") from error
 
@@ -217,20 +253,50 @@ class _Walk:
             raise NoBound(f"state {name!r}: how many items it pays for is not known before it runs")
         return inner * (len(items) * _times(state, free=frozenset()))
 
+    def _machine(self, name: str, state: Mapping[str, Any]) -> Price:
+        """Return what an execution of another machine may cost; of its variables, no others than ``below`` are known.
+
+        Raises:
+            NoBound: for a machine whose definition was not read.
+        """
+        arn = state["Arguments"]["StateMachineArn"]
+        if arn not in self._definition.started:
+            raise NoBound(f"state {name!r}: nobody knows the definition of {arn}")
+        return _whole(_Walk(self._definition.started[arn], self._below, self._below))
+
     def _inner(self, machine: Mapping[str, Any], node: Node) -> Price:
-        inner = Definition(states=machine["States"], start=machine["StartAt"])
+        inner = replace(self._definition, states=machine["States"], start=machine["StartAt"])
         known, _ = self._scope(node)
-        return sum((price for _, price in _Walk(inner, known).dearest()), Price())
+        return _whole(_Walk(inner, known, self._below))
+
+
+def _whole(walk: _Walk) -> Price:
+    return sum((price for _, price in walk.dearest()), Price())
+
+
+def _starts_machine(state: Mapping[str, Any]) -> bool:
+    return bool(STARTS_MACHINE.search(state.get("Resource", "")))
+
+
+def _may_pay(state: Mapping[str, Any]) -> bool:
+    inner = [*state.get("Branches", ()), *([state["ItemProcessor"]] if "ItemProcessor" in state else ())]
+    starts = _starts_machine(state) or CREATES_JOB.search(state.get("Resource", ""))
+    return bool(starts) or any(_may_pay(each) for machine in inner for each in machine["States"].values())
 
 
 def _through(after: Mapping[Node, list[Node]], some: Sequence[Node]) -> dict[Node, list[Node]]:
     """Return what lies on a way through one of some nodes."""
-    before: dict[Node, list[Node]] = {node: [] for node in after}
-    for node, following in after.items():
+    kept = _reached(_turned(after), some) | _reached(after, some)
+    return {node: [each for each in following if each in kept] for node, following in after.items() if node in kept}
+
+
+def _turned(graph: Mapping[Some, list[Some]]) -> dict[Some, list[Some]]:
+    """Return a graph with its arrows the other way."""
+    before: dict[Some, list[Some]] = {node: [] for node in graph}
+    for node, following in graph.items():
         for each in following:
             before[each].append(node)
-    kept = _reached(before, some) | _reached(after, some)
-    return {node: [each for each in following if each in kept] for node, following in after.items() if node in kept}
+    return before
 
 
 def _reached(graph: Mapping[Some, list[Some]], some: Sequence[Some]) -> set[Some]:

@@ -44,6 +44,7 @@ PATTERNS = {
     f"sagemaker:{HERE}:model-package/*--*/*": NAMES_AT_RUN_TIME.format(what="version of a project's model"),
     f"sagemaker:{HERE}:model/*--*": NAMES_AT_RUN_TIME.format(what="deployment"),
     f"sagemaker:{HERE}:model/*--*--batch-*": NAMES_AT_RUN_TIME.format(what="file that the champion answers"),
+    f"sagemaker:{HERE}:transform-job/*": NAMES_AT_RUN_TIME.format(what="attempt of a run, whose id is any"),
     f"sagemaker:{HERE}:transform-job/*--*": NAMES_AT_RUN_TIME.format(what="file that the champion answers"),
     f"sagemaker:{HERE}:endpoint-config/*--*": NAMES_AT_RUN_TIME.format(what="deployment"),
     f"sagemaker:{HERE}:endpoint/*--*": NAMES_AT_RUN_TIME.format(what="project"),

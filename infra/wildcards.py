@@ -19,6 +19,7 @@ WILDCARDS: dict[str, frozenset[str]] = {
     "Lists, metrics and quotas tell what is there": frozenset({
         "cloudwatch:GetMetricData",
         "sagemaker:ListTrainingJobs", "sagemaker:ListProcessingJobs", "sagemaker:ListHyperParameterTuningJobs",
+        "sagemaker:ListTransformJobs",
         "sagemaker:ListEndpointConfigs", "sagemaker:ListModels", "application-autoscaling:DescribeScalableTargets",
         "servicequotas:ListServiceQuotas", "servicequotas:ListAWSDefaultServiceQuotas",
     }),

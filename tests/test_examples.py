@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import importlib.util
 import io
-import json
 import tomllib
 import zipfile
 from collections import Counter
@@ -19,7 +18,6 @@ from contract.reports import DatasetReport
 from contract.request import RunRequest, Upload, build_request
 from functions import plan
 from functions.combinations import find_mistakes
-from functions.worst_case import Definition
 from tests import definitions
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -80,7 +78,7 @@ def test_the_settings_are_accepted_and_the_worst_case_is_within_the_budget(
     request = request_of(example)
     dataset = DatasetReport(run="run-1", accepted=True, rows={"train": 1300, "validation": 180, "test": 350})
     assert find_mistakes(request, dataset, prepared_in_job=True) == []
-    worst = plan.estimate(request, Definition.parse(json.dumps(definitions.run())))
+    worst = plan.estimate(request, definitions.parsed(definitions.run()))
     assert worst["accepted"], worst["reasons"]
     assert 0 < worst["worst_case"]["usd"] <= request.budget.max_usd_per_run
 

@@ -18,6 +18,7 @@ EVENT_ERRORS = tuple(
     for name in ("AmazonEventBridgeException", "InternalException", "SdkClientException", "ThrottlingException")
 )
 S3_ERRORS = ("S3.S3Exception", "S3.SdkClientException")
+ANSWER_SECONDS = 21_600
 TAKEN = "DynamoDB.ConditionalCheckFailedException"
 ENDED = "$exists($states.input.detail.executionArn)"
 """Whether the input is the event of the end of a batch that was stopped."""
@@ -218,6 +219,7 @@ def transform(parts: BatchParts, *, then: str, failed: str) -> State:
         instance="{% $instance %}",
         key=parts.key,
         tags="{% $tags %}",
+        seconds=ANSWER_SECONDS,
         then=then,
         failed=failed,
     )

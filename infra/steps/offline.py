@@ -13,6 +13,7 @@ from infra.asl import State, choice, expression, invoke, when
 from infra.steps import serving, transforms
 from infra.steps.deployment_parts import DeploymentParts, on_failure
 
+GOLDEN_SECONDS = 1_800  # 100 samples at most, one after the other; in every run's worst case
 GOLDEN = {"golden_uri": "{% $deployment.golden_uri %}", "prefix": "{% $deployment.prefix %}"}
 
 
@@ -27,10 +28,15 @@ def create_model(parts: DeploymentParts, *, then: str, failed: str) -> State:
 
 
 def answer(parts: DeploymentParts, *, then: str, failed: str) -> State:
-    """Have the model answer the requests, one after the other."""
+    """Have the model answer the requests, one after the other.
+
+    Where a run deploys, the job has the name of the execution, which begins with the run's: so it is on its bill.
+    """
     folder = f"'s3://{parts.artifacts_bucket}/' & $deployment.prefix"
+    execution = "$states.context.Execution"
+    of_run = f"$exists({execution}.Input.AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID)"
     return transforms.run(
-        name="$deployment.model_name",
+        name=f"({of_run} ? $tenant & '--' & {execution}.Name : $deployment.model_name)",
         model="{% $deployment.model_name %}",
         content_type=batch.JSON,
         requests=expression(f"{folder} & '{keys.BATCH_INPUT}'"),
@@ -39,6 +45,7 @@ def answer(parts: DeploymentParts, *, then: str, failed: str) -> State:
         instance="{% $deployment.batch_instance %}",
         key=parts.key,
         tags="{% $deployment.tags %}",
+        seconds=GOLDEN_SECONDS,
         then=then,
         failed=failed,
     )

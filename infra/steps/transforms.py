@@ -9,7 +9,6 @@ from infra.steps.deployment_parts import FAILURE
 CREATE_ERRORS = ("SageMaker.AmazonSageMakerException", "SageMaker.SdkClientException")
 STOPPED = "Stopped"
 """Error of what a person or a time limit ended."""
-JOB_SECONDS = 21_600
 START_UP = 1_800  # machines, image, model
 
 
@@ -24,6 +23,7 @@ def run(
     instance: str,
     key: str,
     tags: str,
+    seconds: int,
     then: str,
     failed: str,
 ) -> State:
@@ -41,6 +41,7 @@ def run(
         instance: type of the machine.
         key: ARN of the key that encrypts the answers.
         tags: of the job.
+        seconds: that answering may take; then the job is stopped, for it has no limit of its own.
         then: the next state.
         failed: the state after a job that failed; ``$failure`` is why.
     """
@@ -63,7 +64,7 @@ def run(
             "Tags": tags,
         },
         then=then,
-        seconds=JOB_SECONDS + START_UP,
+        seconds=seconds + START_UP,
         retry=[transient(*CREATE_ERRORS, first=10, times=3)],
         assign={"failure": _stopped()},
         output={"job": "{% $states.result.TransformJobName %}"},

@@ -80,6 +80,7 @@ class TransformJob(Job):
         if processes.is_missing(self.record.name, instance):
             raise failed(NO_CAPACITY)
         chosen = self._chosen()
+        self.record.update(TransformStartTime=now())  # "starts on ML instances": the model's start is billed, too
         try:
             self._bring_up()
             ends = self._answer(chosen)
@@ -125,7 +126,6 @@ class TransformJob(Job):
 
     def _answer(self, chosen: list[tuple[Location, str]]) -> list[Ended]:
         """Have the servers answer every object; return the failures."""
-        self.record.update(TransformStartTime=now())
         settings = f"MaxConcurrentTransforms={self.parallel}, MaxPayloadInMB={self.limit}"
         self._note(0, f"[sagemaker logs]: {settings}, BatchStrategy={self.strategy}")
         count = len(self._servers)

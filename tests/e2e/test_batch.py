@@ -100,8 +100,12 @@ def test_a_champion_for_files_answered_its_golden_samples_by_a_transform_job_and
     row = app.champion(project)
     assert (row["target"], row["endpoint"], row["configuration"]) == ("batch", "", "")
     assert left(app, project) == []
-    jobs = app.cloud.client("sagemaker").list_transform_jobs(NameContains=f"acme--{project}")["TransformJobSummaries"]
-    assert [job["TransformJobStatus"] for job in jobs] == ["Completed"]
+    run = app.settled(row["run"])
+    (job,) = [job for job in run["jobs"] if job["kind"] == "transform"]
+    assert (job["name"], job["status"]) == (f"acme--{row['run']}-deploy-0-1-0-0-0", "Completed")
+    (line,) = [line for line in run["plan"]["worst_case"]["lines"] if line["state"] == "Deploy"]
+    assert 0 < job["usd"] < line["usd"]
+    assert run["usd"] == pytest.approx(sum(job["usd"] for job in run["jobs"]))
     answers = app.s3.list_objects_v2(Bucket=app.artifacts, Prefix=f"acme/{project}/{keys.BATCH}/golden/")["Contents"]
     assert sum(item["Key"].endswith(".json.out") for item in answers) == 3
     rows = tmp_path / "rows.csv"

@@ -42,11 +42,15 @@ class Killed(Exception):
 def planning(cloud: Cloud) -> tuple[str, str]:
     """Return a machine of the pipeline's true definition, and an execution of it."""
     client = cloud.client("stepfunctions")
-    machine = client.create_state_machine(
-        name=f"story-{uuid.uuid4().hex[:8]}",
-        definition=json.dumps(definitions.run()),
-        roleArn="arn:aws:iam::123456789012:role/machine",
-    )["stateMachineArn"]
+
+    def create(name: str, definition: dict[str, Any]) -> str:
+        return client.create_state_machine(
+            name=f"{name}-{uuid.uuid4().hex[:8]}",
+            definition=json.dumps(definition),
+            roleArn="arn:aws:iam::123456789012:role/machine",
+        )["stateMachineArn"]
+
+    machine = create("story", definitions.run(deployment=create("deployment", definitions.deploy())))
     return machine, client.start_execution(stateMachineArn=machine, name="planned", input="{}")["executionArn"]
 
 

@@ -15,7 +15,6 @@ from contract.histories import Stopped
 from contract.prices import load_prices
 from contract.run import RUNNING, Outcome
 from functions import plan, rest, resume, runs, settle, table
-from functions.worst_case import Definition
 from tests import definitions
 from tests.functions import examples
 from tests.functions.conftest import FakeSageMaker, Killed, World
@@ -277,7 +276,7 @@ def test_the_rest_is_priced_from_the_state_that_failed(
     world: World, state: str, variables: dict[str, Any], paid: list[str]
 ) -> None:
     known = planned(world, spot=True) if state != "Accept request" else {}
-    definition = Definition.parse(json.dumps(definitions.run()))
+    definition = definitions.parsed(definitions.run())
     stopped = Stopped(state=state, input={}, variables={**known, **variables})
     lines = {line["state"]: line["usd"] for line in known["plan"]["worst_case"]["lines"]} if known else {}
     assert rest.worst_usd(definition, stopped) == pytest.approx(sum(lines[name] for name in paid), abs=2e-3)
