@@ -82,7 +82,7 @@ def _hash(text: str, salt: bytes) -> str:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, float) and value == int(value):
+    if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value).strip()
 
