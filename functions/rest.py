@@ -8,6 +8,9 @@ from contract.histories import Stopped
 from functions import definitions
 from functions.worst_case import Definition
 
+AS_PLANNED = frozenset({"run", "plan"})
+"""Variables that the worst case was planned with: a search's best settings in ``run`` change no price."""
+
 
 def worst_usd(definition: Definition, stopped: Stopped) -> float:
     """Return the most that a redrive may still pay for, in US dollars; 0 before Plan compute, which will see to it.
@@ -18,7 +21,7 @@ def worst_usd(definition: Definition, stopped: Stopped) -> float:
     if not stopped.variables.get("plan"):
         return 0.0
     rest = replace(definition, start=_first(definition, stopped.state))
-    fresh = rest.reachable().assigned(at_run_time=True)
+    fresh = rest.reachable().assigned(at_run_time=True) - AS_PLANNED
     known = {name: value for name, value in stopped.variables.items() if name not in fresh}
     lines = rest.worst(known, below=definitions.known_of_deployment(stopped.variables["run"]))
     return round(sum(line["usd"] for line in lines), 4)

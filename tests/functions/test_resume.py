@@ -10,7 +10,7 @@ import pytest
 from boto3.dynamodb.conditions import Attr
 from moto.stepfunctions import models
 
-from contract import ledger, quotas
+from contract import attempts, ledger, quotas
 from contract.histories import Stopped
 from contract.prices import load_prices
 from contract.run import RUNNING, Outcome
@@ -251,8 +251,8 @@ def test_late_news_of_the_end_before_is_old(world: World, sagemaker: FakeSageMak
         assert settle.handler({"detail": news}, None)["settled"] is settled
 
 
-def planned(world: World, **train: Any) -> dict[str, Any]:
-    request = examples.request(world.tenant, train={"instance": "ml.m5.large", "max_minutes": 58, **train})
+def planned(world: World, *, train: dict[str, Any], **more: Any) -> dict[str, Any]:
+    request = examples.request(world.tenant, train={"instance": "ml.m5.large", **train}, **more)
     given = {"run": request.to_dict(), "dataset": examples.dataset().to_dict(), "prepared_in_job": False}
     answer = plan.handler(json.loads(json.dumps({**given, **world.planning()})), None)
     return {"run": answer and request.to_dict(), "plan": answer, "tune_on_spot": False, "evaluations": 0}
@@ -275,11 +275,20 @@ def planned(world: World, **train: Any) -> dict[str, Any]:
 def test_the_rest_is_priced_from_the_state_that_failed(
     world: World, state: str, variables: dict[str, Any], paid: list[str]
 ) -> None:
-    known = planned(world, spot=True) if state != "Accept request" else {}
+    known = planned(world, train={"max_minutes": 58, "spot": True}) if state != "Accept request" else {}
     definition = definitions.parsed(definitions.run())
     stopped = Stopped(state=state, input={}, variables={**known, **variables})
     lines = {line["state"]: line["usd"] for line in known["plan"]["worst_case"]["lines"]} if known else {}
     assert rest.worst_usd(definition, stopped) == pytest.approx(sum(lines[name] for name in paid), abs=2e-3)
+
+
+def test_a_search_among_recipes_that_failed_is_priced_as_it_was_planned(world: World) -> None:
+    """Its arguments are one expression, of the very request that its best settings change afterwards."""
+    search = {"jobs": 8, "parallel": 2, "strategy": "random"}
+    known = planned(world, train={"max_minutes": 10}, recipe={"name": "auto"}, tune=search)
+    stopped = Stopped(state=attempts.TUNE_RECIPES, input={}, variables={**known, "failed_in": 0})
+    worst = rest.worst_usd(definitions.parsed(definitions.run()), stopped)
+    assert worst == pytest.approx(known["plan"]["worst_case"]["usd"], abs=2e-3)
 
 
 def failed_again(row: dict[str, Any], milliseconds: int = 1000) -> dict[str, Any]:
