@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from botocore.exceptions import ClientError, EndpointConnectionError
+
 from contract import keys, ledger, names, packages
 from contract.config import Deploy
 from local.chaos.faults import ALWAYS, LostEvent, StoppedExecution
@@ -132,14 +134,15 @@ def _approve(site: Site, project: str) -> None:
     """
     sagemaker, group = site.client("sagemaker"), names.model_group(site.tenant, project)
     seen = time.monotonic()
-    while time.monotonic() - seen < IDLE_SECONDS:
-        seen = time.monotonic() if site.running(project) else seen
-        with contextlib.suppress(sagemaker.exceptions.ClientError):  # there is no such group yet
-            pending = sagemaker.list_model_packages(ModelPackageGroupName=group, ModelApprovalStatus=packages.PENDING)
-            for found in pending["ModelPackageSummaryList"]:
-                arn = found["ModelPackageArn"]
-                sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus=packages.APPROVED)
-        time.sleep(0.5)
+    with contextlib.suppress(EndpointConnectionError):  # the laptop cloud is no more
+        while time.monotonic() - seen < IDLE_SECONDS:
+            seen = time.monotonic() if site.running(project) else seen
+            with contextlib.suppress(ClientError):  # there is no such group yet
+                asked = {"ModelPackageGroupName": group, "ModelApprovalStatus": packages.PENDING}
+                for found in sagemaker.list_model_packages(**asked)["ModelPackageSummaryList"]:
+                    arn = found["ModelPackageArn"]
+                    sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus=packages.APPROVED)
+            time.sleep(0.5)
 
 
 # --- deployments ---
