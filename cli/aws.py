@@ -17,9 +17,14 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from cli.errors import BadArgument, NotDeployed
-from contract import names
+from contract import names, quotas
 
-CONFIG = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=5, user_agent_extra="tandem-cli")
+LONGEST_ANSWER = quotas.LONGEST_SECONDS + 10
+"""Seconds: of a function that reads quotas. Who gives up earlier asks again, and has it work twice."""
+CONFIG = Config(
+    retries={"mode": "standard", "max_attempts": 5}, connect_timeout=5, read_timeout=LONGEST_ANSWER,
+    user_agent_extra="tandem-cli",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

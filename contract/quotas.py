@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 SERVICE = "sagemaker"
+LONGEST_SECONDS = 300
+"""What reading them may take, twice: SageMaker has thousands, and Service Quotas answers ten pages a second at most."""
 SPOT = "spot"
 USES = {
     "training": "training job",

@@ -13,7 +13,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from contract import keys, names
+from contract import keys, names, quotas
 from infra import grants, roles
 from infra.handler import ROOT, Handler, powertools, source
 from infra.settings import Settings
@@ -126,11 +126,10 @@ class Handlers(Construct):
     def _plan(self) -> lambda_.Function:
         """Reads the definition that the execution runs, and of what it starts, and what they may cost."""
         told = {names.PIPELINE_ARN: self._machine, names.MONTHLY_USD: str(self._settings.monthly_usd)}
-        plan = self._handler("Plan", environment=told, layers=self._pricing)
+        plan = self._handler("Plan", environment=told, layers=self._pricing, seconds=quotas.LONGEST_SECONDS)
         grants.rows(plan, self._places.ledger, *ROW)
         grants.allow(plan, ["states:DescribeStateMachine"], [self._machine, self._deployment])
-        quotas = ["servicequotas:ListServiceQuotas", "servicequotas:ListAWSDefaultServiceQuotas"]
-        grants.allow(plan, quotas, ["*"])  # have no resource
+        _see_quotas(plan)
         execution = grants.execution_arn(self, names.MACHINE_PIPELINE)
         grants.allow(plan, ["states:DescribeStateMachineForExecution"], [execution])
         grants.write(plan, self._places.artifacts, f"*/runs/*/{keys.PLAN}")
@@ -242,7 +241,7 @@ class Handlers(Construct):
         """Covers the rest of a run and redrives it, or stops what was redriven uncovered."""
         resume = self._handler(
             "Resume",
-            seconds=120,
+            seconds=quotas.LONGEST_SECONDS,
             memory_mb=1024,
             environment={names.MONTHLY_USD: str(self._settings.monthly_usd)},
             layers=self._pricing,
@@ -250,11 +249,18 @@ class Handlers(Construct):
         )
         grants.encrypt(resume, self._dead_letters.encryption_master_key)
         grants.rows(resume, self._places.ledger, *ROW)
+        _see_quotas(resume)
         verbs = ("DescribeExecution", "GetExecutionHistory", "DescribeStateMachineForExecution", "RedriveExecution")
         execution = grants.execution_arn(self, names.MACHINE_PIPELINE)
         grants.allow(resume, [f"states:{verb}" for verb in (*verbs, "StopExecution")], [execution])
         grants.allow(resume, ["states:DescribeStateMachine"], [self._deployment])  # what is left may start it
         return resume
+
+
+def _see_quotas(function: lambda_.Function) -> None:
+    """Allow reading what the account may run at once, which whoever takes machines for a run asks for."""
+    actions = ["servicequotas:ListServiceQuotas", "servicequotas:ListAWSDefaultServiceQuotas"]
+    grants.allow(function, actions, ["*"])  # have no resource
 
 
 ROW = ("GetItem", "PutItem", "UpdateItem")

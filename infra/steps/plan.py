@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contract import quotas
 from infra import asl
 from infra.asl import State, choice, expression, invoke, when
 from infra.steps.parts import Parts
@@ -21,7 +22,7 @@ def compute(parts: Parts, *, then: str) -> State:
             "can_wait": True,
         },
         then=then,
-        seconds=60,
+        seconds=quotas.LONGEST_SECONDS,
         assign={
             "plan": "{% $states.result.Payload %}",
             "tune_on_spot": "{% $states.result.Payload.tune.spot = true %}",

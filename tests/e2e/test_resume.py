@@ -36,6 +36,12 @@ def spend(app: App, run: str, usd: str) -> None:
     app.dynamodb.update_item(TableName=app.table, Key=key, **update)
 
 
+def forget_quotas(app: App) -> None:
+    """Have the ledger know no quotas, as after ten minutes."""
+    key = {name: {"S": value} for name, value in ledger.QUOTAS_KEY.items()}
+    app.dynamodb.delete_item(TableName=app.table, Key=key)
+
+
 def take_away(app: App, run: dict[str, Any], file: Path) -> str:
     """Make a run one of a production account: its history in a file, its data in another bucket; return its ARN."""
     theirs, prefix = f"production-{run['project']}", keys.run_prefix("acme", run["project"], run["run"])
@@ -91,6 +97,7 @@ def test_a_run_whose_evaluation_failed_is_replayed_and_resumed_with_the_model_th
     assert refused.exit_code == Exit.REFUSED, refused.output
     assert "more than $0.01" in refused.output.replace("\n", " ")
 
+    forget_quotas(app)  # nobody has looked at them for long
     with upgraded(app):  # the next release: it goes on by the definition that it began with
         answer = tandem(app, "resume", run, "--json")
         assert answer.exit_code == Exit.GOOD, answer.output

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cli.aws import CONFIG
 from contract import ledger, names
 from local.event_pattern import matches
 from tests.infra.conftest import Assembly, listed
@@ -24,6 +25,13 @@ def test_the_stacks_name_the_outputs_that_the_command_line_looks_up(assembly: As
     assert names.OUTPUT_DEPLOYMENT_ARN in outputs[names.STACK_SERVING]
     assert names.OUTPUT_PIPELINE_ARN in outputs[names.STACK_PIPELINE]
     assert names.OUTPUT_TOPIC_ARN in outputs[names.STACK_OPERATIONS]
+
+
+def test_the_command_line_waits_as_long_for_a_function_as_that_may_take(assembly: Assembly) -> None:
+    called = ("functions.plan.handler", "functions.resume.handler", "functions.intake.handler")
+    functions = [each for each in assembly.resources("AWS::Lambda::Function") if each.get("Handler") in called]
+    assert len(functions) == len(called)
+    assert max(each["Timeout"] for each in functions) < vars(CONFIG)["read_timeout"]
 
 
 def test_buckets_are_private_encrypted_and_versioned(assembly: Assembly) -> None:
