@@ -10,7 +10,7 @@ import pytest
 from contract import attempts, keys, ledger
 from contract.prices import load_prices
 from contract.run import Outcome
-from functions import plan, table
+from functions import expected, plan, table
 from tests import definitions
 from tests.functions import examples
 from tests.functions.conftest import World
@@ -177,7 +177,7 @@ def test_the_first_estimate_uses_the_recipes_throughput_then_the_projects_own(wo
     table.put(key, {"samples_per_second": 14.37, "run": "digits-old", "measured": "2026-11-20T00:00:00Z"})
     then = make(world, train=train)
     assert "digits-old" in then["expected"]["basis"]
-    assert then["expected"]["seconds"] == pytest.approx(1000 + 359 / 14.37 + 2 * plan.STARTUP_SECONDS, abs=0.1)
+    assert then["expected"]["seconds"] == pytest.approx(1000 + 359 / 14.37 + 2 * expected.STARTUP_SECONDS, abs=0.1)
     assert then["expected"]["usd"] > first["expected"]["usd"]
     smaller = make(world, train=train, optimise={"prune": 0.5, "prune_epochs": 3, "distil": 0.5})
     assert smaller["expected"]["seconds"] == pytest.approx(then["expected"]["seconds"] + 13 * 1437 / 14.37, abs=0.1)
