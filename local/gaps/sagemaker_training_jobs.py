@@ -8,7 +8,7 @@ structures (``VpcConfig: {}``) that AWS leaves out. Closed by
 
 Not emulated: heterogeneous clusters, Pipe mode, warm pools, script mode of an
 image's own entry point, the spot discount (BillableTimeInSeconds equals
-TrainingTimeInSeconds).
+TrainingTimeInSeconds), metrics of machines other than GPUUtilization.
 """
 
 from __future__ import annotations

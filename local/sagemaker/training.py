@@ -12,6 +12,7 @@ from local.chaos import processes
 from local.chaos.faults import SpotInterruption
 from local.chaos.lab import LAB
 from local.sagemaker import containers, namespace, opt_ml, rules, script_mode
+from local.sagemaker.gpus import Gpus
 from local.sagemaker.jobs import Ended, Event, Job, Member, describe_network, discard, failed
 from local.sagemaker.objects import Location, MissingInput, Sync, shard
 from local.sagemaker.records import Record, now
@@ -48,7 +49,9 @@ class TrainingJob(Job):
         self.training_started: datetime | None = None
         self.spot_returns = True
         definitions = self.request["AlgorithmSpecification"].get("MetricDefinitions", [])
-        self.metrics = Metrics(self.client("cloudwatch"), definitions, NAMESPACE, {"TrainingJobName": record.name})
+        cloudwatch = self.client("cloudwatch")
+        self.metrics = Metrics(cloudwatch, definitions, NAMESPACE, {"TrainingJobName": record.name})
+        self.gpus = Gpus(cloud.clock, cloudwatch, record.name)
 
     def work(self) -> None:
         """Run attempts until one is not interrupted; raises Ended."""
@@ -62,6 +65,8 @@ class TrainingJob(Job):
             self.enter("Downloading")
             self.members = self.download(attempt, machines)
             self.enter("Training")
+            kinds = (instance for _, instance, count in machines for _ in range(count))
+            self.gpus.begin(dict(zip((member.name for member in self.members), kinds, strict=True)))
             self.training_started = self.training_started or now()
             started = time.monotonic()
             result = self.train(container, command, condition.get("MaxRuntimeInSeconds", rules.DAY) - trained)
@@ -187,6 +192,7 @@ class TrainingJob(Job):
     def tick(self) -> None:
         """Send metrics while the job runs."""
         self.metrics.flush()
+        self.gpus.look(self.machines)
 
     def enter(self, secondary: str, message: str = "") -> None:
         """Go to a secondary status."""

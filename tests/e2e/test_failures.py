@@ -50,17 +50,6 @@ def test_a_training_job_that_is_killed_says_so(app: App) -> None:
     assert "AlgorithmError: the program on algo-1 was killed by SIGKILL" in run["failure"]["cause"]
 
 
-def test_a_stopped_training_job_fails_the_run_with_its_status(app: App) -> None:
-    project = app.project()
-    app.configure(project, table_toml(epochs=10_000, spot=False))
-    run = app.upload(project, "rows.csv", table())
-    job = app.training(run)
-    app.cloud.client("sagemaker").stop_training_job(TrainingJobName=job)
-    settled = app.settled(run)
-    assert settled["outcome"] == Outcome.FAILED
-    assert "Stopped" in settled["failure"]["cause"]
-
-
 def test_a_stopped_execution_stops_its_job_and_is_settled(app: App) -> None:
     project = app.project()
     app.configure(project, table_toml(epochs=10_000))

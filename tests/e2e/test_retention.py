@@ -39,9 +39,9 @@ def test_the_deployed_function_deletes_what_is_too_old_and_an_old_version_stays(
         assert {(bucket, each["Key"]) for each in found["Versions"]} == {place for place in put if place[0] == bucket}
 
 
-@pytest.mark.parametrize("daily", ["retention", "sweep"])
-def test_what_fails_each_day_is_told(app: App, daily: str) -> None:
-    functions, sqs, handler = app.cloud.client("lambda"), app.cloud.client("sqs"), f"functions.{daily}.handler"
+@pytest.mark.parametrize("scheduled", ["retention", "sweep", pytest.param("idle_gpus", marks=pytest.mark.more)])
+def test_what_fails_each_time_is_told(app: App, scheduled: str) -> None:
+    functions, sqs, handler = app.cloud.client("lambda"), app.cloud.client("sqs"), f"functions.{scheduled}.handler"
     function, event = app.function(handler), {"id": app.project()}
     target = functions.get_function_configuration(FunctionName=function)["DeadLetterConfig"]["TargetArn"]
     queue = sqs.get_queue_url(QueueName=target.rpartition(":")[2])["QueueUrl"]

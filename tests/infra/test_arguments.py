@@ -296,6 +296,26 @@ def test_hyperparameters_are_strings_and_read_back_as_the_settings(
     assert json.loads(given["options"]) == variables["run"]["recipe"]["options"]
 
 
+def test_every_training_job_says_what_gpus_may_do(run_states: States, variables: dict[str, Any]) -> None:
+    wanted = {names.MIN_GPU_PERCENT: "2.5", names.IDLE_GPU_MINUTES: "30"}
+    variables["run"]["train"]["min_gpu_percent"] = 2.5
+    for state in ("Train on spot", "Train on demand"):
+        assert evaluate(run_states[state]["Arguments"], variables)["Environment"] == wanted
+    for state in ("Tune", "Tune from earlier search"):
+        assert evaluate(run_states[state]["Arguments"], variables)["TrainingJobDefinition"]["Environment"] == wanted
+    (definition,) = evaluate(run_states["Tune recipes"]["Arguments"], variables)["TrainingJobDefinitions"]
+    assert definition["Environment"] == wanted
+    variables["run"]["recipe"]["name"] = "script"
+    variables["run"]["script"] = {
+        "environment": {"PIP_NO_INDEX": "1"},
+        "hyperparameters": {},
+        "metrics": [],
+        "channels": [],
+    }
+    given = evaluate(run_states["Train on demand"]["Arguments"], variables)["Environment"]
+    assert given == {**wanted, "PIP_NO_INDEX": "1"}
+
+
 def test_isolation_follows_the_setting(run_states: States, variables: dict[str, Any]) -> None:
     assert evaluate(run_states["Train on spot"]["Arguments"], variables)["EnableNetworkIsolation"] is True
     variables["run"]["train"]["isolation"] = "off"
