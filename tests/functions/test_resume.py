@@ -285,7 +285,7 @@ def test_the_rest_is_priced_from_the_state_that_failed(
 def test_a_search_among_recipes_that_failed_is_priced_as_it_was_planned(world: World) -> None:
     """Its arguments are one expression, of the very request that its best settings change afterwards."""
     search = {"jobs": 8, "parallel": 2, "strategy": "random"}
-    known = planned(world, train={"max_minutes": 10}, recipe={"name": "auto"}, tune=search)
+    known = planned(world, train={"max_minutes": 10, "spot": False}, recipe={"name": "auto"}, tune=search)
     stopped = Stopped(state=attempts.TUNE_RECIPES, input={}, variables={**known, "failed_in": 0})
     worst = rest.worst_usd(definitions.parsed(definitions.run()), stopped)
     assert worst == pytest.approx(known["plan"]["worst_case"]["usd"], abs=2e-3)
