@@ -10,7 +10,7 @@ from local.sagemaker.listing import page
 from local.sagemaker.records import Record, arn_of
 from local.sagemaker.training_api import TrainingJobs
 from local.sagemaker.tuning import TuningJob
-from local.sagemaker.tuning_record import Trained, TuningRecord
+from local.sagemaker.tuning_record import Trained, TuningRecord, counters
 from local.sagemaker.tuning_request import most_jobs, with_objective
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class TuningJobs:
             raise InUse(f"A hyperparameter tuning job with the name, {name}, already exists. Choose a different name.")
         parents = self._parents(backend, request)
         record = TuningRecord(name=name, arn=arn_of(backend, "hyper-parameter-tuning-job", name), request=request)
-        record.update(HyperParameterTuningJobName=name, HyperParameterTuningJobArn=record.arn)
+        record.update(HyperParameterTuningJobName=name, HyperParameterTuningJobArn=record.arn, **counters([]))
         job = TuningJob(self.cloud, backend, record, self.trainings, parents)
         jobs[name] = record
         self._jobs[record.arn] = job

@@ -250,6 +250,8 @@ class TestEnds:
         request = tn.tuning(tn.definition(image, bucket, tn.SLOW), jobs=4, parallel=2)
         name = request["HyperParameterTuningJobName"]
         client.create_hyper_parameter_tuning_job(**request)
+        at_once = client.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+        assert at_once["TrainingJobStatusCounters"]["Completed"] == 0
         tn.wait_for_output(cloud, name, jobs=2)
         client.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
         described = tn.tuned(cloud, name)
