@@ -57,6 +57,14 @@ def test_what_a_caller_says_of_himself_is_no_proof() -> None:
     assert (entry.who, entry.proof, entry.note) == ("arn:aws:iam::1:user/ada", "said", "may spend $9 a month")
 
 
+def test_a_job_that_was_stopped_is_an_entry_of_its_run() -> None:
+    told = {"tenant": "acme", "project": "risks", "run": "r1", "job": "r1-train-0-0-0", "why": "its GPUs did nothing"}
+    event = {"time": "2026-11-01T10:00:00Z", "source": "tandem", "detail-type": "Job Stopped", "detail": told}
+    (entry,) = entries([event])
+    assert (entry.what, entry.project, entry.run) == ("job stopped", "acme/risks", "r1")
+    assert entry.note == "r1-train-0-0-0: its GPUs did nothing"
+
+
 def test_an_upload_without_a_trail_has_the_account_that_s3_names() -> None:
     detail = {
         "bucket": {"name": "data"}, "object": {"key": "acme/risks/inbox/a@b.csv", "version-id": "v1"},

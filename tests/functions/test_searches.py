@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 from moto.sagemaker.models import sagemaker_backends
 
+from contract import ledger
+from contract.parsing import to_dict
 from contract.prices import load_prices
-from functions import searches, shared
+from functions import best, runs, searches, shared, table
 from local.sagemaker.records import Record, arn_of, now
 from local.sagemaker.tuning_record import Trained, TuningRecord
+from tests.functions import examples
 from tests.functions.conftest import World
 
 MOST = 750
@@ -118,3 +121,15 @@ def test_a_search_without_a_model_asks_some_of_its_jobs_why(world: World, calls:
     found = searches.read(search(f"{world.tenant}-tune-0-0-0", spot=True, failing=True))
     assert searches.why_none(found) == "MaxWaitTimeExceeded"
     assert calls == {**READ, "DescribeTrainingJob": searches.MOST_REASONS}
+
+
+def test_a_search_whose_gpus_did_nothing_says_so(world: World, calls: collections.Counter[str]) -> None:
+    request = to_dict(examples.request())
+    name = search(f"{world.tenant}-tune-0-0-0", failing=True)
+    event = {"run": request, "dataset": {}, "plan": {}, "tuning_job": name, "failure": ""}
+    table.put(ledger.run_key(request["run"]), {"run": request["run"]})
+    runs.note_idle(request["run"], "another-tune-0-0-0-001", "not of this search")
+    assert best.handler(event, None)["failure"] == "MaxWaitTimeExceeded"
+    runs.note_idle(request["run"], f"{name}-749", "its GPUs did nothing")
+    answer = best.handler(event, None)
+    assert (answer["training"], answer["failure"]) == (None, "its GPUs did nothing\nMaxWaitTimeExceeded")
