@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ RETAINED = ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::KMS::Key")
 """Types whose resources may outlive their stack, because they hold data (or the key to it)."""
 
 PATIENCE = {"Delay": 2, "MaxAttempts": 1800}  # an hour
+_WHY = "its application or its tenant was removed"
 
 _LISTINGS = (
     # kind, operation, key of the items, key of the name, key of the ARN
@@ -49,17 +51,23 @@ def find_running(account: Account) -> Iterator[Item]:
             yield Item(kind="search", name=item["HyperParameterTuningJobName"])
 
 
-def find_endpoints(account: Account) -> Iterator[Item]:
-    """Yield the endpoints, their configurations and models: made at run time, known by their tag."""
+def find_endpoints(account: Account, beginning: str = "") -> Iterator[Item]:
+    """Yield the endpoints, their configurations and models: made at run time, known by their tag.
+
+    Args:
+        account: where.
+        beginning: of their names, as of everything that serves one tenant; here and below.
+    """
+    only = {"NameContains": beginning} if beginning else {}
     for kind, operation, key, name, arn in _LISTINGS:
-        for item in account.pages("sagemaker", operation, key):
-            if _is_ours(account, item[arn]):
+        for item in account.pages("sagemaker", operation, key, **only):
+            if item[name].startswith(beginning) and _is_ours(account, item[arn]):
                 yield Item(kind=kind, name=item[name], arn=item[arn])
 
 
-def find_scaling(account: Account) -> Iterator[Item]:
+def find_scaling(account: Account, beginning: str = "") -> Iterator[Item]:
     """Yield the variants of our endpoints that are scaled: only who may deregister them may delete their endpoint."""
-    ours = {item.name for item in find_endpoints(account) if item.kind == "endpoint"}
+    ours = {item.name for item in find_endpoints(account, beginning) if item.kind == "endpoint"}
     for target in account.pages(
         "application-autoscaling", "describe_scalable_targets", "ScalableTargets", ServiceNamespace="sagemaker"
     ):
@@ -67,25 +75,26 @@ def find_scaling(account: Account) -> Iterator[Item]:
             yield Item(kind="scaling", name=target["ResourceId"])
 
 
-def find_functions(account: Account) -> Iterator[Item]:
+def find_functions(account: Account, beginning: str = "") -> Iterator[Item]:
     """Yield the Lambda functions that serve models: made at run time, known by their name and their tag."""
     for item in account.pages("lambda", "list_functions", "Functions"):
-        if "--" in item["FunctionName"]:
+        if "--" in item["FunctionName"] and item["FunctionName"].startswith(beginning):
             tags = account.client("lambda").list_tags(Resource=item["FunctionArn"])["Tags"]
             if tags.get(names.TAG_APP) == names.APP:
                 yield Item(kind="function", name=item["FunctionName"], arn=item["FunctionArn"])
 
 
-def find_keys(account: Account) -> Iterator[Item]:
+def find_keys(account: Account, beginning: str = "") -> Iterator[Item]:
     """Yield the API keys and usage plans: made by `tandem key`, known by their tag; no stage goes before its plans."""
     for kind, operation in (("API key", "get_api_keys"), ("usage plan", "get_usage_plans")):
-        for item in api_keys.ours(account, operation):
+        for item in (one for one in api_keys.ours(account, operation) if one["name"].startswith(beginning)):
             yield Item(kind=kind, name=item["name"], arn=item["id"])
 
 
-def find_alarms(account: Account) -> Iterator[Item]:
+def find_alarms(account: Account, beginning: str = "") -> Iterator[Item]:
     """Yield the alarms of variants and versions: made at run time, known by their names' form and by their tag."""
-    for alarm in account.pages("cloudwatch", "describe_alarms", "MetricAlarms", AlarmTypes=["MetricAlarm"]):
+    only = {"AlarmTypes": ["MetricAlarm"], **({"AlarmNamePrefix": beginning} if beginning else {})}
+    for alarm in account.pages("cloudwatch", "describe_alarms", "MetricAlarms", **only):
         name, arn = alarm["AlarmName"], alarm["AlarmArn"]
         if names.ALARM.fullmatch(name):
             tags = account.client("cloudwatch").list_tags_for_resource(ResourceARN=arn)["Tags"]
@@ -115,9 +124,27 @@ def find_data(account: Account) -> Iterator[Item]:
 
 def find_tenants(account: Account) -> Iterator[Item]:
     """Yield the stacks of tenants; they hold policies of the application's, so that they go before it."""
+    for stack in _tenants_stacks(account):
+        yield Item(kind="stack", name=stack["StackName"], arn=stack["StackId"])
+
+
+def find_people(account: Account) -> Iterator[Item]:
+    """Yield to whom the policies of tenants' people are attached: IAM deletes no policy that somebody has."""
+    for stack in _tenants_stacks(account):
+        for policy in (out for out in stack.get("Outputs", []) if out["OutputKey"] == names.OUTPUT_PEOPLE_POLICY):
+            for kind, member in _ATTACHED.items():
+                arn = policy["OutputValue"]
+                for each in account.pages("iam", "list_entities_for_policy", member, PolicyArn=arn):
+                    yield Item(kind=f"policy of {kind}", name=each[f"{kind.title()}Name"], arn=arn)
+
+
+_ATTACHED = {"user": "PolicyUsers", "group": "PolicyGroups", "role": "PolicyRoles"}
+
+
+def _tenants_stacks(account: Account) -> Iterator[dict[str, Any]]:
     for stack in account.pages("cloudformation", "describe_stacks", "Stacks"):
         if stack["StackName"].startswith(names.TENANT_STACK):
-            yield Item(kind="stack", name=stack["StackName"], arn=stack["StackId"])
+            yield stack
 
 
 def find_tenants_keys(account: Account) -> Iterator[Item]:
@@ -149,7 +176,7 @@ def remove(account: Account, items: Iterable[Item], say: Callable[[str], None]) 
 
 _GONE = (
     "NoSuchBucket", "ResourceNotFoundException", "ResourceNotFound", "ExecutionDoesNotExist",
-    "NotFoundException", "404", "ObjectNotFoundException",
+    "NotFoundException", "404", "ObjectNotFoundException", "NoSuchEntity",
 )  # fmt: skip
 _GONE_WORDS = ("Could not find", "does not exist", "tuning job is in status")  # the last: it has ended meanwhile
 
@@ -159,13 +186,27 @@ def _is_gone(error: ClientError) -> bool:
 
 
 def _stop(account: Account, item: Item) -> None:
-    account.client("stepfunctions").stop_execution(executionArn=item.arn, error=names.DESTROYED, cause="tandem destroy")
+    account.client("stepfunctions").stop_execution(executionArn=item.arn, error=names.DESTROYED, cause=_WHY)
 
 
 def _delete_endpoint(account: Account, item: Item) -> None:
+    """Delete an endpoint; what changes it at the moment, somebody's deletion too, is waited for."""
     sagemaker = account.client("sagemaker")
-    sagemaker.delete_endpoint(EndpointName=item.name)
+    for attempt in range(1, PATIENCE["MaxAttempts"] + 1):
+        try:
+            sagemaker.delete_endpoint(EndpointName=item.name)
+            break
+        except ClientError as error:
+            if "in-progress" not in str(error) or attempt == PATIENCE["MaxAttempts"]:
+                raise
+            time.sleep(PATIENCE["Delay"])
     sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=item.name, WaiterConfig=PATIENCE)
+
+
+def _detach(account: Account, item: Item) -> None:
+    kind = item.kind.removeprefix("policy of ")
+    detach = getattr(account.client("iam"), f"detach_{kind}_policy")
+    detach(**{f"{kind.title()}Name": item.name}, PolicyArn=item.arn)
 
 
 def _stop_scaling(account: Account, item: Item) -> None:
@@ -237,6 +278,7 @@ _REMOVERS: dict[str, Callable[[Account, Item], None]] = {
     "model": _call("sagemaker", "delete_model", "ModelName"),
     "model package": _call("sagemaker", "delete_model_package", "ModelPackageName"),
     "model package group": _call("sagemaker", "delete_model_package_group", "ModelPackageGroupName"),
+    **dict.fromkeys((f"policy of {kind}" for kind in _ATTACHED), _detach),
     "stack": _delete_stack,
     "alias": _call("kms", "delete_alias", "AliasName"),
     "AWS::S3::Bucket": _delete_bucket,

@@ -15,6 +15,7 @@ from contract import keys
 SLOWEST_POLL = 5.0
 DEAD = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "REVIEW_IN_PROGRESS", "DELETE_FAILED")
 """Statuses of a stack whose creation or removal failed: it can only be deleted."""
+DELETING = "DELETE_IN_PROGRESS"
 DONE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 PREVIOUS = None
 """Of a parameter: it stays as it is."""
@@ -22,8 +23,8 @@ PREVIOUS = None
 
 def apply(
     account: Account, name: str, template: str, parameters: Mapping[str, str | None], tags: Mapping[str, str]
-) -> dict[str, str]:
-    """Make a stack, or bring it up to date; return its outputs.
+) -> None:
+    """Make a stack, or bring it up to date; it is protected against deletion by mistake.
 
     Args:
         account: where.
@@ -40,10 +41,10 @@ def apply(
         delete(account, name)
     is_new = account.stack_status(name) is None
     bucket, key = keys.parse_uri(template)
-    url = account.client("s3").generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key})
+    endpoint = account.client("s3").meta.endpoint_url.rstrip("/")  # the region's own: opt-in regions know no other
     arguments = {
         "StackName": name,
-        "TemplateURL": url.partition("?")[0],
+        "TemplateURL": f"{endpoint}/{bucket}/{key}",
         "Parameters": [_parameter(*pair) for pair in parameters.items()],
         "Capabilities": ["CAPABILITY_NAMED_IAM"],
         "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
@@ -57,13 +58,7 @@ def apply(
     status = _settled(account, name)
     if status not in DONE:
         raise CommandError(f"The stack {name} is {status}:\n{_reasons(account, name, began)}")
-    return outputs(account, name)
-
-
-def outputs(account: Account, name: str) -> dict[str, str]:
-    """Return the outputs of a stack."""
-    (stack,) = account.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-    return {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
+    cloudformation.update_termination_protection(StackName=name, EnableTerminationProtection=True)
 
 
 def delete(account: Account, name: str) -> None:
@@ -72,8 +67,10 @@ def delete(account: Account, name: str) -> None:
     Raises:
         CommandError: with the reasons of the resources that stay.
     """
-    began = time.time()
-    account.client("cloudformation").delete_stack(StackName=name)
+    began, cloudformation = time.time(), account.client("cloudformation")
+    if account.stack_status(name) != DELETING:
+        cloudformation.update_termination_protection(StackName=name, EnableTerminationProtection=False)
+        cloudformation.delete_stack(StackName=name)
     if status := _settled(account, name):
         raise CommandError(f"The stack {name} is {status}:\n{_reasons(account, name, began)}")
 

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from boto3.dynamodb.conditions import Attr, Key
 from botocore.exceptions import ClientError
 
-from cli import removal, stacks
+from cli import stacks
 from cli.aws import Account
 from cli.errors import CommandError, Exit, NotDeployed
-from cli.removal import Item
-from contract import batch, keys, ledger, names
-from contract.run import RUNNING
+from contract import keys, ledger, names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +51,11 @@ def add(account: Account, tenant: str) -> Tenant:
         names.PARAMETER_EXISTING_KEY: existing,
         **{name: account.outputs[name] for name in names.TENANT_PARAMETERS},
     }
-    made = stacks.apply(account, stack, template, parameters, {names.TAG_APP: names.APP, names.TAG_TENANT: tenant})
+    stacks.apply(account, stack, template, parameters, {names.TAG_APP: names.APP, names.TAG_TENANT: tenant})
     row = {**ledger.tenant_key(tenant), "added": datetime.now(UTC).isoformat(timespec="seconds")}
     if not _row(account, tenant):
         account.table().put_item(Item=row)
-    return _tenant(account, tenant, made)
+    return next(each for each in find_all(account) if each.tenant == tenant)
 
 
 def _key(account: Account, tenant: str) -> str:
@@ -79,16 +74,18 @@ def _key(account: Account, tenant: str) -> str:
 
 def find_all(account: Account) -> list[Tenant]:
     """Return the tenants that have a stack, by name."""
-    found = (each["StackName"] for each in account.pages("cloudformation", "describe_stacks", "Stacks"))
-    tenants = sorted(name.removeprefix(names.TENANT_STACK) for name in found if name.startswith(names.TENANT_STACK))
-    return [_tenant(account, tenant, stacks.outputs(account, names.tenant_stack(tenant))) for tenant in tenants]
+    found = account.pages("cloudformation", "describe_stacks", "Stacks")
+    ours = (stack for stack in found if stack["StackName"].startswith(names.TENANT_STACK))
+    return sorted((_tenant(account, stack) for stack in ours), key=lambda each: each.tenant)
 
 
-def _tenant(account: Account, tenant: str, outputs: dict[str, str]) -> Tenant:
+def _tenant(account: Account, stack: dict[str, Any]) -> Tenant:
+    tenant = stack["StackName"].removeprefix(names.TENANT_STACK)
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
     return Tenant(
         tenant=tenant,
         added=str(_row(account, tenant).get("added", "")),
-        stack=account.stack_status(names.tenant_stack(tenant)) or "",
+        stack=stack["StackStatus"],
         key=outputs.get(names.OUTPUT_TENANT_KEY, ""),
         policy=outputs.get(names.OUTPUT_PEOPLE_POLICY, ""),
     )
@@ -119,75 +116,17 @@ def hand_in(account: Account, tenant: str) -> list[str]:
         if inbox is None or not each["IsLatest"] or not keys.starts_run(inbox[2]):
             continue
         version = ledger.upload_key(bucket, each["Key"], each["VersionId"])
-        if "Item" not in account.table().get_item(Key=version, ConsistentRead=True):
+        known = account.table().get_item(Key=version, ConsistentRead=True).get("Item") or {}
+        if not known.get("execution_arn"):  # a row without it is of an intake that died
             detail = {"bucket": {"name": bucket}, "object": {"key": each["Key"], "version-id": each["VersionId"]}}
-            event = json.dumps({"detail": detail}).encode()
-            answer = account.client("lambda").invoke(FunctionName=function, Payload=event)
-            found.append(str(json.loads(answer["Payload"].read())["run"]))
+            found.append(_hand_in(account, function, {"detail": detail}))
     return found
 
 
-def uses(account: Account, tenant: str) -> list[Item]:
-    """Return what goes on and what serves in a tenant's name."""
-    going_on = [item for project in projects(account, tenant) for item in _going_on(account, tenant, project)]
-    return [*going_on, *serving(account, tenant)]
-
-
-def projects(account: Account, tenant: str) -> list[str]:
-    """Return the projects that have something in a bucket."""
-    buckets = (account.installation.data_bucket, account.installation.artifacts_bucket)
-    found = {
-        each["Prefix"].split("/")[1]
-        for bucket in buckets
-        for each in account.pages(
-            "s3", "list_objects_v2", "CommonPrefixes", Bucket=bucket, Prefix=f"{tenant}/", Delimiter="/"
-        )
-    }
-    return sorted(found)
-
-
-def _going_on(account: Account, tenant: str, project: str) -> Iterator[Item]:
-    """Yield the executions of a project's runs, batches and deployments that have not ended."""
-    by_project = Key("project").eq(f"{tenant}/{project}")
-    for row in _query(account, by_project, Attr("status").eq(RUNNING), IndexName=ledger.BY_PROJECT):
-        if arn := row.get("execution_arn"):
-            yield Item(kind="execution", name=row["pk"].removeprefix("run#"), arn=arn)
-    own = Key("pk").eq(ledger.project_pk(tenant, project))
-    for row in _query(account, own & Key("sk").begins_with(f"{ledger.BATCH}#"), Attr("status").eq(batch.RUNNING)):
-        yield Item(kind="execution", name=row["sk"], arn=row["execution_arn"])
-    for row in _query(account, own & Key("sk").eq(ledger.LEASE), Attr("expires").gt(int(time.time()))):
-        yield Item(kind="execution", name=f"of {tenant}/{project}'s deployment", arn=row["holder"])
-
-
-def _query(account: Account, condition: Any, only: Any, **options: Any) -> Iterator[dict[str, Any]]:
-    table = account.table()
-    more: dict[str, Any] = {}
-    while True:
-        page = table.query(KeyConditionExpression=condition, FilterExpression=only, **options, **more)
-        yield from page["Items"]
-        if "LastEvaluatedKey" not in page:
-            return
-        more = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
-
-
-def serving(account: Account, tenant: str) -> list[Item]:
-    """Return what serves a tenant's models, in the order in which it can be removed."""
-    finders = (removal.find_scaling, removal.find_endpoints, removal.find_functions, removal.find_alarms)
-    return [item for find in finders for item in find(account) if _is_of(item, tenant)]
-
-
-def _is_of(item: Item, tenant: str) -> bool:
-    return item.name.removeprefix("endpoint/").startswith(f"{tenant}--")
-
-
-def remove(account: Account, tenant: str, in_use: list[Item], say: Callable[[str], None]) -> None:
-    """Take a tenant's row, so that nothing of it begins any more; then what it uses, its champions and its stack.
-
-    Its data, its models' versions and its key stay.
-    """
-    account.table().delete_item(Key=ledger.tenant_key(tenant))
-    removal.remove(account, in_use, say)
-    for project in projects(account, tenant):
-        account.table().delete_item(Key=ledger.champion_key(tenant, project))
-    if account.stack_status(names.tenant_stack(tenant)):
-        stacks.delete(account, names.tenant_stack(tenant))
+def _hand_in(account: Account, function: str, event: dict[str, Any]) -> str:
+    answer = account.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event).encode())
+    document = json.loads(answer["Payload"].read())
+    if answer.get("FunctionError"):
+        told = f"{document.get('errorType')}: {document.get('errorMessage')}"
+        raise CommandError(f"{event['detail']['object']['key']} was not taken in. {told}", "Repeat the command.")
+    return str(document["run"])

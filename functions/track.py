@@ -55,8 +55,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         ``{"run", "told"}``: to whom it was told.
     """
     detail = event["detail"]
-    if not detail.get("tenant"):
-        return {"run": detail["run"], "told": []}  # its input named no project, so there is no run.json
+    if not (detail.get("tenant") and detail.get("execution_arn")):
+        return {"run": detail["run"], "told": []}  # no project, or refused by intake: there is no run.json
     prefix = keys.run_prefix(detail["tenant"], detail["project"], detail["run"])
     story = read(prefix)
     told = []

@@ -27,7 +27,7 @@ def deploy(
     found = context.account.installation
     context.out.document(asdict(found))
     context.out.show("Deployed.", *(f"  {name:<17} {value}" for name, value in asdict(found).items()))
-    for each in tenants.find_all(context.account):
+    for each in (one for one in tenants.find_all(context.account) if one.added):  # not one half removed
         context.out.say(f"Bringing the roles of {each.tenant} up to date")
         tenants.add(context.account, each.tenant)
     context.out.show("Add a team with: tandem tenant add TENANT")

@@ -32,7 +32,7 @@ def destroy(
     made = [item for find in finders for item in find(account)]
     registry = list(removal.find_registry(account))
     data = [*removal.find_data(account), *removal.find_tenants_keys(account)]
-    base = list(removal.find_tenants(account))
+    base = [*removal.find_people(account), *removal.find_tenants(account)]
     base += [Item(kind="stack", name=name, arn=stack.get("StackId", "")) for name, stack in reversed(stacks.items())]
     doomed = [*running, *made, *(registry if delete_data else []), *base, *(data if delete_data else [])]
     kept = [] if delete_data else [*registry, *data]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import render, tenants
+from cli import leaving, render, tenants
 from cli.errors import BadArgument, CommandError, Exit, NotFound
 from cli.options import Context, Listed
 from contract import names
@@ -18,7 +18,7 @@ def tenant(
     action: Annotated[Listed, typer.Argument(metavar="add|list|remove", help="What to do.")],
     name: Annotated[str | None, typer.Argument(help="The tenant; not for list.")] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="remove: stop its runs and take its models out of service, too.")
+        bool, typer.Option("--force", help="remove: stop its runs, take its models and its API keys away, too.")
     ] = False,
 ) -> None:
     """Add a team with roles and a key of its own ($1 a month), list them, or remove one; its data stays."""
@@ -58,7 +58,7 @@ def _remove(context: Context, name: str, force: bool) -> None:
     account = context.account
     if name not in {each.tenant for each in tenants.find_all(account)}:
         raise NotFound(f"There is no tenant {name!r}.", "`tandem tenant list` lists them.")
-    in_use = tenants.uses(account, name)
+    in_use = leaving.uses(account, name)
     if in_use and not force:
         refused = CommandError(
             f"{name} is in use: " + ", ".join(f"{item.kind} {item.name}" for item in in_use) + ".",
@@ -66,7 +66,7 @@ def _remove(context: Context, name: str, force: bool) -> None:
         )
         refused.code = Exit.REFUSED
         raise refused
-    tenants.remove(account, name, in_use, context.out.say)
-    context.out.document({"tenant": name, "removed": [asdict(item) for item in in_use]})
+    removed = leaving.remove(account, name, context.out.say)
+    context.out.document({"tenant": name, "removed": [asdict(item) for item in removed]})
     context.out.show(f"{name} has no roles any more. Its uploads, artifacts, versions of models and key stay;")
     context.out.show(f"the key costs $1 a month, and opens them: tandem tenant add {name} gives it back.")

@@ -20,7 +20,7 @@ PREFIX = keys.run_prefix(RUN.tenant, RUN.project, RUN.run)
 
 
 def settled(**more: Any) -> dict[str, Any]:
-    detail = {"run": RUN.run, "tenant": RUN.tenant, "project": RUN.project, **more}
+    detail = {"run": RUN.run, "tenant": RUN.tenant, "project": RUN.project, "execution_arn": RUN.execution_arn, **more}
     return {"detail-type": names.EVENT_RUN_SETTLED, "detail": detail}
 
 
@@ -76,6 +76,10 @@ def test_nothing_is_told_where_nobody_listens(told: World) -> None:
 
 def test_a_run_of_no_project_has_nothing_to_tell(world: World) -> None:
     assert track.handler(settled(tenant="", project=""), None)["told"] == []
+
+
+def test_an_upload_that_intake_refused_has_nothing_to_tell_and_is_no_failure(world: World) -> None:
+    assert track.handler(settled(execution_arn=None), None)["told"] == []
 
 
 def test_a_run_without_its_document_is_an_error_that_is_tried_again(world: World) -> None:
