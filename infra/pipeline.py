@@ -63,7 +63,7 @@ def story(parts: Parts) -> dict[str, Any]:
             "Train on spot": train.on_spot(parts, then="Did spot training finish?", failed="Is capacity missing?"),
             "Is capacity missing?": train.is_capacity_missing(yes="Train on demand", no="Fail training"),
             "Did spot training finish?": train.did_spot_finish(
-                yes="Check artefact", no="Fail training", unfinished="Train on demand"
+                yes="Check artefact", no="Stop training", unfinished="Train on demand"
             ),
             "Train on demand": train.on_demand(parts, then="Did training finish?"),
             "Did training finish?": train.did_finish(yes="Check artefact", no="Stop training"),

@@ -1,7 +1,7 @@
 """What can go wrong: every kind of fault, with the place where it strikes.
 
 Fault
-├── JobFault        a SageMaker job: MissingCapacity, FailedJob, StoppedJob, SpotInterruption, RecalledJob
+├── JobFault        a SageMaker job: MissingCapacity, FailedJob, StoppedJob, TimeOver, SpotInterruption, RecalledJob
 │   └── ProcessFault    one of its processes: KilledRank, HungRank, FullDisk
 ├── EndpointFault   UnhealthyEndpoint
 ├── CallFault       an API call, of a state or of anybody: RefusedCall, LostCall, LostAnswer
@@ -84,6 +84,13 @@ class RecalledJob(JobFault):
 @dataclass(frozen=True, kw_only=True)
 class StoppedJob(JobFault):
     """Somebody stops the job once a log line matches ``when``."""
+
+    when: str = line_like()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeOver(JobFault):
+    """The job's MaxRuntimeInSeconds are over once a log line matches ``when``."""
 
     when: str = line_like()
 

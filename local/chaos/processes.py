@@ -20,6 +20,7 @@ from local.chaos.faults import (
     ProcessFault,
     RecalledJob,
     StoppedJob,
+    TimeOver,
 )
 from local.chaos.lab import LAB
 from local.sagemaker import processes
@@ -55,6 +56,11 @@ def at_line(job: str, line: str, machines: Machines | None) -> None:
 def is_stopped(job: str, line: str) -> bool:
     """Say whether somebody stops a job that printed a line."""
     return LAB.waits(StoppedJob) and LAB.take(StoppedJob, job=job, when=line) is not None
+
+
+def is_time_over(job: str, line: str) -> bool:
+    """Say whether the time of a job that printed a line is over."""
+    return LAB.waits(TimeOver) and LAB.take(TimeOver, job=job, when=line) is not None
 
 
 def _strike(fault: ProcessFault, machines: Machines) -> None:

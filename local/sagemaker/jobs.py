@@ -58,7 +58,7 @@ def failed(reason: str) -> Ended:
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something happened to a running job: ``exit``, ``stop`` or ``interrupt``."""
+    """Something happened to a running job: ``exit``, ``stop``, ``interrupt`` or ``time``, which is over."""
 
     kind: str
     machines: Machines | None = None
@@ -194,6 +194,8 @@ class Job:
         processes.at_line(self.record.name, line, self.machines)
         if processes.is_stopped(self.record.name, line):
             self.stop()
+        if processes.is_time_over(self.record.name, line):
+            self.events.put(Event(kind="time"))
 
     def cluster(self, count: int, attempt: int) -> list[Member]:
         """Return ``count`` hosts, each with a new ``/opt/ml`` folder and a loopback address of its own."""
@@ -259,7 +261,7 @@ class Job:
         left = {host.name for host in machines.hosts}
         while left:
             event = self._next_event(deadline)
-            if event is None:
+            if event.kind == "time":
                 self._terminate(machines)
                 return Ended(status="Stopped", secondary="MaxRuntimeExceeded")
             if event.kind == "stop":
@@ -279,8 +281,8 @@ class Job:
     def on_stopping(self) -> None:
         """Record that the job is being stopped."""
 
-    def _next_event(self, deadline: float) -> Event | None:
-        """Return the next event; None when the time is over."""
+    def _next_event(self, deadline: float) -> Event:
+        """Return the next event."""
         while (left := deadline - time.monotonic()) > 0:
             if self._stop_asked.is_set():
                 return Event(kind="stop")
@@ -288,7 +290,7 @@ class Job:
                 return self.events.get(timeout=min(left, LOOK_SECONDS))
             except queue.Empty:
                 self.tick()
-        return None
+        return Event(kind="time")
 
     def _terminate(self, machines: Machines) -> None:
         """SIGTERM, then SIGKILL to those that have not ended in time."""

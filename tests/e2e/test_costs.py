@@ -9,12 +9,24 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from cli.errors import Exit
 from cli.main import app as cli
+from contract import metrics, names
 from contract.run import Outcome
+from local.chaos.faults import TimeOver
+from local.chaos.lab import LAB
 from tests.e2e.app import App
 from tests.e2e.data import table, table_toml
 
 TENANT = "payers"
+
+
+def log(app: App, job: str) -> list[str]:
+    """Return what a training job's first host printed."""
+    logs, group = app.cloud.client("logs"), {"logGroupName": names.TRAINING_LOGS}
+    (stream,) = logs.describe_log_streams(**group, logStreamNamePrefix=f"{job}/")["logStreams"]
+    found = logs.get_log_events(**group, logStreamName=stream["logStreamName"], startFromHead=True)
+    return [event["message"] for event in found["events"]]
 
 
 def test_no_run_costs_a_tenant_more_than_it_was_told(app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,11 +59,25 @@ def test_no_run_costs_a_tenant_more_than_it_was_told(app: App, tmp_path: Path, m
 
     # Settled: what is left over comes back.
     tandem("budget", TENANT, "50")
-    toml.write_text(table_toml(epochs=1, more="[gate]\nrequired = 2.0"))  # nothing to deploy: that costs no job
-    run = tandem(*submit)
+    toml.write_text(table_toml(epochs=30))
+    with LAB.inject(TimeOver(job=f"{project.partition('/')[2]}-*", when="epoch=5 ")):
+        run = tandem(*submit, code=Exit.FAILED)
+    stopped = app.settled(run["run"])
+    assert (stopped["failure"]["error"], stopped["epochs"][-1]["epoch"] < 30) == ("TrainingStopped", True)
+    assert "MaxRuntimeExceeded" in stopped["failure"]["cause"]
+    month = tandem("budget", TENANT)
+    assert (month["spent"], month["reserved"]) == (pytest.approx(stopped["usd"]), 0)
+
+    # At the cap: training goes on from its checkpoint, and is paid for once.
+    assert tandem("resume", run["run"])["outcome"] == Outcome.DEPLOYED
     document = app.settled(run["run"])
-    assert document["outcome"] == Outcome.KEPT_CHAMPION, document["reasons"]
-    assert 0 < document["usd"] <= document["plan"]["worst_case"]["usd"] <= before["worst_case"]["usd"]
+    assert [epoch["epoch"] for epoch in document["epochs"]] == list(range(1, 31))
+    first, second = [job for job in document["jobs"] if job["kind"] == "training"]
+    assert (first["status"], second["status"]) == ("Stopped", "Completed")
+    again = [parsed["epoch"] for line in log(app, second["name"]) if (parsed := metrics.parse_line(line))]
+    assert again == list(range(int(stopped["epochs"][-1]["epoch"]) + 1, 31)), "it begins after the last that it knows"
+    assert document["usd"] == pytest.approx(sum(job["usd"] for job in document["jobs"]))
+    assert stopped["usd"] < document["usd"] <= document["plan"]["worst_case"]["usd"] <= before["worst_case"]["usd"]
     month = tandem("budget", TENANT)
     assert (month["spent"], month["reserved"]) == (pytest.approx(document["usd"]), 0)
     assert tandem("cost", TENANT)["projects"][project]["spent"] == pytest.approx(document["usd"])

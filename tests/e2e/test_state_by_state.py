@@ -151,7 +151,7 @@ PIPELINE_CHOICES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("Is capacity missing?", {"failure": "AlgorithmError: a \"quoted\" reason"}, {}, "Fail training"),
     ("Did spot training finish?", {"training": TRAINED}, {}, "Check artefact"),
     ("Did spot training finish?", {"training": WAITED}, {}, "Train on demand"),
-    ("Did spot training finish?", {"training": STOPPED}, {}, "Fail training"),
+    ("Did spot training finish?", {"training": STOPPED}, {}, "Stop training"),
     ("Did training finish?", {"training": TRAINED}, {}, "Check artefact"),
     ("Did training finish?", {"training": {**STOPPED, "secondary_status": "MaxRuntimeExceeded"}}, {}, "Stop training"),
     ("Is it a script's model?", {"run": SCRIPT}, {}, "Judge script"),

@@ -392,8 +392,8 @@ def test_a_failed_jobs_own_reason_is_the_cause_not_its_whole_description(run_sta
         ("Completed", "Completed", "Check artefact"),
         ("Stopped", "MaxWaitTimeExceeded", "Train on demand"),
         ("Stopped", "Interrupted", "Train on demand"),
-        ("Stopped", "MaxRuntimeExceeded", "Fail training"),
-        ("Stopped", "Stopped", "Fail training"),
+        ("Stopped", "MaxRuntimeExceeded", "Stop training"),
+        ("Stopped", "Stopped", "Stop training"),
     ],
 )
 def test_a_spot_job_that_ended_is_judged_by_both_its_statuses(
