@@ -76,7 +76,7 @@ def of_reader(asked: Asked) -> tuple[Candidate, ...]:
     """Return the candidates of recipe ``auto``: the searches of all recipes that read the upload alike.
 
     Raises:
-        InvalidConfig: when there are none, or for ranges that are not of [train].
+        InvalidConfig: when there are none, when one has nothing to search, or for ranges that are not of [train].
     """
     for name in asked.tune.ranges:
         if name not in TUNABLE:
@@ -92,6 +92,9 @@ def of_reader(asked: Asked) -> tuple[Candidate, ...]:
             "recipe.name", "auto", f"recipes with 1 to {MAX_CANDIDATES} searches for such files",
             f"There are {len(found)}; name one recipe.",
         )  # fmt: skip
+    if fixed := [each.name for each in found if not each.ranges]:
+        fix = f"[train] and [recipe] set all that {', '.join(fixed)} would search: leave some out, or name one recipe."
+        raise InvalidConfig(PATH, asked.tune.ranges, "at least one range for each recipe that is tried", fix)
     return found
 
 

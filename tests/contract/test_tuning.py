@@ -184,6 +184,16 @@ def test_an_option_of_one_recipe_cannot_be_set_with_auto_but_one_of_reading_can(
     assert {candidate.options["max_vocabulary"] for candidate in found.candidates} == {50}
 
 
+@pytest.mark.parametrize("more", [{}, {"weight_decay": 0.0}])
+def test_auto_is_refused_where_a_recipe_has_nothing_left_to_search(more: dict[str, Any]) -> None:
+    """SageMaker makes no tuning job of which a definition has no range; it would say so in the midst of the run."""
+    train = {"learning_rate": 0.01, "batch_size": 32, **more}
+    with pytest.raises(InvalidConfig, match=r"tune\.ranges.*set all that linear would search"):
+        request({}, recipe="auto", train=train)
+    found = request({"ranges": {"epochs": {"min": 1, "max": 9}}}, recipe="auto", train=train)
+    assert all(candidate.ranges for candidate in found.candidates)
+
+
 def test_a_cluster_of_several_types_cannot_search() -> None:
     with pytest.raises(InvalidConfig, match=r"train\.groups"):
         request({"jobs": 4, "ranges": RATE}, train={"groups": {"ml.m5.xlarge": 1, "ml.m5.large": 1}})
