@@ -8,16 +8,25 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from contract import names
 from infra.app import NO_WHEELS, build
-from infra.apply import DeployFailed, StackTemplate, deploy, templates
+from infra.apply import DeployFailed, StackTemplate, _url, deploy, templates
 from infra.publish import File, NotBootstrapped, Target, files, pack, publish
 from local.cloud import Cloud
 
 TARGET = Target(account="123456789012", region="us-east-1", partition="aws")
+
+
+@pytest.mark.parametrize("endpoint", ["https://s3.eu-south-2.amazonaws.com", "http://localhost:4566/"])
+def test_a_template_s_address_is_at_the_region_s_own_endpoint(endpoint: str) -> None:
+    given = endpoint if "localhost" in endpoint else None
+    s3: Any = boto3.client("s3", region_name="eu-south-2", endpoint_url=given)
+    template = StackTemplate(name="T", bucket="assets", key="t.json", tags={})
+    assert _url(s3, template) == f"{endpoint.rstrip('/')}/assets/t.json"
 
 
 class Deployer:
