@@ -29,6 +29,11 @@ class Assembly:
     def template(self, stack: str) -> dict[str, Any]:
         return json.loads((self.folder / f"{stack}.template.json").read_text())
 
+    def stacks(self) -> list[dict[str, Any]]:
+        """Return the properties of every stack."""
+        artifacts = json.loads((self.folder / "manifest.json").read_text())["artifacts"]
+        return [artifacts[name]["properties"] for name in names.STACKS]
+
     def resources(self, kind: str, *stacks: str) -> Iterator[dict[str, Any]]:
         """Yield the properties of every resource of a type, in all stacks or in some."""
         for stack in stacks or names.STACKS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from contract import names
-from docs.security_hub import IN_PRIVATE_NETWORK, MET, NOT_MET, NOT_THERE
+from docs.security_hub import ACCOUNT, CONTROLS, IN_PRIVATE_NETWORK, MET, NOT_MET, NOT_THERE
 from tests.infra.conftest import Assembly, listed
 from tests.infra.test_arguments import States, evaluate, variables
 
@@ -66,6 +67,40 @@ def refuses_plain_http(policy: dict[str, Any]) -> bool:
     return any(each["Condition"] == {"Bool": {"aws:SecureTransport": "false"}} for each in denied)
 
 
+def names_its_keys(policy: dict[str, Any]) -> bool:
+    """Whether decryption is allowed with keys of this account and region alone."""
+    reached = [
+        json.dumps(key)
+        for each in statements(policy)
+        if any(fnmatch.fnmatch("kms:decrypt", action.lower()) for action in listed(each["Action"]))
+        for key in listed(each["Resource"])
+    ]
+    return not any(key == '"*"' or ":kms:*:" in key for key in reached)
+
+
+def every_policy(holds: Callable[[dict[str, Any]], object]) -> Check:
+    """Return the check of every policy, of roles and managed ones."""
+    kinds = [every(kind, lambda each: holds(each["PolicyDocument"])) for kind in ("IAM::Policy", "IAM::ManagedPolicy")]
+    return lambda assembly: all(check(assembly) for check in kinds)
+
+
+def keys_outlive_their_stacks(assembly: Assembly) -> bool:
+    resources = (each for stack in names.STACKS for each in assembly.template(stack)["Resources"].values())
+    return {each.get("DeletionPolicy") for each in resources if each["Type"] == "AWS::KMS::Key"} == {"Retain"}
+
+
+def stacks_are_tagged_and_protected(assembly: Assembly) -> bool:
+    found = assembly.stacks()
+    return bool(found) and all(each["terminationProtection"] and each["tags"][names.TAG_APP] for each in found)
+
+
+def lets_in_its_members_alone(assembly: Assembly) -> bool:
+    groups, rules = (list(assembly.resources(f"AWS::EC2::SecurityGroup{kind}")) for kind in ("", "Ingress"))
+    if not groups or any("SecurityGroupIngress" in group for group in groups):
+        return False
+    return all("SourceSecurityGroupId" in rule and "CidrIp" not in rule for rule in rules)
+
+
 def serving_functions_are_private(assembly: Assembly) -> bool:
     principals = {json.dumps(each["Principal"]) for each in assembly.resources("AWS::Lambda::Permission")}
     return bool(principals) and all(each.endswith('.amazonaws.com"') for each in principals)
@@ -91,20 +126,25 @@ CHECKS: dict[str, Check] = {
     "Lambda.2": every("Lambda::Function", lambda function: function["Runtime"] in ("python3.12", "python3.13")),
     "Lambda.6": tagged("Lambda::Function"),
     "Lambda.7": every("Lambda::Function", lambda function: function["TracingConfig"] == {"Mode": "Active"}),
+    "KMS.1, KMS.2": every_policy(names_its_keys),
+    "KMS.3": keys_outlive_their_stacks,
     "KMS.4": every("KMS::Key", lambda key: key["EnableKeyRotation"]),
     "KMS.5": policies_of("KMS::Key", "KeyPolicy"),
     "StepFunctions.1": every(
         "StepFunctions::StateMachine", lambda machine: machine["LoggingConfiguration"]["Level"] == "ALL"
     ),
     "SNS.1": every("SNS::Topic", lambda topic: topic["KmsMasterKeyId"]),
+    "SNS.3": tagged("SNS::Topic"),
     "SNS.4": policies_of("SNS::TopicPolicy"),
     "SQS.1": every("SQS::Queue", lambda queue: queue["KmsMasterKeyId"]),
+    "SQS.2": tagged("SQS::Queue"),
     "SQS.3": policies_of("SQS::QueuePolicy"),
     "ECR.1": every("ECR::Repository", lambda images: images["ImageScanningConfiguration"]["ScanOnPush"]),
     "ECR.2": every("ECR::Repository", lambda images: images["ImageTagMutability"] == "IMMUTABLE"),
     "ECR.3": every("ECR::Repository", lambda images: images["LifecyclePolicy"]),
     "ECR.5": every("ECR::Repository", lambda images: images["EncryptionConfiguration"]["KmsKey"]),
     "CloudTrail.2": every("CloudTrail::Trail", lambda trail: trail["KMSKeyId"]),
+    "CloudTrail.3": every("CloudTrail::Trail", lambda trail: trail["IsLogging"]),
     "CloudTrail.4": every("CloudTrail::Trail", lambda trail: trail["EnableLogFileValidation"]),
     "CloudTrail.6, CloudTrail.7": every(
         "S3::Bucket",
@@ -112,6 +152,8 @@ CHECKS: dict[str, Check] = {
             "ObjectLockEnabled" not in b or ("LoggingConfiguration" in b and "PublicAccessBlockConfiguration" in b)
         ),
     ),
+    "CloudTrail.9": tagged("CloudTrail::Trail"),
+    "CodeBuild.1": every("CodeBuild::Project", lambda build: build["Source"]["Type"] == "S3"),
     "CodeBuild.2": every("CodeBuild::Project", lambda build: "AWS_" not in json.dumps(build["Environment"])),
     "CodeBuild.4": every(
         "CodeBuild::Project", lambda build: build["LogsConfig"]["CloudWatchLogs"]["Status"] == "ENABLED"
@@ -120,13 +162,19 @@ CHECKS: dict[str, Check] = {
     "CloudWatch.15, CloudWatch.17": every(
         "CloudWatch::Alarm", lambda alarm: alarm["AlarmActions"] and alarm.get("ActionsEnabled", True)
     ),
-    "IAM.1, IAM.21": every("IAM::Policy", lambda policy: is_narrow(policy["PolicyDocument"])),
+    "IAM.1, IAM.21": every_policy(is_narrow),
+    "IAM.24": tagged("IAM::Role"),
+    "CloudFormation.2, CloudFormation.3": stacks_are_tagged_and_protected,
 }
 IN_PRIVATE: dict[str, Check] = {  # held against such a network by test_network.py
     "Lambda.3": every("Lambda::Function", lambda function: function["VpcConfig"]["SubnetIds"]),
     "Lambda.5": every("Lambda::Function", lambda function: len(function["VpcConfig"]["SubnetIds"]) > 1),
     "EC2.6": every("EC2::FlowLog", lambda log: log["ResourceType"] == "VPC"),
+    "EC2.13, EC2.14, EC2.18, EC2.19": lets_in_its_members_alone,
     "EC2.15": every("EC2::Subnet", lambda subnet: subnet["MapPublicIpOnLaunch"] is False),
+    "EC2.42, EC2.43, EC2.44, EC2.46, EC2.48": lambda assembly: all(
+        tagged(f"EC2::{kind}")(assembly) for kind in ("RouteTable", "SecurityGroup", "Subnet", "VPC", "FlowLog")
+    ),
 }
 
 
@@ -137,6 +185,12 @@ def test_a_control_that_is_said_to_be_met_is(assembly: Assembly, control: str) -
 
 class Nothing(Assembly):
     """An application that makes nothing."""
+
+    def template(self, stack: str) -> dict[str, Any]:
+        return {"Resources": {}}
+
+    def stacks(self) -> list[dict[str, Any]]:
+        return []
 
     def resources(self, kind: str, *stacks: str) -> Iterator[dict[str, Any]]:
         yield from ()
@@ -173,10 +227,10 @@ def test_what_is_not_there_is_not(assembly: Assembly, deployment_states: States,
         assert f"AWS::{kind}" not in templates
 
 
-def test_every_control_of_sagemaker_is_answered_and_none_twice() -> None:
-    controls = [control for table in (MET, IN_PRIVATE_NETWORK, NOT_MET, NOT_THERE) for control in _listed(table)]
-    assert len(set(controls)) == len(controls)
-    assert {each for each in controls if each.startswith("SageMaker")} == {f"SageMaker.{n}" for n in range(1, 26)}
+def test_every_control_is_answered_and_none_twice() -> None:
+    tables = (MET, IN_PRIVATE_NETWORK, NOT_MET, NOT_THERE, ACCOUNT)
+    answered = sorted(control for table in tables for control in _listed(table))
+    assert answered == sorted(f"{service}.{number}" for service, numbers in CONTROLS.items() for number in numbers)
     assert set(MET) == {*CHECKS, "SageMaker.5"}
     assert set(IN_PRIVATE_NETWORK) == set(IN_PRIVATE)
 
