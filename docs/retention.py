@@ -19,7 +19,7 @@ A function deletes once a day what is older, kind by kind: S3's own rules choose
 or by tags, but here keys begin with tenant and project, and SageMaker tags nothing. What it deletes stays as an old
 version (`old_data`, `old_artifacts`) until the bucket's rule takes it for good, and can be put back until then. Rules
 of the buckets also take parts of uploads that were not finished in 7 days. A call looks at as many objects as it can
-in 14 minutes, some millions, and says in its log whether it finished.
+in 14 minutes, the projects each day in another order, and warns in its log when it could not look at all.
 
 `tandem reproduce` says so when a dataset is gone, and training that replays earlier rows goes on without them. What is
 to go at once, in all its versions, is [forgotten](../how-to/forget.md).

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from contract import keys, ledger, names
-from functions import intake, table
+from functions import folders, intake, table
 from functions.shared import client, environment, logger
 
 LOOK_BACK = timedelta(days=14)
@@ -58,9 +58,8 @@ def lost_events(bucket: str, since: datetime) -> Iterator[dict[str, Any]]:
 
 def _arrivals(bucket: str, since: datetime) -> Iterator[dict[str, Any]]:
     """Yield the versions in all inboxes that came after ``since``; what was deleted since then is withdrawn."""
-    for tenant in _folders(bucket, ""):
-        for project in _folders(bucket, tenant):
-            yield from _inbox(bucket, f"{project}{keys.INBOX}", since)
+    for project in folders.projects(bucket):
+        yield from _inbox(bucket, f"{project}{keys.INBOX}", since)
 
 
 def _inbox(bucket: str, prefix: str, since: datetime) -> Iterator[dict[str, Any]]:
@@ -70,9 +69,3 @@ def _inbox(bucket: str, prefix: str, since: datetime) -> Iterator[dict[str, Any]
         for version in page.get("Versions", []):
             if version["LastModified"] >= since and version["Key"] not in withdrawn:
                 yield version
-
-
-def _folders(bucket: str, prefix: str) -> Iterator[str]:
-    """Yield the prefixes one level below a prefix."""
-    pages = client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
-    yield from (each["Prefix"] for page in pages for each in page.get("CommonPrefixes", []))

@@ -89,7 +89,20 @@ def test_what_is_older_than_its_kind_is_kept_goes(world: World, monkeypatch: pyt
     assert left(world) == {key for key, name in kinds.items() if name in stays}
 
 
-def test_when_the_time_is_over_the_next_day_goes_on(world: World) -> None:
+def test_when_the_time_is_over_nothing_more_goes(world: World) -> None:
     kinds = fill(world)
     assert call(10_000, milliseconds=59_000) == {"deleted": {}, "finished": False}
     assert left(world) == set(kinds)
+
+
+def test_what_one_day_has_no_time_for_another_day_has(world: World) -> None:
+    for project in ("first", "last"):
+        world.put(keys.inbox("acme", project) + "rows.csv", b"x", world.data)  # for good
+    world.put(keys.capture_prefix("acme", "last") + "1.jsonl", b"x", world.artifacts)
+    days = 0
+    while len(left(world)) == 3:
+        one_place = iter([900_000, 0])
+        context = SimpleNamespace(get_remaining_time_in_millis=lambda told=one_place: next(told))
+        told = function.handler({"time": (datetime.now(UTC) + timedelta(days=100)).isoformat()}, context)
+        assert told["finished"] is False
+        assert (days := days + 1) < 100, "each day begins with another project"
