@@ -32,7 +32,8 @@ def page(
         order: the operation's default SortOrder.
         sorts: SortBy -> what to sort by, where an operation has more than Name, Status and CreationTime.
     """
-    chosen = [record for record in records if _wanted(record, request, status)]
+    now = list(records)  # at once: others come and go while these are read
+    chosen = [record for record in now if _wanted(record, request, status)]
     by = request.get("SortBy", "CreationTime")
     sort = sorts.get(by, lambda record: _sort_key(record, by, status))
     chosen.sort(key=sort, reverse=request.get("SortOrder", order) != "Ascending")

@@ -61,7 +61,7 @@ class Groups:
     def delete(self, backend: Any, request: dict[str, Any]) -> None:
         """Delete an empty group."""
         group = find_group(backend, request["ModelPackageGroupName"])
-        if any(_is_in(package, group.name) for package in backend.model_packages.values()):
+        if any(_is_in(package, group.name) for package in list(backend.model_packages.values())):
             raise Conflict(f"Model Package Group {group.arn} cannot be deleted because it still has model packages")
         del backend.model_package_groups[group.name]
 
@@ -81,7 +81,7 @@ class Packages:
             raise NotEmulated("an unversioned model package (ModelPackageName)")
         if "ModelPackageGroupName" not in request:
             raise Refused("ModelPackageGroupName is required for a versioned model package")
-        for package in backend.model_packages.values():
+        for package in list(backend.model_packages.values()):
             if request.get("ClientToken") and package.request.get("ClientToken") == request["ClientToken"]:
                 return {"ModelPackageArn": package.arn}
         group = find_group(backend, request["ModelPackageGroupName"])
@@ -126,7 +126,7 @@ class Packages:
         approval = request.get("ModelApprovalStatus")
         chosen = [
             package
-            for package in backend.model_packages.values()
+            for package in list(backend.model_packages.values())
             if (not group or _is_in(package, group)) and approval in (None, package.get("ModelApprovalStatus"))
         ]
         return page(
