@@ -11,13 +11,17 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+from moto.cloudwatch.models import cloudwatch_backends
 
 from contract import gpus, names
-from local.clock import Clock
 from local.sagemaker import processes
 from local.sagemaker.machines import Machines
 from local.sagemaker.records import now
+
+if TYPE_CHECKING:
+    from local.cloud import Cloud
 
 PUBLISH_SECONDS, SHORTEST_PUBLISH = 60.0, 2.0  # of the clock; real seconds, because computing is real work
 RANK = b"LOCAL_RANK="
@@ -29,14 +33,13 @@ class Gpus:
     """Watches the hosts of one job.
 
     Args:
-        clock: says how long a minute is.
-        client: a CloudWatch client.
+        cloud: whose clock says how long a minute is, and whose CloudWatch is told.
         job: the job's name.
     """
 
-    def __init__(self, clock: Clock, client: Any, job: str) -> None:
-        self._client, self._job = client, job
-        self._every = max(clock.seconds(PUBLISH_SECONDS), SHORTEST_PUBLISH)
+    def __init__(self, cloud: Cloud, job: str) -> None:
+        self._backend, self._job = cloudwatch_backends[cloud.account][cloud.region], job
+        self._every = max(cloud.clock.seconds(PUBLISH_SECONDS), SHORTEST_PUBLISH)
         self._counts: dict[str, int] = {}
         self._spent: dict[int, float] = {}
         self._looked = 0.0
@@ -64,8 +67,8 @@ class Gpus:
             for host, count in self._counts.items()
             if host in hosts
         ]
-        if data:
-            self._client.put_metric_data(Namespace=names.TRAINING_METRICS, MetricData=data)
+        # Past the wire, as a job goes on whose role may tell CloudWatch nothing.
+        self._backend.put_metric_data(names.TRAINING_METRICS, data)
 
     def _computed(self, keeper: int) -> float:
         """Return the seconds that a host's ranks have computed since the last look."""

@@ -49,9 +49,8 @@ class TrainingJob(Job):
         self.training_started: datetime | None = None
         self.spot_returns = True
         definitions = self.request["AlgorithmSpecification"].get("MetricDefinitions", [])
-        cloudwatch = self.client("cloudwatch")
-        self.metrics = Metrics(cloudwatch, definitions, NAMESPACE, {"TrainingJobName": record.name})
-        self.gpus = Gpus(cloud.clock, cloudwatch, record.name)
+        self.metrics = Metrics(self.client("cloudwatch"), definitions, NAMESPACE, {"TrainingJobName": record.name})
+        self.gpus = Gpus(cloud, record.name)
 
     def work(self) -> None:
         """Run attempts until one is not interrupted; raises Ended."""
