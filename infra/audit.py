@@ -20,14 +20,14 @@ from infra.rules import EXECUTION_ENDS
 from infra.settings import Settings
 
 Pattern = dict[str, Any]
-KEYS = ["*/inbox/*", "*/batch/*", "*/project.toml"]
+KEYS = [{"wildcard": "*/inbox/*"}, {"wildcard": "*/batch/*"}, {"suffix": "/project.toml"}]
 """Of objects that people put into the data bucket, and that something follows from."""
 
 
 def happenings(bucket: str) -> Pattern:
     """Match what happened: events of ours, uploads, deletions, executions, versions of models."""
     machines = [{"wildcard": f"*:stateMachine:{names.APP}-*"}]
-    created = {"bucket": {"name": [bucket]}, "object": {"key": [{"wildcard": key} for key in KEYS]}}
+    created = {"bucket": {"name": [bucket]}, "object": {"key": KEYS}}
     groups = [{"wildcard": names.model_group("*", "*")}]
     return {
         "$or": [

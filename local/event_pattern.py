@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from local.pattern_complexity import MOST, complexity
+
 _MISSING = object()
 
 
@@ -44,6 +46,12 @@ def _check_leaf(name: str, expected: list[Any], path: str) -> None:
             check(item, path)
         elif isinstance(item, dict):
             _check_operators(item, path)
+    wildcards = [item["wildcard"] for item in expected if isinstance(item, dict) and "wildcard" in item]
+    if wildcards and complexity(wildcards) > MOST:
+        raise InvalidPattern(
+            "Rule is too complex - try using fewer wildcard characters or fewer repeating character sequences after a"
+            f" wildcard character (at {path})"
+        )
 
 
 def _check_operators(item: dict[str, Any], path: str) -> None:

@@ -197,6 +197,17 @@ def test_the_topic_and_the_queue_are_encrypted_with_our_key(assembly: Assembly) 
     assert "Key" in text(assembly.one("AWS::SQS::Queue")["KmsMasterKeyId"])
 
 
+@pytest.mark.parametrize(("what", "told"), [("errors", 1), ("latency", 1), ("backlog", 0)])
+def test_people_are_told_of_a_model_s_alarms_and_not_of_an_empty_queue_s(
+    assembly: Assembly, what: str, told: int
+) -> None:
+    name = names.alarm(names.endpoint("acme", "digits", "async"), "AllTraffic", what)
+    detail = {"alarmName": name, "state": {"value": "ALARM", "reason": "it is slow"}}
+    event = {"source": "aws.cloudwatch", "detail-type": "CloudWatch Alarm State Change", "detail": detail}
+    rules = (rule.get("EventPattern") for rule in assembly.resources("AWS::Events::Rule"))
+    assert sum(matches(pattern, event) for pattern in rules if pattern and "alarmName" in text(pattern)) == told
+
+
 def test_an_undelivered_event_raises_an_alarm(assembly: Assembly) -> None:
     alarms = assembly.resources("AWS::CloudWatch::Alarm")
     (alarm,) = [each for each in alarms if each["MetricName"] == "ApproximateNumberOfMessagesVisible"]

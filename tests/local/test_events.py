@@ -15,6 +15,7 @@ from local.cloud import Cloud
 from local.event_input import target_text
 from local.event_pattern import InvalidPattern, check, matches
 from local.event_schedules import is_due
+from local.pattern_complexity import complexity
 from tests.local.functions import Function, eventually, queue, received
 
 ECHO = "import json\ndef handler(e, c):\n    print(json.dumps(e))\n"
@@ -113,6 +114,24 @@ def test_patterns_of_absent_fields_alternatives_and_arrays_of_objects() -> None:
 def test_patterns_that_eventbridge_refuses(pattern: dict[str, Any]) -> None:
     with pytest.raises(InvalidPattern):
         check(pattern)
+
+
+@pytest.mark.parametrize(
+    ("expected", "patterns"),
+    [
+        (1, ["*"]), (3, ["*", "ab*c"]), (3, ["*aa"]), (4, ["*ab*ad"]), (4, ["*abc", "*abcde"]), (7, ["*ab*b*b*"]),
+        (17, ["*a*a*a*a*a*a*a*a*"]), (7, ["a*aaa", "aa*aa"]), (6, ["ab*cd", "ab*wx", "ab*yz"]), (5, ["a*aa", "aaa*"]),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_wildcards_are_as_complex_as_event_ruler_s_own_tests_say(expected: int, patterns: list[str]) -> None:
+    assert complexity(patterns) == expected
+
+
+def test_a_rule_whose_wildcards_are_too_complex_is_refused(cloud: Cloud) -> None:
+    pattern = {"detail": {"alarmName": [{"wildcard": "*--*--*--*--errors"}]}}
+    with pytest.raises(ClientError, match="Rule is too complex"):
+        cloud.client("events").put_rule(Name="too-complex", EventPattern=json.dumps(pattern))
 
 
 @pytest.mark.parametrize(
