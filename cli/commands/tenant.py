@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import leaving, render, tenants
+from cli import audit, leaving, render, tenants
 from cli.errors import BadArgument, CommandError, Exit, NotFound
 from cli.options import Context, Listed
 from contract import names
@@ -36,6 +36,7 @@ def tenant(
 
 def _add(context: Context, name: str) -> None:
     made = tenants.add(context.account, name)
+    _tell(context, name, "was added, or brought up to date")
     runs = tenants.hand_in(context.account, name)
     context.out.document({**asdict(made), "runs": runs})
     context.out.show(f"{name} has its roles and its key.", f"  key     {made.key}", f"  policy  {made.policy}")
@@ -66,7 +67,12 @@ def _remove(context: Context, name: str, force: bool) -> None:
         )
         refused.code = Exit.REFUSED
         raise refused
+    _tell(context, name, "is removed")  # before it is, and so again where that was cut off
     removed = leaving.remove(account, name, context.out.say)
     context.out.document({"tenant": name, "removed": [asdict(item) for item in removed]})
     context.out.show(f"{name} has no roles any more. Its uploads, artifacts, versions of models and key stay;")
     context.out.show(f"the key costs $1 a month, and opens them: tandem tenant add {name} gives it back.")
+
+
+def _tell(context: Context, name: str, what: str) -> None:
+    audit.tell(context.account, names.EVENT_TENANT_CHANGED, {"tenant": name, "project": "", "what": what})

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
@@ -236,6 +237,11 @@ def test_a_tenant_that_is_removed_and_comes_back_has_its_key(tandem: Tandem) -> 
     assert [each["tenant"] for each in tandem("tenant", "list", "--json").document] == ["acme"]
     assert tandem("tenant", "remove", "rival").code == Exit.NOT_FOUND
     assert tandem("tenant", "add", "rival", "--json").document["key"] == key
+    deadline = time.monotonic() + 20
+    while len(told := tandem("audit", "rival", "--json").document) < 3 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert {each["what"] for each in told} == {"tenant changed"}
+    assert [each["note"].partition(",")[0] for each in told] == ["was added", "is removed", "was added"]
 
 
 def test_a_tenant_whose_models_are_in_service_is_not_removed_unasked(tandem: Tandem, first: Answer) -> None:
