@@ -13,6 +13,7 @@ from typing import Any
 
 from contract import keys, ledger, names
 from contract.run import RUNNING, Outcome
+from local.chaos.bills import difference
 from local.chaos.site import Site
 
 UNFINISHED = {Outcome.FAILED.value, Outcome.STOPPED.value}
@@ -111,11 +112,19 @@ def kept_reservations(site: Site, project: str) -> Iterator[str]:
             yield f"{row['run']} is {row['status']}, and {charged} is charged, of which {settled} was settled"
 
 
+def false_costs(site: Site, project: str) -> Iterator[str]:
+    """What a run that ended cost is what its jobs were billed."""
+    for row in site.runs(project):
+        if row["status"] != RUNNING and isinstance(row.get("usd"), str) and (off := difference(site, row)):
+            yield f"{row['run']} is {row['status']} and cost ${row['usd']}, ${off:+.6f} more than its jobs were billed"
+
+
 def kept_machines(site: Site, project: str) -> Iterator[str]:
-    """No run that ended holds machines of the account's quotas."""
+    """No run but one that goes on holds machines of the account's quotas."""
+    running = {row["run"] for row in site.runs(project) if row["status"] == RUNNING}
     held = site.row(ledger.MACHINES_KEY).get("held", {})
-    ended = [row for row in site.runs(project) if row["status"] != RUNNING]
-    yield from (f"{row['run']} is {row['status']}" for row in ended if row["run"] in held)
+    ours = [run for run in held if run.startswith(f"{project}-")]
+    yield from (f"{run} holds {', '.join(held[run]['M'])}" for run in ours if run not in running)
 
 
 def false_rows(site: Site, project: str) -> Iterator[str]:
@@ -207,6 +216,7 @@ CHECKS: dict[str, Callable[[Site, str], Iterator[str]]] = {
     FREE: orphaned_parts,
     "lease not released": kept_leases,
     "budget not released": kept_reservations,
+    "cost not true": false_costs,
     "machines not released": kept_machines,
     "ledger not true": false_rows,
     "batch not true": unsettled_batches,

@@ -5,6 +5,8 @@ Here a subset of a minute: every kind of fault, at some states. ``make faults`` 
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from contract import ledger
@@ -64,12 +66,20 @@ def test_there_are_at_least_25_faults() -> None:
 
 
 def test_a_wrong_end_is_seen(lab: Lab) -> None:
-    """The checks can fail: a lease that nobody gives back, a model that nothing needs."""
-    table = lab.site.outputs["LedgerTable"]
-    row = {name: {"S": value} for name, value in ledger.lease_key(lab.site.tenant, "wrong").items()}
-    lab.site.client("dynamodb").put_item(
-        TableName=table, Item={**row, "holder": {"S": "somebody"}, "expires": {"N": "1"}}
-    )
+    """The checks can fail: a lease that nobody gives back, a model that nothing needs, a price that no job had."""
+    table, dynamodb = lab.site.outputs["LedgerTable"], lab.site.client("dynamodb")
+
+    def put(key: dict[str, str], **more: dict[str, Any]) -> None:
+        dynamodb.put_item(TableName=table, Item={**{name: {"S": value} for name, value in key.items()}, **more})
+
+    lease = ledger.lease_key(lab.site.tenant, "wrong")
+    put(lease, holder={"S": "somebody"}, expires={"N": "1"})
+    project, times = {"S": f"{lab.site.tenant}/wrong"}, {"S": "2026-11-22T10:00:00Z"}
+    told = {"project": project, "started": times, "ended": times, "status": {"S": "FAILED"}, "run": {"S": "wrong-1"}}
+    put(ledger.run_key("wrong-1"), **told, usd={"N": "0.25"})
+    held = dynamodb.get_item(TableName=table, Key={name: {"S": value} for name, value in ledger.MACHINES_KEY.items()})
+    machines = {"wrong-1": {"M": {"ml.m5.xlarge": {"N": "1"}}}}
+    put(ledger.MACHINES_KEY, held={"M": machines}, version={"N": "1000000"})
     sagemaker, model = lab.site.client("sagemaker"), f"{lab.site.tenant}--wrong--v1"
     image = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:none"
     role = "arn:aws:iam::123456789012:role/none"
@@ -77,5 +87,11 @@ def test_a_wrong_end_is_seen(lab: Lab) -> None:
     assert violations(lab.site, "wrong") == [
         f"orphaned model: model {model}",
         "lease not released: somebody holds the deployment lease until 1",
+        "cost not true: wrong-1 is FAILED and cost $0.25, $+0.250000 more than its jobs were billed",
+        "machines not released: wrong-1 holds ml.m5.xlarge",
     ]
+    if before := held.get("Item"):
+        dynamodb.put_item(TableName=table, Item=before)
+    for key in (lease, ledger.run_key("wrong-1"), *([] if before else [ledger.MACHINES_KEY])):
+        dynamodb.delete_item(TableName=table, Key={name: {"S": value} for name, value in key.items()})
     sagemaker.delete_model(ModelName=model)
