@@ -121,7 +121,9 @@ class Round:
             finally:
                 for each in waiting.values():
                     LAB.remove(each)
-        if not self.wrong and not self.is_good(self.end):
+        if self.wrong or self.is_good(self.end):
+            self.lab.leave(self.project)
+        else:
             self.lab.give_back(self.way, self.project, self.served)
 
     def is_good(self, end: End) -> bool:

@@ -7,6 +7,7 @@ included, is done each time.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -14,6 +15,8 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from botocore.exceptions import ClientError
 
 from contract import keys, names
 from local.chaos import scenes
@@ -109,9 +112,18 @@ class Lab:
 
     def give_back(self, way: Way, project: str, served: int) -> None:
         """Have the scene serve again."""
-        if way.scene is not scenes.nothing and not way.data and served + 1 < USES:
-            with self.lock:
-                self.free.setdefault(way.name, []).append((project, served + 1))
+        if way.scene is scenes.nothing or way.data or served + 1 >= USES:
+            self.leave(project)
+            return
+        with self.lock:
+            self.free.setdefault(way.name, []).append((project, served + 1))
+
+    def leave(self, project: str) -> None:
+        """Delete the endpoints of a project that no cell looks at any more: each is a server that runs."""
+        sagemaker = self.site.client("sagemaker")
+        for found in sagemaker.list_endpoints(NameContains=f"--{project}--")["Endpoints"]:
+            with contextlib.suppress(ClientError):  # it is just changing: it goes with the cloud
+                sagemaker.delete_endpoint(EndpointName=found["EndpointName"])
 
 
 def new_project() -> str:
