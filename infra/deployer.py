@@ -20,9 +20,10 @@ from infra.settings import Settings
 from infra.steps.deployment_parts import DeploymentParts
 
 MAKE_FUNCTION = (
-    "CreateFunction", "GetFunction", "GetFunctionConfiguration", "UpdateFunctionCode", "UpdateFunctionConfiguration",
-    "PublishVersion", "GetAlias", "TagResource",
+    "CreateFunction", "GetFunction", "UpdateFunctionCode", "UpdateFunctionConfiguration", "PublishVersion", "GetAlias",
+    "TagResource",
 )  # fmt: skip
+"""What is done with a function as a whole, not with a version of it."""
 
 
 class Deployer(Construct):
@@ -135,8 +136,9 @@ class Deployer(Construct):
         group = grants.arn(self, "sagemaker", "model-package-group", "*--*")
         grants.allow(tidy, ["sagemaker:ListModelPackages"], [group, package])  # IAM's reference names packages
         grants.allow(tidy, ["sagemaker:UpdateModelPackage"], [package])
-        reads = ["lambda:GetFunctionConfiguration", "lambda:GetAlias", "lambda:ListVersionsByFunction"]
-        grants.allow(tidy, [*reads, "lambda:DeleteFunction"], [self._functions(), f"{self._functions()}:*"])
+        versions = [self._functions(), f"{self._functions()}:*"]
+        grants.allow(tidy, ["lambda:GetFunctionConfiguration", "lambda:DeleteFunction"], versions)
+        grants.allow(tidy, ["lambda:GetAlias", "lambda:ListVersionsByFunction"], [self._functions()])
         grants.allow(tidy, ["sagemaker:ListEndpointConfigs", "sagemaker:ListModels"], ["*"])  # have no resource
         grants.describe_alarms(tidy, self)
         grants.allow(tidy, ["cloudwatch:DeleteAlarms"], [grants.alarm_arn(self, "*--*")])
@@ -149,8 +151,9 @@ class Deployer(Construct):
             self, "MakeFunction", entry="functions.lambda_versions.handler", code=code, environment=environment,
             settings=settings, seconds=120,
         )  # fmt: skip
-        actions = [f"lambda:{action}" for action in MAKE_FUNCTION]
-        grants.allow(make, actions, [self._functions(), f"{self._functions()}:*"])
+        grants.allow(make, [f"lambda:{action}" for action in MAKE_FUNCTION], [self._functions()])
+        versions = [self._functions(), f"{self._functions()}:*"]
+        grants.allow(make, ["lambda:GetFunctionConfiguration"], versions)
         grants.allow(make, ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], [images.repository_arn])
         alarms = grants.alarm_arn(self, "*--*")
         grants.allow(make, ["cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"], [alarms])
@@ -160,7 +163,7 @@ class Deployer(Construct):
         shift = Handler(
             self, "ShiftTraffic", entry="functions.lambda_traffic.handler", code=code, environment={}, settings=settings
         )
-        actions = [f"lambda:{verb}Alias" for verb in ("Get", "Create", "Update", "Delete")]
+        actions = [f"lambda:{verb}Alias" for verb in ("Create", "Update", "Delete")]
         grants.allow(shift, actions, [self._functions()])
         grants.describe_alarms(shift, self)
         return shift

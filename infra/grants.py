@@ -162,9 +162,9 @@ def begin_scaling(who: iam.IGrantable, scope: Construct) -> None:
     scaling prerequisites", Amazon SageMaker AI Developer Guide; "Service-linked roles for Application Auto Scaling").
     """
     scale(who, scope, "RegisterScalableTarget", "PutScalingPolicy", "DeregisterScalableTarget")
-    endpoints = [arn(scope, "sagemaker", kind, "*--*") for kind in ("endpoint", "endpoint-config")]
-    reads = ["sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig"]
-    allow(who, [*reads, "sagemaker:UpdateEndpointWeightsAndCapacities"], endpoints)
+    endpoint, configuration = (arn(scope, "sagemaker", kind, "*--*") for kind in ("endpoint", "endpoint-config"))
+    allow(who, ["sagemaker:DescribeEndpoint", "sagemaker:UpdateEndpointWeightsAndCapacities"], [endpoint])
+    allow(who, ["sagemaker:DescribeEndpointConfig"], [configuration])
     own = alarm_arn(scope, "TargetTracking-endpoint/*--*")
     allow(who, ["cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"], [own])
     describe_alarms(who, scope)

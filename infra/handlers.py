@@ -155,7 +155,8 @@ class Handlers(Construct):
         group = grants.arn(self, "sagemaker", "model-package-group", "*--*")
         package = grants.arn(self, "sagemaker", "model-package", "*--*/*")
         grants.allow(judge, ["sagemaker:DescribeTrainingJob"], [grants.arn(self, "sagemaker", "training-job", "*")])
-        grants.allow(judge, ["sagemaker:ListModelPackages", "sagemaker:DescribeModelPackage"], [group, package])
+        grants.allow(judge, ["sagemaker:ListModelPackages"], [group, package])  # IAM's reference names packages
+        grants.allow(judge, ["sagemaker:DescribeModelPackage"], [package])
         grants.read(judge, self._places.artifacts, "*/runs/*")
         roles.open_outputs(judge, self)
         grants.write(judge, self._places.artifacts, f"*/runs/*/{keys.EVALUATION_REPORT}")
@@ -170,14 +171,15 @@ class Handlers(Construct):
         group = grants.arn(self, "sagemaker", "model-package-group", "*--*")
         package = grants.arn(self, "sagemaker", "model-package", "*--*/*")
         grants.allow(register, ["sagemaker:CreateModelPackageGroup", "sagemaker:AddTags"], [group])
-        grants.allow(register, ["sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage"], [group, package])
+        grants.allow(register, ["sagemaker:CreateModelPackage"], [group, package])
+        grants.allow(register, ["sagemaker:DescribeModelPackage"], [package])
         grants.allow(register, ["sagemaker:ListModelPackages"], [group, package])  # IAM's reference names packages
         # CreateModelPackage checks that its caller may read the archive and see the image.
         grants.read(register, self._places.artifacts, "*/runs/*")
         grants.write(register, self._places.artifacts, f"*/runs/*/{keys.PACKAGE}")
         roles.open_outputs(register, self)
         grants.allow(register, ["ecr:BatchGetImage", "ecr:DescribeImages"], [self._places.images.repository_arn])
-        grants.rows(register, self._places.ledger, *ROW)
+        grants.rows(register, self._places.ledger, "UpdateItem")
         return register
 
     def _ask(self) -> lambda_.Function:
