@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -239,3 +240,20 @@ def _listed(table: dict[str, str]) -> Iterator[str]:
     for row in table:
         service = row.partition(".")[0]
         yield from (each if not each.startswith(".") else service + each for each in row.split(", "))
+
+
+@pytest.mark.parametrize("engine", ["embedded", "spark"])
+def test_every_job_is_isolated_and_what_it_writes_is_encrypted_with_its_tenants_key(
+    run_states: States, variables: dict[str, Any], engine: str
+) -> None:
+    """Spark is the exception: its hosts reach each other and S3, in a network of their own."""
+    variables["run"]["prepare"] |= {"engine": engine, "hosts": 2}
+    jobs = {name: each for name, each in run_states.items() if re.search(r":create\w+Job", each.get("Resource", ""))}
+    assert len(jobs) >= 7
+    for name, job in jobs.items():
+        arguments = evaluate(job["Arguments"], variables)
+        for each in arguments.get("TrainingJobDefinitions") or [arguments.get("TrainingJobDefinition", arguments)]:
+            written = each.get("ProcessingOutputConfig") or each["OutputDataConfig"]
+            assert written["KmsKeyId"].endswith("alias/acme"), name
+            isolated = each.get("NetworkConfig", each)["EnableNetworkIsolation"]
+            assert isolated is not (engine == "spark" and name.startswith("Prepare")), name
