@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from contract import names
+from functions.asl import Definition
 from functions.expressions import Partly
 from functions.shared import client, environment
-from functions.worst_case import Definition
 
 
 def deployed() -> Definition:

@@ -21,8 +21,9 @@ from contract.reports import DatasetReport
 from contract.request import RunRequest
 from contract.run import Outcome
 from functions import budget, combinations, definitions, documents, expected, machines, runs, table, tuning
+from functions.asl import Definition
 from functions.shared import logger
-from functions.worst_case import Definition, Passage
+from functions.worst_case import Passage, worst
 
 MOST_MINUTES = 7_200
 """The longest time that a training job gets unasked: 5 days, an account's quota in SageMaker until it asks for more."""
@@ -228,7 +229,7 @@ def worst_case(
     search = parts["tune"]
     known = {"run": request.to_dict(), "plan": parts, "tune_on_spot": bool(search and search["spot"])}
     below = definitions.known_of_deployment(request.to_dict())
-    lines = definition.worst(known, below=below, passing=passing)
+    lines = worst(definition, known, below=below, passing=passing)
     return {"usd": round(sum(line["usd"] for line in lines), 4), "lines": lines}
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from contract.histories import Stopped
 from functions import definitions
-from functions.worst_case import Definition
+from functions.asl import Definition
+from functions.worst_case import worst
 
 AS_PLANNED = frozenset({"run", "plan"})
 """Variables that the worst case was planned with: a search's best settings in ``run`` change no price."""
@@ -23,7 +24,7 @@ def worst_usd(definition: Definition, stopped: Stopped) -> float:
     rest = replace(definition, start=_first(definition, stopped.state))
     fresh = rest.reachable().assigned(at_run_time=True) - AS_PLANNED
     known = {name: value for name, value in stopped.variables.items() if name not in fresh}
-    lines = rest.worst(known, below=definitions.known_of_deployment(stopped.variables["run"]))
+    lines = worst(rest, known, below=definitions.known_of_deployment(stopped.variables["run"]))
     return round(sum(line["usd"] for line in lines), 4)
 
 

@@ -4,9 +4,9 @@ Every state that starts a SageMaker job is priced by its own arguments: the
 dearest machines it may get, on demand, for the longest time it may run, as
 often as its Retry rules may start it, times the jobs of a search or the items
 of a Map. A state that starts another machine costs the worst case of that
-machine's definition. Choices are followed both ways unless what is known decides them, as
-are Catches, so that a loop counts as often as its own condition lets it. A loop
-that pays without a bound is an error, not a price.
+machine's definition. Choices are followed both ways unless what is known
+decides them, as are Catches, so that a loop counts as often as its own
+condition lets it. A loop that pays without a bound is an error, not a price.
 
 Creating a job is retried freely, because a job that was never created costs
 nothing. A training job that SageMaker itself breaks is started again by
@@ -16,20 +16,16 @@ starts again (a redrive) pays again, and is not of this execution.
 
 from __future__ import annotations
 
-import functools
 import json
-import re
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from contract import attempts
 from functions import paid_jobs
+from functions.asl import CREATES_JOB, Definition, reached, starts_machine, turned
 from functions.expressions import UNKNOWN, Partly, fill, is_known
 from functions.paid_jobs import Price
 
-CREATES_JOB = re.compile(r":create\w+Job(\.|$)")
-STARTS_MACHINE = re.compile(r":startExecution(\.|$)")
 NEVER_CREATED = frozenset(
     {
         "SageMaker.AmazonSageMakerException",
@@ -46,88 +42,38 @@ MOST_NODES = 20_000
 DEFAULT_ATTEMPTS = 3
 """MaxAttempts of a Retry rule that gives none."""
 Variables = dict[str, Any]
-Some = TypeVar("Some", bound=Hashable)
 
 
 class NoBound(Exception):
     """What a definition may cost has no upper bound, or none that can be told before it runs."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Definition:
-    """A state machine's definition, and how to find its worst case; ``started`` are the machines it starts, by ARN."""
-
-    states: Mapping[str, Mapping[str, Any]]
-    start: str
-    started: Mapping[str, Definition] = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, text: str, read: Read) -> Definition:
-        """Read Amazon States Language in JSONata, and the definitions of the machines that its states start."""
-        machine = json.loads(text)
-        arns = {each["Arguments"]["StateMachineArn"] for each in machine["States"].values() if _starts_machine(each)}
-        started = {arn: cls.parse(read(arn), read) for arn in sorted(arns)}
-        return cls(states=machine["States"], start=machine["StartAt"], started=started)
-
-    def worst(
-        self, known: Mapping[str, Any], *, below: Mapping[str, Any] | None = None, passing: Passage | None = None
-    ) -> list[dict[str, Any]]:
-        """Return the dearest way, as lines: a paid state each, with how often it may run and what that costs.
-
-        Args:
-            known: variables that are known before, and stay so until the definition itself gives them another
-                known value.
-            below: the same, in the machines that this one starts.
-            passing: counts only the ways that go through a state while variables have these values.
-
-        Raises:
-            NoBound: naming the state.
-        """
-        return _lines(_Walk(self, known, below or {}).dearest(passing))
-
-    @functools.cached_property
-    def variables(self) -> frozenset[str]:
-        """Names of all variables that any state assigns."""
-        return self.assigned(at_run_time=True) | self.assigned(at_run_time=False)
-
-    def assigned(self, *, at_run_time: bool) -> frozenset[str]:
-        """Return the variables that some state sets to what only running it tells, or else to what is told before."""
-        rules = (rule for state in self.states.values() for rule in _rules(state))
-        values = (each for rule in rules for each in rule.get("Assign", {}).items())
-        return frozenset(name for name, value in values if ("$states" in json.dumps(value)) is at_run_time)
-
-    def reachable(self) -> Definition:
-        """Return it without the states that no way from its start leads to."""
-        found = _reached(self._ways, [self.start])
-        return replace(self, states={name: state for name, state in self.states.items() if name in found})
-
-    def leading_to(self, some: Set[str]) -> set[str]:
-        """Return the states from which some way leads to one of these."""
-        return _reached(_turned(self._ways), [name for name in self.states if name in some])
-
-    @functools.cached_property
-    def paid(self) -> set[str]:
-        """Names of the states that may cost something."""
-        return {name for name, state in self.states.items() if _may_pay(state)}
-
-    @property
-    def _ways(self) -> dict[str, list[str]]:
-        return {
-            name: [rule[way] for rule in _rules(state) for way in ("Next", "Default") if way in rule]
-            for name, state in self.states.items()
-        }
-
-    def ends(self, name: str) -> bool:
-        """Whether a state ends every execution but a redriven one."""
-        return bool(self.states[name].get("Comment") == attempts.ENDS_EXECUTION)
-
-
-Read = Callable[[str], str]
-"""Returns the definition of the machine with this ARN."""
 Passage = tuple[str, Mapping[str, Any]]
 """A state, and values of variables there."""
 Node = tuple[str, str]
 """A state and, as JSON, what is known there."""
+
+
+def worst(
+    definition: Definition,
+    known: Mapping[str, Any],
+    *,
+    below: Mapping[str, Any] | None = None,
+    passing: Passage | None = None,
+) -> list[dict[str, Any]]:
+    """Return the dearest way, as lines: a paid state each, with how often it may run and what that costs.
+
+    Args:
+        definition: of the machine.
+        known: variables that are known before, and stay so until the definition itself gives them another
+            known value.
+        below: the same, in the machines that this one starts.
+        passing: counts only the ways that go through a state while variables have these values.
+
+    Raises:
+        NoBound: naming the state.
+    """
+    return _lines(_Walk(definition, known, below or {}).dearest(passing))
 
 
 class _Walk:
@@ -227,7 +173,7 @@ class _Walk:
         if state["Type"] == "Parallel":
             once = sum((self._inner(branch, node) for branch in state["Branches"]), Price())
             return once * _times(state, free=frozenset())
-        if _starts_machine(state):
+        if starts_machine(state):
             return self._machine(name, state) * _times(state)
         if state["Type"] != "Task" or not CREATES_JOB.search(state["Resource"]):
             return Price()
@@ -274,42 +220,10 @@ def _whole(walk: _Walk) -> Price:
     return sum((price for _, price in walk.dearest()), Price())
 
 
-def _starts_machine(state: Mapping[str, Any]) -> bool:
-    return bool(STARTS_MACHINE.search(state.get("Resource", "")))
-
-
-def _may_pay(state: Mapping[str, Any]) -> bool:
-    inner = [*state.get("Branches", ()), *([state["ItemProcessor"]] if "ItemProcessor" in state else ())]
-    starts = _starts_machine(state) or CREATES_JOB.search(state.get("Resource", ""))
-    return bool(starts) or any(_may_pay(each) for machine in inner for each in machine["States"].values())
-
-
 def _through(after: Mapping[Node, list[Node]], some: Sequence[Node]) -> dict[Node, list[Node]]:
     """Return what lies on a way through one of some nodes."""
-    kept = _reached(_turned(after), some) | _reached(after, some)
+    kept = reached(turned(after), some) | reached(after, some)
     return {node: [each for each in following if each in kept] for node, following in after.items() if node in kept}
-
-
-def _turned(graph: Mapping[Some, list[Some]]) -> dict[Some, list[Some]]:
-    """Return a graph with its arrows the other way."""
-    before: dict[Some, list[Some]] = {node: [] for node in graph}
-    for node, following in graph.items():
-        for each in following:
-            before[each].append(node)
-    return before
-
-
-def _reached(graph: Mapping[Some, list[Some]], some: Sequence[Some]) -> set[Some]:
-    found, open_ = set(some), list(some)
-    while open_:
-        fresh = set(graph[open_.pop()]) - found
-        found |= fresh
-        open_ += fresh
-    return found
-
-
-def _rules(state: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [state, *state.get("Choices", ()), *state.get("Catch", ())]
 
 
 def _times(state: Mapping[str, Any], free: frozenset[str] = NEVER_CREATED) -> int:

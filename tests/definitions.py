@@ -7,7 +7,7 @@ import json
 from typing import Any, TypeVar
 
 from contract import attempts
-from functions.worst_case import Definition
+from functions.asl import Definition
 from infra import deployment, pipeline
 from infra.steps.deployment_parts import DeploymentParts
 from infra.steps.parts import Parts

@@ -11,9 +11,10 @@ import pytest
 from contract import attempts, names
 from contract.prices import load_prices
 from functions import plan, shared
+from functions.asl import CREATES_JOB, Definition
 from functions.expressions import UNKNOWN, Partly, fill
 from functions.paid_jobs import STOP_SECONDS
-from functions.worst_case import CREATES_JOB, Definition, NoBound
+from functions.worst_case import NoBound, worst
 from infra.asl import task, transient
 from tests import definitions
 from tests.functions import examples
@@ -30,7 +31,7 @@ def machine() -> Machine:
     return definitions.run()
 
 
-def worst(machine: Machine, *, prepared: bool = False, **sections: Any) -> dict[str, Any]:
+def worst_of(machine: Machine, *, prepared: bool = False, **sections: Any) -> dict[str, Any]:
     request, dataset = examples.request(**{**SECTIONS, **sections}), examples.dataset()
     passing = (attempts.PLAN, {"prepared_in_job": prepared})
     definition = definitions.parsed(machine)
@@ -38,7 +39,7 @@ def worst(machine: Machine, *, prepared: bool = False, **sections: Any) -> dict[
 
 
 def lines(machine: Machine, **sections: Any) -> dict[str, dict[str, Any]]:
-    return {line["state"]: line for line in worst(machine, **sections)["lines"]}
+    return {line["state"]: line for line in worst_of(machine, **sections)["lines"]}
 
 
 def test_the_states_that_are_known_by_name_are_the_pipelines(machine: Machine) -> None:
@@ -91,15 +92,15 @@ CHANGES: dict[str, Callable[[Machine], Any]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_whatever_lets_the_definition_pay_more_raises_the_worst_case(machine: Machine, change: str) -> None:
-    before = worst(machine)["usd"]
+    before = worst_of(machine)["usd"]
     CHANGES[change](machine)
-    assert worst(machine)["usd"] > before + 0.1
+    assert worst_of(machine)["usd"] > before + 0.1
 
 
 def test_retrying_what_was_never_created_costs_nothing(machine: Machine) -> None:
-    before = worst(machine)
+    before = worst_of(machine)
     _retry(machine["States"][DEMAND], "SageMaker.AmazonSageMakerException", times=50)
-    assert worst(machine) == before
+    assert worst_of(machine) == before
 
 
 def test_a_search_costs_its_jobs_once_on_spot_and_once_on_demand(machine: Machine) -> None:
@@ -123,7 +124,7 @@ def test_a_machine_that_nobody_read_is_refused(machine: Machine) -> None:
     definition = definitions.parsed(machine)
     machine["States"][definitions.DEPLOY]["Arguments"]["StateMachineArn"] = "<another>"
     with pytest.raises(NoBound, match=r"Deploy.*<another>"):
-        Definition(states=machine["States"], start=definitions.DEPLOY, started=definition.started).worst({})
+        worst(Definition(states=machine["States"], start=definitions.DEPLOY, started=definition.started), {})
 
 
 def test_a_retry_of_what_starts_a_machine_pays_again_if_it_may_have_run(machine: Machine) -> None:
@@ -151,25 +152,25 @@ def test_a_loop_that_counts_to_an_end_that_only_the_run_knows_is_refused() -> No
     asked = {"Type": "Pass", "Assign": {"asked": "{% $states.input.times %}"}, "Next": "Again?"}
     states: Machine = {"Asked": asked, "Again?": again, "Count": count, "Job": job()}
     with pytest.raises(NoBound, match="how often the state"):
-        Definition(states=states, start="Asked").worst({"visits": 0})
+        worst(Definition(states=states, start="Asked"), {"visits": 0})
 
 
 def test_a_loop_that_pays_without_a_bound_is_refused(machine: Machine) -> None:
     machine["States"]["Stop training"].pop("Comment")  # then a redrive's way is everybody's
     with pytest.raises(NoBound, match="pays again and again"):
-        worst(machine)
+        worst_of(machine)
 
 
 def test_a_job_of_an_unknown_kind_is_refused(machine: Machine) -> None:
     machine["States"][DEMAND]["Resource"] = "arn:aws:states:::sagemaker:createLabelingJob.sync"
     with pytest.raises(NoBound, match=r"Train on demand.*createLabelingJob"):
-        worst(machine)
+        worst_of(machine)
 
 
 def test_a_time_that_only_the_run_itself_knows_is_refused(machine: Machine) -> None:
     machine["States"][DEMAND]["Arguments"]["StoppingCondition"] = {"MaxRuntimeInSeconds": "{% $training.seconds %}"}
     with pytest.raises(NoBound, match="Train on demand"):
-        worst(machine)
+        worst_of(machine)
 
 
 def job(instance: str = "ml.m5.xlarge") -> dict[str, Any]:
@@ -191,17 +192,17 @@ def usd(lines: list[dict[str, Any]]) -> float:
 def test_a_map_costs_its_width_and_parallel_branches_all_of_them() -> None:
     hour = load_prices().processing["ml.m5.xlarge"]
     for definition, times in ((mapped("{% $files %}"), 4), (mapped(None, "Parallel"), 3)):
-        assert usd(definition.worst({"files": [1, 2, 3, 4]})) == pytest.approx(times * hour)
+        assert usd(worst(definition, {"files": [1, 2, 3, 4]})) == pytest.approx(times * hour)
     with pytest.raises(NoBound, match="how many items"):
-        mapped("{% $states.input.files %}").worst({})
+        worst(mapped("{% $states.input.files %}"), {})
 
 
 @pytest.mark.parametrize("errors", ["States.ALL", "SageMaker.AmazonSageMakerException"])
 def test_a_parallel_or_a_map_that_is_retried_pays_for_all_again(errors: str) -> None:
     for definition in (mapped("{% $files %}"), mapped(None, "Parallel")):
-        once = definition.worst({"files": [1, 2, 3]})
+        once = worst(definition, {"files": [1, 2, 3]})
         definition.states["All"]["Retry"] = [transient(errors, times=2)]  # type: ignore[index]
-        assert usd(definition.worst({"files": [1, 2, 3]})) == pytest.approx(3 * usd(once))
+        assert usd(worst(definition, {"files": [1, 2, 3]})) == pytest.approx(3 * usd(once))
 
 
 def test_a_map_over_two_paid_states_costs_both_for_each_item_and_each_visit() -> None:
@@ -214,7 +215,7 @@ def test_a_map_over_two_paid_states_costs_both_for_each_item_and_each_visit() ->
     thrice = Definition(states={"All": counted, "Again?": again, "Done": {"Type": "Succeed"}}, start="All")
     known = {"files": [1, 2, 3, 4], "visits": 0}
     for definition, visits in ((once, 1), (thrice, 3)):
-        (line,) = definition.worst(known)
+        (line,) = worst(definition, known)
         assert line["attempts"] == 4 * visits
         assert line["usd"] == pytest.approx(4 * visits * (hour + larger))
 
