@@ -38,7 +38,7 @@ class Scope:
         """Read the ledger and the registry."""
         own = Key("project").eq(f"{tenant}/{project}")
         found = account.rows("query", IndexName=ledger.BY_PROJECT, KeyConditionExpression=own)
-        runs = {item["pk"].removeprefix("run#"): item for item in found}
+        runs = {ledger.run_of(item["pk"]): item for item in found}
         registered = rows.versions(account, tenant, project)
         return cls(account=account, tenant=tenant, project=project, runs=runs, packages=registered)
 

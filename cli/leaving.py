@@ -77,25 +77,18 @@ def _going_on(account: Account, tenant: str) -> Iterator[Item]:
     """Yield the executions of runs, batches and deployments that have not ended."""
     for project in _projects(account, tenant):
         by_project = Key("project").eq(f"{tenant}/{project}")
-        for row in _query(account, by_project, Attr("status").eq(RUNNING), IndexName=ledger.BY_PROJECT):
+        for row in _rows(account, by_project, Attr("status").eq(RUNNING), IndexName=ledger.BY_PROJECT):
             if arn := row.get("execution_arn"):
-                yield Item(kind="execution", name=row["pk"].removeprefix("run#"), arn=arn)
+                yield Item(kind="execution", name=ledger.run_of(row["pk"]), arn=arn)
         own = Key("pk").eq(ledger.project_pk(tenant, project))
-        for row in _query(account, own & Key("sk").begins_with(f"{ledger.BATCH}#"), Attr("status").eq(batch.RUNNING)):
+        for row in _rows(account, own & Key("sk").begins_with(f"{ledger.BATCH}#"), Attr("status").eq(batch.RUNNING)):
             yield Item(kind="execution", name=row["sk"], arn=row["execution_arn"])
-        for row in _query(account, own & Key("sk").eq(ledger.LEASE), Attr("expires").gt(int(time.time()))):
+        for row in _rows(account, own & Key("sk").eq(ledger.LEASE), Attr("expires").gt(int(time.time()))):
             yield Item(kind="execution", name=f"of {tenant}/{project}'s deployment", arn=row["holder"])
 
 
-def _query(account: Account, condition: Any, only: Any, **options: Any) -> Iterator[dict[str, Any]]:
-    table = account.table()
-    more: dict[str, Any] = {}
-    while True:
-        page = table.query(KeyConditionExpression=condition, FilterExpression=only, **options, **more)
-        yield from page["Items"]
-        if "LastEvaluatedKey" not in page:
-            return
-        more = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+def _rows(account: Account, key: Any, only: Any, **index: Any) -> Iterator[dict[str, Any]]:
+    return account.rows("query", KeyConditionExpression=key, FilterExpression=only, **index)
 
 
 def _serving(account: Account, tenant: str) -> list[Item]:

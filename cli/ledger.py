@@ -40,7 +40,7 @@ class RunRow:
 def _row(item: dict[str, Any]) -> RunRow:
     tenant, _, project = str(item.get("project", "")).partition("/")  # absent when the input named none
     return RunRow(
-        run=item["pk"].removeprefix("run#"),
+        run=ledger.run_of(item["pk"]),
         tenant=tenant,
         project=project,
         status=item.get("status") or "",

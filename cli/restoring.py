@@ -99,7 +99,7 @@ def _registered(account: Account, project: str | None) -> Iterator[Row]:
 
 def _champions(account: Account, project: str | None) -> Iterator[Row]:
     for row in _rows(account, account.installation.ledger_table):
-        if row["sk"] == ledger.CHAMPION and project in (None, row["pk"].removeprefix(ledger.PROJECT)):
+        if row["sk"] == ledger.CHAMPION and project in (None, "/".join(ledger.project_of(row["pk"]))):
             yield row
 
 
@@ -167,7 +167,7 @@ def _set_stages(account: Account, champion: Row, versions: list[str]) -> None:
     serving = {champion["package_arn"]: packages.PRODUCTION}
     if challenger := champion.get("challenger"):
         serving[challenger["package_arn"]] = packages.STAGING
-    group = names.model_group(*champion["pk"].removeprefix(ledger.PROJECT).split("/"))
+    group = names.model_group(*ledger.project_of(champion["pk"]))
     for arn in versions:
         if f":model-package/{group}/" in arn and arn in serving:
             account.client("sagemaker").update_model_package(ModelPackageArn=arn, ModelLifeCycle=serving[arn])

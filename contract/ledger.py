@@ -40,8 +40,8 @@ Amounts of months and charges are whole millionths of a US dollar. ``charged`` i
 from __future__ import annotations
 
 BY_PROJECT, BY_SLEEP = "by-project", "by-sleep"
-PROJECT = "project#"
-"""How the partition of a project's rows begins."""
+PROJECT, OF_RUN = "project#", "run#"
+"""How the partitions of a project's rows, and of a run's, begin."""
 
 API_KEY, BATCH, CHAMPION, LEASE, RUN, TUNING, UPLOAD = "apikey", "batch", "champion", "lease", "run", "tuning", "upload"
 PREDICTION, ERASURE = "prediction", "erasure"
@@ -49,7 +49,12 @@ PREDICTION, ERASURE = "prediction", "erasure"
 
 def run_key(run: str) -> dict[str, str]:
     """Return the key of a run's row."""
-    return {"pk": f"run#{run}", "sk": RUN}
+    return {"pk": f"{OF_RUN}{run}", "sk": RUN}
+
+
+def run_of(pk: str) -> str:
+    """Return whose row it is, of a run's partition."""
+    return pk.removeprefix(OF_RUN)
 
 
 def upload_key(bucket: str, key: str, version_id: str) -> dict[str, str]:
@@ -60,6 +65,12 @@ def upload_key(bucket: str, key: str, version_id: str) -> dict[str, str]:
 def project_pk(tenant: str, project: str) -> str:
     """Return the partition of a project's rows."""
     return f"{PROJECT}{tenant}/{project}"
+
+
+def project_of(pk: str) -> tuple[str, str]:
+    """Return tenant and project of a project's partition."""
+    tenant, _, project = pk.removeprefix(PROJECT).partition("/")
+    return tenant, project
 
 
 def champion_key(tenant: str, project: str) -> dict[str, str]:

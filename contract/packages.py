@@ -93,7 +93,7 @@ def metadata(
 
 
 def deploy_properties(deploy: Deploy) -> dict[str, str]:
-    """Return the target, and the ``[deploy]`` settings that are not the default: there are more than fit."""
+    """Return the target, and the ``[deploy]`` settings that are not the default."""
     default = to_dict(Deploy())
     given = to_dict(deploy).items()
     return {DEPLOY + name: str(value) for name, value in given if value != default[name] or name == "target"}

@@ -64,7 +64,7 @@ def _differs(row: dict[str, Any], asleep: bool) -> bool:
 
 def _start(row: dict[str, Any], asleep: bool, by: str, tick: str) -> str:
     """Start the machine, once in a tick; return the execution's name."""
-    tenant, _, project = row["pk"].removeprefix(ledger.PROJECT).partition("/")
+    tenant, project = ledger.project_of(row["pk"])
     name = names.sleep_execution(tenant, project, asleep, tick)
     asked = {"tenant": tenant, "project": project, "asleep": asleep, "by": by}
     try:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from contract import keys, ledger, names, packages
+from contract.config import Deploy
 from contract.errors import EndpointBusy, GoldenSamplesDiffer, InvalidConfig
 from contract.gate import Verdict
 from contract.golden import Golden, GoldenSample
@@ -59,6 +60,17 @@ def test_a_model_is_registered_with_its_lineage(world: World) -> None:
     assert properties["upload_version"] == "v1"
     assert properties["golden"] == f"s3://{world.artifacts}/{prefix}{keys.GOLDEN}"
     assert packages.deploy_settings(properties) == examples.request(world.tenant).deploy
+
+
+def test_a_version_whose_every_setting_is_its_own_fits_into_sagemakers_fifty_properties() -> None:
+    default = packages.to_dict(Deploy())
+    other: dict[str, Any] = {name: f"{old}x" if isinstance(old, str) else old + 1 for name, old in default.items()}
+    request = dataclasses.replace(examples.request(), deploy=Deploy(**other))
+    evaluation = dataclasses.replace(examples.evaluation(), metrics={f"metric_{n}": 0.5 for n in range(20)})
+    origin = dict.fromkeys(("training_job", "training_image", "code_uri", "model"), "x")
+    properties = packages.metadata(request, evaluation, origin, "artifacts")
+    assert len(packages.deploy_properties(request.deploy)) == len(default)
+    assert len(properties) <= 50
 
 
 def test_registering_again_finds_the_same_package(world: World, kill_at: Any) -> None:
