@@ -171,3 +171,9 @@ def test_roles_outside_the_tenants_path_are_handed_to_nobody(assembly: Assembly,
         for path in ("", "tandem", "tandem-2/acme/", "Tandem/acme/", "acme/tandem/", "aws-service-role/tandem/acme/"):
             assert not passes(f"arn:aws:iam::{ACCOUNT}:role/{path}acme--{kind}--{REGION}", service)
         assert not passes(f"arn:aws:iam::999999999999:role/tandem/acme/acme--{kind}--{REGION}", service)
+
+
+def test_the_key_of_a_tenant_rotates_and_outlives_its_stack(template: dict[str, Any]) -> None:
+    (key,) = (each for each in template["Resources"].values() if each["Type"] == "AWS::KMS::Key")
+    assert key["Properties"]["EnableKeyRotation"] is True
+    assert (key["DeletionPolicy"], key["UpdateReplacePolicy"]) == ("Retain", "Retain")

@@ -143,8 +143,12 @@ def test_a_checkpoint_of_other_settings_is_refused(table: Path, tmp_path: Path) 
 def test_checkpoints_hold_no_pickle_and_are_few(table: Path, tmp_path: Path) -> None:
     base = training_job(tmp_path / "a", table, epochs=6, checkpoint_every=2)
     trainer(base).run()
-    names = [path.name for path in sorted((base / "checkpoints").iterdir())]
-    assert names == ["epoch-00004-step-0000000.safetensors", "epoch-00006-step-0000000.safetensors"]
+    found = sorted((base / "checkpoints").iterdir())
+    assert [path.name for path in found] == [
+        "epoch-00004-step-0000000.safetensors",
+        "epoch-00006-step-0000000.safetensors",
+    ]
+    assert all(load_file(path) for path in found), "they are what they are called"
 
 
 def test_a_loss_that_is_no_number_stops_and_names_the_step(table: Path, tmp_path: Path) -> None:
