@@ -129,7 +129,7 @@ class HungRank(ProcessFault):
 
 @dataclass(frozen=True, kw_only=True)
 class FullDisk(ProcessFault):
-    """No file of it, or of what it starts, can grow any more."""
+    """No file of its host's results and checkpoints can grow any more; what is there already is out of its sight."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import signal
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ from local.chaos.faults import (
     TimeOver,
 )
 from local.chaos.lab import LAB
-from local.sagemaker import processes
+from local.sagemaker import namespace, processes
 
 if TYPE_CHECKING:
     from local.sagemaker.machines import Machines
@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 STRIKE_SECONDS = 0.05  # between looks for the process that a fault strikes
 LINES = "lines.txt"
 OnLine = Callable[[str, str], None]
+FILL = """
+set -e
+for folder in model checkpoints output/data processing/output; do
+    [ -d /opt/ml/$folder ] || continue
+    mount -t tmpfs -o size=4k full /opt/ml/$folder
+    head -c 4096 /dev/zero 2>&1 > /opt/ml/$folder/.full | grep -v "No space left" || true  # the program may be faster
+done
+"""
 MADE = ("model", "output", "processing/output")
 """What a program leaves in its /opt/ml."""
 
@@ -81,8 +89,15 @@ def _hang(pids: list[int]) -> None:
 
 
 def _fill_disk(pids: list[int]) -> None:
-    for pid in pids:
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, 0))
+    """Lay a file system without room over each folder that a program writes to, in the view of its container alone.
+
+    Raises:
+        OSError: where the system has no namespaces: there would be no other view.
+    """
+    if reason := namespace.unavailable():
+        raise OSError(f"no disk can be full here: {reason}")
+    inside = ["--user", "--mount", "--root", f"--wd=/proc/{pids[0]}/root", "--preserve-credentials"]
+    subprocess.run(["nsenter", f"--target={pids[0]}", *inside, "sh", "-c", FILL], check=True)
 
 
 _HURTS = {KilledRank: _kill, HungRank: _hang, FullDisk: _fill_disk}
