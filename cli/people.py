@@ -6,8 +6,10 @@ import base64
 import csv
 import hashlib
 import hmac
+import itertools
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from contract import dialect
 from contract.values import HASH, HASH_DIGITS, to_number
 
 Record = Mapping[str, Any]
+WHOLE = re.compile(r"(-?[0-9]+)([.]0+)?")
 csv.field_size_limit(2**31 - 1)  # the largest that it takes everywhere: a cell may be a whole text
 
 
@@ -27,7 +30,7 @@ class People:
 
     Attributes:
         columns: the key columns.
-        hashes: of each person, the keyed hashes of the values, in the columns' order.
+        hashes: of each person, the keyed hashes of the values, in the columns' order; of a whole number as 5 and 5.0.
         salt: the tenant's.
     """
 
@@ -47,7 +50,8 @@ class People:
         if not columns or any(not row.get(name) for row in found for name in columns):
             fix = "Give a CSV file with a header and a value for each column, or --where column=value."
             raise BadArgument("Whose rows are to be forgotten is not said.", fix)
-        hashes = frozenset(tuple(_hash(row[name], salt) for name in columns) for row in found)
+        people = [itertools.product(*(_written(row[name]) for name in columns)) for row in found]
+        hashes = frozenset(tuple(_hash(text, salt) for text in each) for each in itertools.chain(*people))
         return cls(columns=columns, hashes=hashes, salt=salt)
 
     @property
@@ -74,6 +78,12 @@ class People:
         if not any(map(math.isnan, numbers)):
             return math.isclose(*numbers, rel_tol=1e-4)
         return self._hidden(one) == self._hidden(other)
+
+
+def _written(value: str) -> set[str]:
+    """Return how tables may write a value: a column of whole numbers that has gaps is written 5.0 by many programs."""
+    whole = WHOLE.fullmatch(value)
+    return {value, whole[1], f"{whole[1]}.0"} if whole else {value}
 
 
 def _hash(text: str, salt: bytes) -> str:

@@ -111,14 +111,17 @@ def _watched(job: jobs.Described, now: datetime) -> list[Watched]:
 
     Time counts from when training really began: not while machines are wanted, data come down, or spot is away.
     """
-    environment, machines = job.get("Environment") or {}, jobs.training_machines(job)
+    environment = job.get("Environment") or {}
+    if names.MIN_GPU_PERCENT not in environment:
+        return []  # no run's: whatever it is, it may lack what a run's job has
+    machines = jobs.training_machines(job)
     found = Watched(
         name=job["TrainingJobName"],
         output=job["OutputDataConfig"]["S3OutputPath"],
         hosts=sum(machines.values()),
         gpus=min(map(gpus.count, machines)),
-        floor=float(environment.get(names.MIN_GPU_PERCENT, 0)),
-        minutes=int(environment.get(names.IDLE_GPU_MINUTES, 0)),
+        floor=float(environment[names.MIN_GPU_PERCENT]),
+        minutes=int(environment[names.IDLE_GPU_MINUTES]),
     )
     step = (job.get("SecondaryStatusTransitions") or [{"Status": job["SecondaryStatus"]}])[-1]
     trains = step["Status"] == "Training" and now - step["StartTime"] >= timedelta(minutes=found.minutes)

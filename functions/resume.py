@@ -101,9 +101,7 @@ def resume(run: str, max_usd: float | None) -> Rest:
         if error_code(error) != "ExecutionNotRedrivable":
             raise
         if _describe(row)["status"] != RUNNING:  # else: another redrive came first, and the rest is covered
-            runs.restore(row)
-            _reserve(row, found, 0.0)
-            machines.release(run)
+            _take_back(row, found)
             raise NotResumable(f"Step Functions refused: {error}") from error
     return found
 
@@ -199,10 +197,21 @@ def _cover(row: Mapping[str, Any], found: Rest) -> None:
 
 def _equip(row: Mapping[str, Any], found: Rest) -> None:
     """Take the machines, which only a run that goes on holds; without them it does not."""
-    if lacking := machines.retake(row["run"], found.machines):
-        runs.restore(row)
-        _reserve(row, found, 0.0)
+    try:
+        lacking = machines.retake(row["run"], found.machines)
+    except Exception:
+        _take_back(row, found)
+        raise
+    if lacking:
+        _take_back(row, found)
         raise NotResumable(f"it cannot have its machines: {lacking}")
+
+
+def _take_back(row: Mapping[str, Any], found: Rest) -> None:
+    """Undo :func:`_cover`: the run is as it was."""
+    runs.restore(row)
+    _reserve(row, found, 0.0)
+    machines.release(row["run"])
 
 
 def _reserve(row: Mapping[str, Any], found: Rest, usd: float) -> str:

@@ -17,6 +17,7 @@ import pytest
 from cli import replaying, reproduction, versions
 from cli.aws import Account, Installation
 from cli.errors import CommandError, Exit
+from cli.people import People
 from contract import batch, keys, ledger, names
 from contract.run import RUNNING
 from contract.values import HASH_DIGITS
@@ -320,6 +321,15 @@ def test_what_is_locked_is_named_before_anything_is_deleted(cloud: Cloud, shop: 
 )
 def test_what_cannot_be_meant_is_refused(arguments: tuple[str, ...], tandem: Tandem, shop: Shop) -> None:
     assert forget(tandem, shop, *arguments, "--yes").code == Exit.USAGE
+
+
+@pytest.mark.parametrize(("given", "written"), [("5", "5.0"), ("5.0", "5"), ("-5", "-5.0")])
+def test_a_whole_number_is_found_however_a_program_wrote_it(given: str, written: str) -> None:
+    people = People.of([{"id": given, "name": "Ada"}], SALT)
+    assert people.have({"id": written, "name": "Ada"})
+    assert not people.have({"id": "50", "name": "Ada"})
+    hidden = hmac.new(SALT, written.encode(), hashlib.sha256).hexdigest()[:HASH_DIGITS]
+    assert people.have({"id": hidden, "name": "Ada"}), "where preparation hid it, too"
 
 
 def test_people_of_a_file_are_found_in_parquet_too(tandem: Tandem, shop: Shop, tmp_path: Path) -> None:

@@ -148,7 +148,8 @@ def test_jobs_that_cannot_be_judged_and_those_that_may_wait_are_left_alone(jobs:
     half = jobs.job(0.0, 0.0)
     jobs.sagemaker.training[half]["ResourceConfig"]["InstanceCount"] = 3  # of one host
     theirs = jobs.job(0.0)
-    del jobs.sagemaker.training[theirs]["Environment"]  # not of this application
+    for part in ("Environment", "ResourceConfig", "OutputDataConfig"):  # not of this application, and without machines
+        del jobs.sagemaker.training[theirs][part]
     assert jobs.looked() == []
     assert jobs.sagemaker.stopped == []
 

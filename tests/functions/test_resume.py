@@ -14,7 +14,7 @@ from contract import attempts, ledger, quotas
 from contract.histories import Stopped
 from contract.prices import load_prices
 from contract.run import RUNNING, Outcome
-from functions import plan, rest, resume, runs, settle, table
+from functions import machines, plan, rest, resume, runs, settle, table
 from tests import definitions
 from tests.functions import examples
 from tests.functions.conftest import FakeSageMaker, Killed, World
@@ -121,6 +121,21 @@ def test_a_tenant_without_the_money_resumes_nothing(world: World) -> None:
     assert f"more than is left of {world.tenant}'s budget of $0.10" in answer["reasons"][0]
     assert table.get(ledger.run_key(row["run"])) == row
     assert table.get(ledger.charge_key(world.tenant, "2026-11", row["run"])) is None
+
+
+def test_machines_that_could_not_be_taken_leave_the_run_as_it_was(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throttled(run: str, held: object) -> str:
+        raise TimeoutError("other runs took machines at the same moment")
+
+    row = ran(world)
+    monkeypatch.setattr(machines, "retake", throttled)
+    with pytest.raises(TimeoutError):
+        ask(row)
+    assert table.get(ledger.run_key(row["run"])) == row
+    charge = table.get(ledger.charge_key(world.tenant, "2026-11", row["run"])) or {}
+    assert charge["charged"] == charge.get("settled", 0)
 
 
 def test_what_step_functions_refuses_gives_the_money_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
