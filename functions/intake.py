@@ -48,12 +48,21 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     if arrival is None:
         return {"run": None}
     try:
-        names.check_name("tenant", arrival.tenant)
-        names.check_name("project", arrival.project)
-        tenants.check(arrival.tenant)
+        check(arrival)
     except InvalidConfig as error:
         return {"run": refuse(arrival, str(error))}
     return {"run": start(arrival)}
+
+
+def check(arrival: Arrival) -> None:
+    """Refuse what can have no run.
+
+    Raises:
+        InvalidConfig: for names that are none, and tenants that nobody added.
+    """
+    names.check_name("tenant", arrival.tenant)
+    names.check_name("project", arrival.project)
+    tenants.check(arrival.tenant)
 
 
 def parse(event: Mapping[str, Any]) -> Arrival | None:

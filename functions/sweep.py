@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from contract import keys, ledger, names
+from contract.errors import InvalidConfig
 from functions import folders, intake, table
 from functions.shared import client, environment, logger
 
@@ -52,8 +53,18 @@ def lost_events(bucket: str, since: datetime) -> Iterator[dict[str, Any]]:
             "detail": {"bucket": {"name": bucket}, "object": entry},
         }
         row = table.get(ledger.upload_key(bucket, version["Key"], version["VersionId"])) or {}
-        if intake.parse(event) and not row.get("execution_arn"):
+        arrival = intake.parse(event)
+        if arrival and not row.get("execution_arn") and _may_start(arrival):
             yield event
+
+
+def _may_start(arrival: intake.Arrival) -> bool:
+    """Say whether intake would not refuse it, as it has; a new tenant's start with ``tandem tenant add``."""
+    try:
+        intake.check(arrival)
+    except InvalidConfig:
+        return False
+    return True
 
 
 def _arrivals(bucket: str, since: datetime) -> Iterator[dict[str, Any]]:

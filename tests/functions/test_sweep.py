@@ -48,3 +48,11 @@ def test_what_was_deleted_and_what_is_old_is_left_alone(world: World) -> None:
     world.upload("other.csv")
     assert swept(world, timedelta(0)) == []
     assert len(swept(world)) == 1
+
+
+def test_what_intake_refused_is_not_sent_again_each_day(world: World) -> None:
+    world.upload("digits.csv")
+    world.remove_tenant()
+    assert swept(world) == []
+    world.add_tenant()
+    assert len(swept(world)) == 1
