@@ -15,6 +15,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from contract import packages
+from infra.steps import endpoints
 
 EXECUTION_ENDS = "Step Functions Execution Status Change"
 UNSUCCESSFUL = ["FAILED", "TIMED_OUT", "ABORTED"]
@@ -23,8 +24,9 @@ STARTED_BY_END = '*"aws.states"*'
 """The input of an execution that another one's end has started."""
 UNCAUGHT = {
     "status": ["FAILED"],
-    # A result that is too large escapes every Catch; the others come from the states before and after them.
-    "error": [{"prefix": service} for service in ("States.", "DynamoDB.", "EventBridge.")],
+    # A result that is too large escapes every Catch; the others come from the states before and after them. And what
+    # SageMaker refused for ten minutes it may take later.
+    "error": [{"prefix": error} for error in ("States.", "DynamoDB.", "EventBridge.", endpoints.NOT_BACK)],
     "input": [{"anything-but": {"wildcard": STARTED_BY_END}}],
 }
 
@@ -109,7 +111,8 @@ class ApprovalRule(events.Rule):
 
 
 class StoppedRule(events.Rule):
-    """An execution that was stopped, ran out of time, or failed where no Catch was -> its machine again.
+    """An execution that was stopped, ran out of time, failed where no Catch was, or left another than the champion
+    in service -> its machine again.
 
     It gets the event itself, takes over what the dead one held, and puts right what that left half-done. One that
     fails at that itself is not followed by another, which would fail likewise, for ever.

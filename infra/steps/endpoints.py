@@ -23,6 +23,7 @@ PREVIOUS = "$deployment.previous_config"
 NEW, STAGED, SHADOWED = "$deployment.config_name", "$deployment.staging_config", "$deployment.shadow.config_name"
 CHANGING = "['Creating', 'Updating', 'SystemUpdating', 'RollingBack']"
 NO_REASON = "no reason given"
+NOT_BACK = "ChampionNotBack"
 
 
 def create(endpoint: str, configuration: str, *, then: str, failed: str) -> State:
@@ -225,7 +226,11 @@ def _tidy(action: str, arguments: dict[str, Any], *, then: str) -> State:
 
 
 def _not_back(then: str) -> list[dict[str, Any]]:
-    """Return the Catch that adds to the failure that led here that the champion is not back, and why."""
-    cause = "$failure.cause & '; the champion could not be put back: ' & $states.errorOutput.Cause"
-    failure = {"error": "{% '' & $failure.error %}", "cause": expression(cause)}
+    """Return the Catch that adds to the failure that led here that the champion is not back, and why.
+
+    By this error, the end starts the machine again, which puts it back later (infra/rules.py).
+    """
+    first = "$failure.error & ': ' & $failure.cause"
+    cause = f"{first} & '; the champion could not be put back: ' & $states.errorOutput.Cause"
+    failure = {"error": NOT_BACK, "cause": expression(cause)}
     return [caught("States.ALL", then=then, assign={"failure": failure})]

@@ -156,8 +156,8 @@ def test_only_the_true_cause_ends_a_failed_deployment(deployment_states: States)
     for name in ("Restore endpoint", "Put endpoint back"):
         (rule,) = deployment_states[name]["Catch"]
         known = {"failure": {"error": "Slow", "cause": "An alarm"}, "states": {"errorOutput": {"Cause": "Busy"}}}
-        cause = "An alarm; the champion could not be put back: Busy"
-        assert evaluate(rule["Assign"]["failure"], known) == {"error": "Slow", "cause": cause}, name
+        cause = "Slow: An alarm; the champion could not be put back: Busy"
+        assert evaluate(rule["Assign"]["failure"], known) == {"error": "ChampionNotBack", "cause": cause}, name
 
 
 def test_every_variable_is_assigned_before_any_state_can_read_it(states: States) -> None:
