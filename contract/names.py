@@ -257,6 +257,11 @@ def staging_endpoint(tenant: str, project: str) -> str:
     return f"{tenant}--{project}--staging"
 
 
+def batch_model(tenant: str, project: str, batch: str) -> str:
+    """Return the name of the model that answers a batch, by the batch's id."""
+    return f"{tenant}--{project}--batch-{batch}"
+
+
 ALARM = re.compile(r"[a-z0-9-]+--[a-z0-9-]+--[a-z]+--[A-Za-z0-9]+--(errors|latency|backlog)")
 """What :func:`alarm` returns."""
 

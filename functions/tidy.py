@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from contract import ledger, names
+from contract import batch, ledger, names
 from contract.errors import EndpointBusy
 from contract.lambda_calls import ALIAS
 from functions import lambda_versions, stages, table
@@ -67,6 +67,7 @@ def tidy(
     yield from _delete_alarms(tenant, project, {names.alarm(live, variant, "") for variant in variants}, made)
     yield from _delete_others(tenant, project, "endpoint_config", "EndpointConfig", configs)
     yield from _delete_others(tenant, project, "model", "Model", models)
+    yield from _delete_batch_models(tenant, project)
 
 
 def in_use(endpoint: str, recorded: str) -> tuple[set[str], set[str], set[str]]:
@@ -144,6 +145,17 @@ def _delete_others(tenant: str, project: str, kind: str, noun: str, kept: set[st
     for name in found:
         if made_here.fullmatch(name) and name not in kept:
             _unless_gone(getattr(sagemaker, f"delete_{kind}"), **{f"{noun}Name": name})
+            yield name
+
+
+def _delete_batch_models(tenant: str, project: str) -> Iterator[str]:
+    """Delete the models that batches could not, because SageMaker refused; those of batches that run stay."""
+    start = names.batch_model(tenant, project, "")
+    pages = client("sagemaker").get_paginator("list_models").paginate(NameContains=start)
+    for name in [model["ModelName"] for page in pages for model in page["Models"]]:
+        row = table.get(ledger.batch_key(tenant, project, name.removeprefix(start))) or {}
+        if name.startswith(start) and row.get("status") != batch.RUNNING:
+            _unless_gone(client("sagemaker").delete_model, ModelName=name)
             yield name
 
 

@@ -28,6 +28,12 @@ ASKED = (
 )
 """What was asked of an execution: its input, or, where that is the event of another's end, what that one was asked."""
 
+FOLLOWED = (
+    "($asked := $parse($states.input.detail.input);"
+    " $exists($asked.detail.executionArn) ? $asked.detail.executionArn : $states.input.detail.executionArn)"
+)
+"""Of an execution whose input is the event of another's end: the one that the other was to put right, or the other."""
+
 
 def machine(*, comment: str, timeout_seconds: int, states: Mapping[str, State]) -> dict[str, Any]:
     """Return a whole definition; the first state starts.

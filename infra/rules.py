@@ -22,13 +22,15 @@ UNSUCCESSFUL = ["FAILED", "TIMED_OUT", "ABORTED"]
 STOPPED = {"status": ["ABORTED", "TIMED_OUT"]}
 STARTED_BY_END = '*"aws.states"*'
 """The input of an execution that another one's end has started."""
-UNCAUGHT = {
-    "status": ["FAILED"],
-    # A result that is too large escapes every Catch; the others come from the states before and after them. And what
-    # SageMaker refused for ten minutes it may take later.
-    "error": [{"prefix": error} for error in ("States.", "DynamoDB.", "EventBridge.", endpoints.NOT_BACK)],
-    "input": [{"anything-but": {"wildcard": STARTED_BY_END}}],
+UNCAUGHT = ("States.", "DynamoDB.", "EventBridge.")
+"""A result that is too large escapes every Catch; the others come from the states before and after them."""
+LEFT_UNDONE = {
+    "deployment": (*UNCAUGHT, endpoints.NOT_BACK),
+    "batch": UNCAUGHT,
+    "sleep": (*UNCAUGHT, "SageMaker.", "ApplicationAutoScaling."),
 }
+"""Beginnings of the errors after which a machine starts again. What SageMaker refuses now, it may take a little later:
+until then another version than the champion serves, or a model is awake, and costs, that the ledger says sleeps."""
 
 
 class DeadLetters(sqs.Queue):
@@ -111,8 +113,7 @@ class ApprovalRule(events.Rule):
 
 
 class StoppedRule(events.Rule):
-    """An execution that was stopped, ran out of time, failed where no Catch was, or left another than the champion
-    in service -> its machine again.
+    """An execution that was stopped, ran out of time, or failed half-way -> its machine again.
 
     It gets the event itself, takes over what the dead one held, and puts right what that left half-done. One that
     fails at that itself is not followed by another, which would fail likewise, for ever.
@@ -121,14 +122,19 @@ class StoppedRule(events.Rule):
     def __init__(
         self, scope: Construct, id: str, *, what: str, machine: sfn.IStateMachine, dead_letters: sqs.IQueue
     ) -> None:
+        failed = {
+            "status": ["FAILED"],
+            "error": [{"prefix": error} for error in LEFT_UNDONE[what]],
+            "input": [{"anything-but": {"wildcard": STARTED_BY_END}}],
+        }
         super().__init__(
             scope,
             id,
-            description=f"A {what} was stopped, or failed where no Catch was",
+            description=f"A {what} was stopped, or failed half-way",
             event_pattern=events.EventPattern(
                 source=["aws.states"],
                 detail_type=[EXECUTION_ENDS],
-                detail={"stateMachineArn": [machine.state_machine_arn], "$or": [STOPPED, UNCAUGHT]},
+                detail={"stateMachineArn": [machine.state_machine_arn], "$or": [STOPPED, failed]},
             ),
             targets=[targets.SfnStateMachine(machine, dead_letter_queue=dead_letters)],
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from contract import batch, keys, ledger, names, packages
-from infra.asl import ASKED, State, caught, choice, expression, task, transient, when
+from infra.asl import ASKED, FOLLOWED, State, caught, choice, expression, task, transient, when
 from infra.steps import transforms
 from infra.steps.champion import LEDGER_ERRORS, key
 from infra.steps.deployment_parts import FAILURE, SAGEMAKER_ERRORS
@@ -68,7 +68,11 @@ def is_file(*, yes: str, stopped: str, no: str) -> State:
     detail = "$states.input.detail"
     failed = f"{detail}.status = 'FAILED' ? 'The batch failed: ' & {detail}.error : 'The batch was stopped.'"
     cause = f"{detail}.status = 'TIMED_OUT' ? 'The batch ran out of time.' : {failed}"
-    ended = {"stopped": "$states.input.detail.executionArn", "failure": f"{{'error': '{STOPPED}', 'cause': {cause}}}"}
+    ended = {
+        "stopped": "$states.input.detail.executionArn",
+        "followed": FOLLOWED,
+        "failure": f"{{'error': '{STOPPED}', 'cause': {cause}}}",
+    }
     return choice(
         when(f"{ENDED} and {condition}", stopped, _expressions(found | ended)),
         when(condition, yes, _expressions(found)),
@@ -96,8 +100,9 @@ def claim(parts: BatchParts, *, then: str, taken: str) -> State:
 
 def take_over(parts: BatchParts, *, then: str, taken: str) -> State:
     """Make the row of a batch that was stopped this execution's, unless it had ended, or is another's by now."""
-    values = {":me": "$states.context.Execution.Id", ":stopped": "$stopped", ":running": f"'{batch.RUNNING}'"}
-    theirs = "execution_arn IN (:me, :stopped) AND #status = :running"
+    values = {":me": "$states.context.Execution.Id", ":stopped": "$stopped", ":followed": "$followed"}
+    values |= {":running": f"'{batch.RUNNING}'"}
+    theirs = "execution_arn IN (:me, :stopped, :followed) AND #status = :running"
     return _write(parts, "SET execution_arn = :me", values, then=then, condition=theirs) | {
         "Catch": [caught(TAKEN, then=taken)]
     }

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from contract import ledger, names
 from contract.errors import EndpointBusy
 from contract.run import DeploymentStatus
-from infra.asl import ASKED, State, caught, choice, expression, invoke, task, transient, when
+from infra.asl import ASKED, FOLLOWED, State, caught, choice, expression, invoke, task, transient, when
 from infra.steps.champion import LEDGER_ERRORS, key
 from infra.steps.deployment_parts import ALL_HEARD, DeploymentParts, on_failure
 
@@ -30,12 +30,14 @@ def take(parts: Leasing, *, then: str, busy: str, seconds: int, assign: Mapping[
     """Take the lease, waiting while another deployment holds it.
 
     A deployment that was stopped or timed out, which no Catch sees, leaves its lease: the execution that its event
-    starts (infra/rules.py) takes it over. Should that one die, too, the lease expires with the longest execution.
+    starts (infra/rules.py) takes it over, also where one before it died before it could. Should that one fail, too, the
+    lease expires with the longest execution.
     ``assign`` reads what was asked; by default that of a deployment.
     """
     now = "$floor($millis() / 1000)"
     times = {
         ":stopped": {"S": expression(STOPPED)},
+        ":followed": {"S": expression(f"({EVENT} ? {FOLLOWED} : 'none')")},
         ":now": {"N": expression(f"$string({now})")},
         ":expires": {"N": expression(f"$string({now} + {seconds})")},
     }
@@ -44,7 +46,7 @@ def take(parts: Leasing, *, then: str, busy: str, seconds: int, assign: Mapping[
         {
             "TableName": parts.ledger,
             "Key": key(ledger.LEASE, f"{ASKED}.tenant", f"{ASKED}.project"),
-            "ConditionExpression": "attribute_not_exists(pk) OR expires < :now OR holder = :me OR holder = :stopped",
+            "ConditionExpression": "attribute_not_exists(pk) OR expires < :now OR holder IN (:me, :stopped, :followed)",
             "UpdateExpression": "SET holder = :me, expires = :expires",
             "ExpressionAttributeValues": HOLDER | times,
         },

@@ -232,7 +232,7 @@ def takes_over(site: Site, project: str, package: str) -> str:
         end = site.ended(arn, PATIENCE)
         site.eventually(lambda: waiting.strikes, PATIENCE, f"the event of the end of {name}")
     detail = {"executionArn": arn, "status": end.status, "input": json.dumps(event)}
-    return site.start("batch", f"{project}-b{next(_numbers)}", {"detail": detail})
+    return site.start("batch", f"{project}-b{next(_numbers)}", {"source": "aws.states", "detail": detail})
 
 
 def _arrived(site: Site, project: str) -> dict[str, Any]:

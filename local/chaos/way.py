@@ -48,6 +48,8 @@ class Way:
         data: the upload's name in the inbox; "" where nothing is uploaded.
         target: of the deployment.
         hosts: that train.
+        recovers: whether it puts right what another execution left. Should it fail, nothing follows it: people are
+            told, and their runbook says to start it again.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Way:
     data: str = ""
     target: str = "serverless"
     hosts: int = 1
+    recovers: bool = False
 
     @property
     def deploys(self) -> bool:

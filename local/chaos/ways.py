@@ -127,7 +127,7 @@ DEPLOYMENTS = (
 OTHERS = (
     Way(name="batch", machine="batch", good="Answered", begin=scenes.answers, scene=scenes.champion(SERVERLESS)),
     Way(name="batch stopped", machine="batch", good="FAILED: Stopped", begin=scenes.takes_over,
-        scene=scenes.champion(SERVERLESS)),
+        scene=scenes.champion(SERVERLESS), recovers=True),
     Way(name="batch twice", machine="batch", good="Nothing to answer", begin=scenes.answers_again,
         scene=scenes.champion(SERVERLESS)),
     Way(name="to sleep", machine="sleep", good="As wanted", begin=scenes.sleeps(True),

@@ -265,6 +265,7 @@ ENDED_AGAIN = {**ENDED, "input": json.dumps({"detail": ENDED})}
 NAMED: dict[str, Any] = {
     "tenant": "acme", "project": "none", "file": "r.csv", "id": "none", "prefix": "acme/none/batch/r.csv/none/",
     "size": 1, "source": "none", "instance": "ml.m5.large", "ending": ".csv", "failure": None, "stopped": "arn:none",
+    "followed": "arn:none",
     "champion": {"package_arn": "arn:none", "version": "1"}, "content_type": "text/csv", "tags": [],
     "container": {"Image": NOTHING["image_uri"], "ModelDataUrl": NOTHING["model_data_url"]},
 }  # fmt: skip

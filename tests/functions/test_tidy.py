@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contract import ledger, names
+from contract import batch, ledger, names
 from contract.errors import EndpointBusy
 from functions import deployment, live, rollout, table, tidy
 from tests.functions.conftest import World
@@ -147,3 +147,13 @@ def test_a_stopped_deployment_puts_back_only_what_is_not_as_recorded(
             assert deployment.handler(event, None)["verdict"] == verdict
     destroyed = {**event, "stopped_by": names.DESTROYED}
     assert deployment.handler(json.loads(json.dumps(destroyed)), None)["verdict"] == "nothing_to_do"
+
+
+def test_models_that_batches_left_go_and_those_of_batches_that_run_stay(world: World) -> None:
+    make(world, "batch-0a", "batch-0b", "batch-0c")
+    champion(world)
+    for each, status in (("0a", batch.ANSWERED), ("0b", batch.RUNNING)):
+        table.put(ledger.batch_key(world.tenant, "digits", each), {"status": status})
+    gone = {f"{world.tenant}--digits--batch-{each}" for each in ("0a", "0c")}
+    assert gone <= set(tidied(world))
+    assert {name for name in there(world)["models"] if name.startswith("digits--batch-")} == {"digits--batch-0b"}

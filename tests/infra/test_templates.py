@@ -134,17 +134,20 @@ def test_every_bad_end_of_a_run_reaches_settle(assembly: Assembly) -> None:
     assert "Settle" in text(rule["Targets"][0]["Arn"])
 
 
-@pytest.mark.parametrize("machine", ["Deployment", "Sleep"])
-def test_what_no_catch_sees_starts_its_machine_again_and_what_fails_at_that_does_not(
-    assembly: Assembly, machine: str
+@pytest.mark.parametrize(
+    ("machine", "error"),
+    [("Deployment", "ChampionNotBack"), ("Sleep", "SageMaker.SageMakerException"), ("Batch", "States.Timeout")],
+)
+def test_what_is_left_half_way_starts_its_machine_again_and_what_fails_at_that_does_not(
+    assembly: Assembly, machine: str, error: str
 ) -> None:
     rule = rule_of(assembly, "aws.states", to=f"{machine}Machine")
     first = {"status": "FAILED", "error": "States.DataLimitExceeded", "input": '{"tenant": "acme"}'}
     again = {**first, "input": '{"source": "aws.states", "detail": {}}'}
     caught = {**first, "error": "EndpointFailed"}
-    stopped = [{**caught, "status": status} for status in ("ABORTED", "TIMED_OUT")]
+    stopped = [{**caught, "status": status} for status in ("ABORTED", "TIMED_OUT")] + [{**first, "error": error}]
     ways = {"$or": rule["EventPattern"]["detail"]["$or"]}
-    assert [matches(ways, detail) for detail in (*stopped, first, again, caught)] == [True, True, True, False, False]
+    assert [matches(ways, detail) for detail in (*stopped, first, again, caught)] == [True] * 4 + [False] * 2
     (target,) = rule["Targets"]
     assert target["Arn"] == rule["EventPattern"]["detail"]["stateMachineArn"][0]
     assert target["DeadLetterConfig"]
