@@ -124,8 +124,8 @@ class FailedSleepRule(MessageRule):
             pattern=execution_ends([machine_arn], ["FAILED"]),
             message=(
                 f"Tandem: a model was not put to sleep, or not woken: {_field('name')}.\nReason: {_field('cause')}\n"
-                "What AWS refused is tried once more at once; with sleeping hours, all is tried again within a quarter of "
-                "an hour. Else: tandem sleep, tandem wake."
+                "What AWS refused is tried once more at once; with sleeping hours, all is tried again within a quarter "
+                "of an hour. Else: tandem sleep, tandem wake."
             ),
             runbook=Runbook.SLEEP_FAILED,
         )
