@@ -56,6 +56,6 @@ def test_what_fails_each_time_is_told(app: App, scheduled: str) -> None:
 
     with LAB.inject(ExhaustedFunction(function=handler, payload=f"*{event['id']}*", times=ALWAYS)):
         functions.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event).encode())
-        receipt = app.eventually(told)
+        receipt = app.eventually(told, seconds=240)
     assert receipt
     sqs.delete_message(QueueUrl=queue, ReceiptHandle=receipt)
