@@ -92,9 +92,14 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(app: App, account: Account) -> Story:
+def story(app: App, account: Account) -> Iterator[Story]:
     """A project's life, overheard: every event and message goes to a queue, too."""
-    overhear(app)
+    with overhear(app):
+        yield live(app, account)
+
+
+def live(app: App, account: Account) -> Story:
+    """Deploy, ask, reject, fail."""
     project = app.project()
     app.configure(project, TOML)
     deployed = app.settled(app.upload(project, "rows.csv", rows()))
@@ -108,7 +113,8 @@ def story(app: App, account: Account) -> Story:
     return Story(project=project, deployed=deployed, rejected=rejected, failed=failed)
 
 
-def overhear(app: App) -> None:
+@contextlib.contextmanager
+def overhear(app: App) -> Iterator[None]:
     """Send every event of the bus and every notification to a queue that nobody reads."""
     sqs, events = app.cloud.client("sqs"), app.cloud.client("events")
     url = sqs.create_queue(QueueName="overheard")["QueueUrl"]
@@ -116,7 +122,13 @@ def overhear(app: App) -> None:
     events.put_rule(Name="overheard", EventPattern=json.dumps({"source": [{"prefix": ""}]}))
     events.put_targets(Rule="overheard", Targets=[{"Id": "queue", "Arn": arn}])
     topic = app.outputs[names.OUTPUT_TOPIC_ARN]
-    app.cloud.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    sns = app.cloud.client("sns")
+    subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
+    yield
+    sns.unsubscribe(SubscriptionArn=subscription)
+    events.remove_targets(Rule="overheard", Ids=["queue"])
+    events.delete_rule(Name="overheard")
+    sqs.delete_queue(QueueUrl=url)
 
 
 def ask(app: App, project: str, consumer: Consumer) -> None:

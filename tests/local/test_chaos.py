@@ -203,9 +203,9 @@ def test_events_are_lost_repeated_and_late(cloud: Cloud) -> None:
         events.put_events(Entries=[{"Source": "test", "DetailType": kind, "Detail": json.dumps({"is": text})}])
 
     with LAB.inject(
-        LostEvent(type=kind, detail='*"lost"*'),
-        RepeatedEvent(type=kind, detail='*"again"*', copies=1),
-        LateEvent(type=kind, detail='*"late"*', seconds=50),
+        LostEvent(type=kind, detail='*"lost"*', target=arn),
+        RepeatedEvent(type=kind, detail='*"again"*', target=arn, copies=1),
+        LateEvent(type=kind, detail='*"late"*', target=arn, seconds=50),
     ) as waiting:
         for text in ("lost", "late", "again"):
             put(text)
