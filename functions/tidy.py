@@ -139,24 +139,26 @@ def _delete_alarms(tenant: str, project: str, kept: set[str], made: list[str] | 
 def _delete_others(tenant: str, project: str, kind: str, noun: str, kept: set[str]) -> Iterator[str]:
     """Delete what deployments of endpoints named, but for ``kept``."""
     made_here = re.compile(rf"{tenant}--{project}--v\d+-[0-9a-f]{{8}}(-[sw])?")
-    sagemaker = client("sagemaker")
-    pages = sagemaker.get_paginator(f"list_{kind}s").paginate(NameContains=f"{tenant}--{project}--v")
-    found = [item[f"{noun}Name"] for page in pages for item in page[f"{noun}s"]]
-    for name in found:
+    for name in _named(kind, noun, f"{tenant}--{project}--v"):
         if made_here.fullmatch(name) and name not in kept:
-            _unless_gone(getattr(sagemaker, f"delete_{kind}"), **{f"{noun}Name": name})
+            _unless_gone(getattr(client("sagemaker"), f"delete_{kind}"), **{f"{noun}Name": name})
             yield name
 
 
 def _delete_batch_models(tenant: str, project: str) -> Iterator[str]:
     """Delete the models that batches could not, because SageMaker refused; those of batches that run stay."""
     start = names.batch_model(tenant, project, "")
-    pages = client("sagemaker").get_paginator("list_models").paginate(NameContains=start)
-    for name in [model["ModelName"] for page in pages for model in page["Models"]]:
+    for name in _named("model", "Model", start):
         row = table.get(ledger.batch_key(tenant, project, name.removeprefix(start))) or {}
         if name.startswith(start) and row.get("status") != batch.RUNNING:
             _unless_gone(client("sagemaker").delete_model, ModelName=name)
             yield name
+
+
+def _named(kind: str, noun: str, part: str) -> list[str]:
+    """Return the names with this part, of configurations or models."""
+    pages = client("sagemaker").get_paginator(f"list_{kind}s").paginate(NameContains=part)
+    return [item[f"{noun}Name"] for page in pages for item in page[f"{noun}s"]]
 
 
 def _unless_gone(delete: Callable[..., Any], **arguments: str) -> None:

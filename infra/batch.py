@@ -96,7 +96,7 @@ class Batch(Construct):
         )
 
     def _grant_sagemaker(self, role: iam.IRole) -> None:
-        model = grants.arn(self, "sagemaker", "model", "*--*--batch-*")
+        model = grants.arn(self, "sagemaker", "model", names.batch_model("*", "*", "*"))
         grants.allow(role, ["sagemaker:CreateModel", "sagemaker:DeleteModel", "sagemaker:AddTags"], [model])
         package = grants.arn(self, "sagemaker", "model-package", "*--*/*")
         grants.allow(role, ["sagemaker:DescribeModelPackage"], [package])

@@ -12,10 +12,15 @@ from tests.local import sagemaker as sm
 from tests.local import tuning as tn
 
 
-def test_a_search_that_goes_on_is_stopped(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def account(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Account:
     for name, value in cloud.environment.items():
         monkeypatch.setenv(name, value)
-    account, sagemaker = Account(), cloud.client("sagemaker")
+    return Account()
+
+
+def test_a_search_that_goes_on_is_stopped(cloud: Cloud, account: Account) -> None:
+    sagemaker = cloud.client("sagemaker")
     account.__dict__["outputs"] = {}  # no machines: what runs on when they are gone
     definition = tn.definition(tn.push_image(cloud), sm.bucket(cloud), tn.SLOW)
     request = tn.tuning(definition, jobs=1, parallel=1)
@@ -29,10 +34,8 @@ def test_a_search_that_goes_on_is_stopped(cloud: Cloud, monkeypatch: pytest.Monk
     removal.remove(account, found, say=lambda line: None)  # it has ended meanwhile
 
 
-def test_alarms_of_our_endpoints_go_and_a_persons_own_stay(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in cloud.environment.items():
-        monkeypatch.setenv(name, value)
-    account, cloudwatch = Account(), cloud.client("cloudwatch")
+def test_alarms_of_our_endpoints_go_and_a_persons_own_stay(cloud: Cloud, account: Account) -> None:
+    cloudwatch = cloud.client("cloudwatch")
     ours = [
         names.alarm(names.endpoint("acme", "removal", "realtime"), "AllTraffic", "errors"),
         names.alarm(names.function("acme", "removal"), "v12", "errors"),
@@ -52,11 +55,7 @@ def test_alarms_of_our_endpoints_go_and_a_persons_own_stay(cloud: Cloud, monkeyp
     cloudwatch.delete_alarms(AlarmNames=[theirs, untagged])
 
 
-def test_a_locked_object_goes_with_its_bucket_because_whoever_destroys_says_so(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in cloud.environment.items():
-        monkeypatch.setenv(name, value)
+def test_a_locked_object_goes_with_its_bucket_because_whoever_destroys_says_so(cloud: Cloud, account: Account) -> None:
     s3, bucket = cloud.client("s3"), "locked-removal"
     s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
     rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 90}}
@@ -65,25 +64,19 @@ def test_a_locked_object_goes_with_its_bucket_because_whoever_destroys_says_so(
     version = s3.put_object(Bucket=bucket, Key="trail.json.gz", Body=b"who")["VersionId"]
     with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
         s3.delete_object(Bucket=bucket, Key="trail.json.gz", VersionId=version)
-    removal.remove(Account(), [removal.Item(kind="AWS::S3::Bucket", name=bucket)], say=lambda line: None)
+    removal.remove(account, [removal.Item(kind="AWS::S3::Bucket", name=bucket)], say=lambda line: None)
     assert bucket not in {each["Name"] for each in s3.list_buckets()["Buckets"]}
 
 
-def test_a_bucket_that_locks_nothing_goes_without_a_word_of_locks(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in cloud.environment.items():
-        monkeypatch.setenv(name, value)
+def test_a_bucket_that_locks_nothing_goes_without_a_word_of_locks(cloud: Cloud, account: Account) -> None:
     s3, bucket = cloud.client("s3"), "unlocked-removal"
     s3.create_bucket(Bucket=bucket)
     s3.put_object(Bucket=bucket, Key="rows.csv", Body=b"1")
-    removal.remove(Account(), [removal.Item(kind="AWS::S3::Bucket", name=bucket)], say=lambda line: None)
+    removal.remove(account, [removal.Item(kind="AWS::S3::Bucket", name=bucket)], say=lambda line: None)
     assert bucket not in {each["Name"] for each in s3.list_buckets()["Buckets"]}
 
 
-def test_protection_is_lifted_before_a_stack_or_a_table_goes(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in cloud.environment.items():
-        monkeypatch.setenv(name, value)
+def test_protection_is_lifted_before_a_stack_or_a_table_goes(cloud: Cloud, account: Account) -> None:
     cloudformation, dynamodb = cloud.client("cloudformation"), cloud.client("dynamodb")
     template = '{"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}'
     cloudformation.create_stack(StackName="Protected", TemplateBody=template, EnableTerminationProtection=True)
@@ -94,7 +87,7 @@ def test_protection_is_lifted_before_a_stack_or_a_table_goes(cloud: Cloud, monke
         AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
     )  # fmt: skip
     items = [removal.Item(kind="stack", name="Protected"), removal.Item(kind="AWS::DynamoDB::Table", name="protected")]
-    removal.remove(Account(), items, say=lambda line: None)
+    removal.remove(account, items, say=lambda line: None)
     assert "protected" not in dynamodb.list_tables()["TableNames"]
     with pytest.raises(cloudformation.exceptions.ClientError, match="does not exist"):
         cloudformation.describe_stacks(StackName="Protected")

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -262,13 +262,21 @@ class FakeSageMaker:
         return self.processing[ProcessingJobName]
 
 
-@pytest.fixture
-def sagemaker(world: World, monkeypatch: pytest.MonkeyPatch) -> FakeSageMaker:
-    fake, make = FakeSageMaker(world.cloud.client("sagemaker")), shared.session().create_client
-    monkeypatch.setattr(
+Fake = TypeVar("Fake", bound=FakeSageMaker)
+
+
+def put_in_place(fake: Fake, patched: pytest.MonkeyPatch) -> Fake:
+    """Have the functions ask ``fake`` in SageMaker's place; return it."""
+    make = shared.session().create_client
+    patched.setattr(
         shared.session(),
         "create_client",
         lambda service, **given: fake if service == "sagemaker" else make(service, **given),
     )
     shared.client.cache_clear()
     return fake
+
+
+@pytest.fixture
+def sagemaker(world: World, monkeypatch: pytest.MonkeyPatch) -> FakeSageMaker:
+    return put_in_place(FakeSageMaker(world.cloud.client("sagemaker")), monkeypatch)

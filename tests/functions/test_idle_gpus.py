@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 from contract import gpus, keys, ledger, names
 from contract.errors import TrainingFailed
 from contract.prices import load_prices
-from functions import halt, idle_gpus, shared, table
-from tests.functions.conftest import FakeSageMaker, World
+from functions import halt, idle_gpus, table
+from tests.functions.conftest import FakeSageMaker, World, put_in_place
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 ONE, FOUR, NONE = "ml.g5.xlarge", "ml.g5.12xlarge", "ml.m5.xlarge"
@@ -55,14 +55,7 @@ class SageMaker(FakeSageMaker):
 
 @pytest.fixture
 def sagemaker(world: World, monkeypatch: pytest.MonkeyPatch) -> SageMaker:
-    fake, make = SageMaker(world.client("sagemaker")), shared.session().create_client
-    monkeypatch.setattr(
-        shared.session(),
-        "create_client",
-        lambda service, **given: fake if service == "sagemaker" else make(service, **given),
-    )
-    shared.client.cache_clear()
-    return fake
+    return put_in_place(SageMaker(world.client("sagemaker")), monkeypatch)
 
 
 class Jobs:
