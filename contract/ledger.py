@@ -20,7 +20,7 @@ are in it.
 | tenant | tenant#<tenant> | tenant | added (ISO 8601) |
 | budget | tenant#<tenant> | budget | usd (a month) |
 | month | tenant#<tenant> | month#<YYYY-MM> | committed, spent |
-| charge | tenant#<tenant> | charge#<YYYY-MM>#<run> | project, charged, settled |
+| charge | tenant#<tenant> | charge#<YYYY-MM>#<run> | project, charged, settled, ended |
 | machines | machines | machines | held (by run, how many of each quota), version |
 | quotas | machines | quotas | limits (code and limit of each quota), asked, read (seconds since 1970) |
 | API key | apikey#<id> | apikey | tenant, consumer, created |
@@ -35,6 +35,7 @@ when) while its endpoint is gone.
 
 Amounts of months and charges are whole millionths of a US dollar. ``charged`` is a run's part of the month's
 ``committed``: its worst case while it runs, what it did cost (``settled``, a part of ``spent``) once it has ended.
+``ended`` is how often its execution had been redriven before the last end that was settled, -1 before any.
 """
 
 from __future__ import annotations

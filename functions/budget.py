@@ -3,11 +3,13 @@
 A run is charged its worst case when it is planned and its true cost when it is
 settled, in the month in which it began. Both change the charge and the month's
 sum in one transaction, so that runs that race for the last dollars cannot get
-them twice, and news that arrive twice change nothing.
+them twice, and news that arrive twice change nothing. A plan that comes after
+its run has ended, because somebody stopped the run meanwhile, gets nothing.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import time
 from collections.abc import Callable
@@ -47,46 +49,76 @@ class Account:
     run: str
 
 
-def reserve(request: RunRequest, *, month: str, usd: float) -> str:
-    """Charge a run what it may cost, on top of what it did cost already; return why not, or an empty text."""
+@dataclass(frozen=True, kw_only=True)
+class Charge:
+    """A run's row: amounts in millionths of a US dollar; its fields are explained in contract/ledger.py."""
+
+    charged: int = 0
+    settled: int = 0
+    ended: int = -1
+
+
+FIELDS = [field.name for field in dataclasses.fields(Charge)]
+
+
+class Ended(Exception):
+    """The run has ended."""
+
+
+def reserve(request: RunRequest, *, month: str, usd: float, redrives: int | None = None) -> str:
+    """Charge a run what it may cost, on top of what it did cost already; return why not, or an empty text.
+
+    Args:
+        request: whose.
+        month: in which the run began.
+        usd: what it may cost from now on.
+        redrives: of the execution, when this was asked; None where the execution does not tell it.
+    """
     account = Account(tenant=request.tenant, project=request.project, month=month, run=request.run)
     allowed = limit(request.tenant)
-    if _charge(account, lambda settled: (settled + _micros(usd), settled), most=_micros(allowed)):
-        return ""
-    return _refusal(account, usd, allowed)
+
+    def change(charge: Charge) -> Charge:
+        if redrives is not None and charge.ended >= redrives:
+            raise Ended
+        return dataclasses.replace(charge, charged=charge.settled + _micros(usd))
+
+    try:
+        return "" if _charge(account, change, most=_micros(allowed)) else _refusal(account, usd, allowed)
+    except Ended:
+        return "the run has ended meanwhile"
 
 
-def settle(run: Run) -> None:
-    """Charge a run what it did cost; one whose cost is not known keeps its reservation."""
+def settle(run: Run, redrives: int) -> None:
+    """Charge a run that ended after so many redrives what it did cost; with no known cost it keeps its reservation."""
     if not run.tenant or run.usd is None:
         return
     account = Account(tenant=run.tenant, project=run.project, month=month_of(run.started), run=run.run)
     cost = _micros(run.usd)
-    _charge(account, lambda settled: (cost, cost))
+    _charge(account, lambda charge: Charge(charged=cost, settled=cost, ended=max(charge.ended, redrives)))
 
 
-def _charge(account: Account, to: Callable[[int], tuple[int, int]], most: int | None = None) -> bool:
+def _charge(account: Account, change: Callable[[Charge], Charge], most: int | None = None) -> bool:
     """Change a run's charge and with it the month's sums, both or neither.
 
     Args:
         account: whose.
-        to: returns what is ``charged`` and ``settled`` from now on; takes what is settled so far.
+        change: returns the charge from now on; takes the one so far. What it raises is raised, and nothing changes.
         most: what the month may have committed then; None for any sum. Where it is more, nothing changes, and False is
             returned.
     """
     key = ledger.charge_key(account.tenant, account.month, account.run)
     for attempt in range(TRIES):
-        before = table.get(key) or {}
-        old = (before.get("charged", 0), before.get("settled", 0))
-        new = to(old[1])
+        row = table.get(key)
+        old = Charge(**{field: row[field] for field in FIELDS if field in row}) if row else Charge()
+        new = change(old)
         if new == old:
             return True
-        more = new[0] - old[0]
+        more = new.charged - old.charged
         if most is not None and more > most:
             return False
         why = table.transact(
-            _add_to_month(account, more, new[1] - old[1], most),
-            _put(key, before, charged=new[0], settled=new[1], project=f"{account.tenant}/{account.project}"),
+            _add_to_month(account, more, new.settled - old.settled, most),
+            _put({**key, "project": f"{account.tenant}/{account.project}"}, new, row),
         )
         if not why:
             return True
@@ -108,13 +140,15 @@ def _add_to_month(account: Account, committed: int, spent: int, most: int | None
     return {"Update": change}
 
 
-def _put(key: dict[str, str], before: dict[str, Any], **values: Any) -> dict[str, Any]:
+def _put(row: dict[str, str], charge: Charge, before: dict[str, Any] | None) -> dict[str, Any]:
     """Return the write of a charge that nobody has changed since it was read."""
-    item = {**key, **values}
+    item = {**row, **dataclasses.asdict(charge)}
     if not before:
         return {"Put": {"Item": item, "ConditionExpression": "attribute_not_exists(pk)"}}
-    unchanged = "charged = :charged AND settled = :settled"
-    read = {":charged": before["charged"], ":settled": before["settled"]}
+    unchanged = " AND ".join(
+        f"{field} = :{field}" if field in before else f"attribute_not_exists({field})" for field in FIELDS
+    )
+    read = {f":{field}": before[field] for field in FIELDS if field in before}
     return {"Put": {"Item": item, "ConditionExpression": unchanged, "ExpressionAttributeValues": read}}
 
 

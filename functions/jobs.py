@@ -9,6 +9,7 @@ on-demand price is the bill.
 from __future__ import annotations
 
 import json
+import math
 import re
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -73,8 +74,8 @@ def bill_training(job: Described) -> Job:
     """Return what a training job was billed."""
     machines = training_machines(job)
     seconds = job.get("BillableTimeInSeconds")
-    if seconds is None:  # a job that was stopped, or is not finished
-        seconds = _seconds(job.get("TrainingStartTime") or _began(job), job.get("TrainingEndTime"))
+    if seconds is None:  # a job that was stopped, or is not finished, or is told by a search's list: whole seconds, too
+        seconds = math.ceil(_seconds(job.get("TrainingStartTime") or _began(job), job.get("TrainingEndTime")))
     return Job(
         name=job["TrainingJobName"],
         kind="training",

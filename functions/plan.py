@@ -45,7 +45,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
     Args:
         event: also says whether a job has prepared the dataset (``prepared_in_job``), which ``execution`` plans and
-            in which ``state``, and that it ``can_wait`` for machines (older definitions cannot: their runs hold none).
+            in which ``state``, how often it was redriven before (``redrives``; older definitions do not say), and
+            that it ``can_wait`` for machines (older definitions cannot: their runs hold none).
             With ``run`` alone, the worst case of such a run is told, and nothing is written.
         context: unused.
 
@@ -64,7 +65,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     plan = make_plan(request, DatasetReport.from_dict(event["dataset"]), price, prepared_in_job=prepared)
     if event.get("can_wait"):
         plan |= _equipped(request, plan)
-    plan |= _reserved(request, plan)
+    plan |= _reserved(request, plan, event.get("redrives"))
     documents.write(request.prefix + keys.PLAN, plan)
     told = {name: plan[name] for name in ("accepted", "reasons", "waits")}
     logger.info("planned", extra={"run": request.run, **told})
@@ -100,12 +101,12 @@ def _refused(reason: str) -> dict[str, Any]:
     return {"accepted": False, "outcome": Outcome.REFUSED.value, "reasons": [reason]}
 
 
-def _reserved(request: RunRequest, plan: Mapping[str, Any]) -> dict[str, Any]:
+def _reserved(request: RunRequest, plan: Mapping[str, Any], redrives: int | None) -> dict[str, Any]:
     """Take the worst case out of the tenant's budget; return the refusal when that lacks it, else nothing new."""
     if not plan["accepted"]:
         return {}
     began = runs.started(request.run)
-    reason = budget.reserve(request, month=budget.month_of(began), usd=plan["worst_case"]["usd"])
+    reason = budget.reserve(request, month=budget.month_of(began), usd=plan["worst_case"]["usd"], redrives=redrives)
     return _refused(reason) if reason else {}
 
 

@@ -216,7 +216,9 @@ def _take_back(row: Mapping[str, Any], found: Rest) -> None:
 
 def _reserve(row: Mapping[str, Any], found: Rest, usd: float) -> str:
     """Charge the run ``usd`` on top of what it has cost; return why not."""
-    return budget.reserve(found.request, month=budget.month_of(row["started"]), usd=usd) if found.request else ""
+    if not found.request:
+        return ""
+    return budget.reserve(found.request, month=budget.month_of(row["started"]), usd=usd, redrives=found.redrive)
 
 
 def watch(detail: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Settle the run that ``event`` tells of.
 
     Args:
-        event: ``{"run_id", "outcome", "reasons"}`` from the machine, or an EventBridge event
+        event: ``{"run_id", "outcome", "reasons", "redrives"}`` from the machine, or an EventBridge event
             ``Step Functions Execution Status Change`` with a bad status.
         context: unused.
 
@@ -63,6 +63,7 @@ def _from_machine(event: Mapping[str, Any]) -> News:
         run=event["run_id"],
         outcome=Outcome(event["outcome"]),
         reasons=list(event.get("reasons") or []),
+        redrives=event.get("redrives", 0),
         ended=history.iso(datetime.now(UTC)),
     )
 
@@ -113,7 +114,7 @@ def settle(news: News) -> bool:
         stop_searches(news)
         run = tell(row, news)
         _write(run)
-        budget.settle(run)
+        budget.settle(run, news.redrives)
         settled = _settled_row(run)
         if not runs.settle(row, settled):
             # By another delivery of these news; or a late cover of the redrive that ended made it RUNNING.

@@ -19,6 +19,7 @@ def compute(parts: Parts, *, then: str) -> State:
             # The worst case is read from this execution's own definition, from here on.
             "execution": "{% $states.context.Execution.Id %}",
             "state": "{% $states.context.State.Name %}",
+            "redrives": "{% $states.context.Execution.RedriveCount %}",
             "can_wait": True,
         },
         then=then,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.asl import State, invoke
+from infra.asl import State, expression, invoke
 from infra.steps.parts import Parts
 
 
@@ -10,7 +10,10 @@ def run(parts: Parts) -> State:
     """Call functions/settle.py: actual cost, ledger, report, event."""
     return invoke(
         parts.settle,
-        {"run_id": "{% $run_id %}", "outcome": "{% $outcome %}", "reasons": "{% $reasons %}"},
+        {
+            **{name: expression(f"${name}") for name in ("run_id", "outcome", "reasons")},
+            "redrives": "{% $states.context.Execution.RedriveCount %}",
+        },
         then=None,
         seconds=300,
         output={"run": "{% $run_id %}", "outcome": "{% $outcome %}", "reasons": "{% $reasons %}"},

@@ -23,8 +23,8 @@ def reserve(world: World, run: str, usd: float, month: str = MONTH) -> str:
     return budget.reserve(examples.request(world.tenant, run), month=month, usd=usd)
 
 
-def settle(world: World, run: str, usd: float | None) -> None:
-    budget.settle(dataclasses.replace(examples.run(), run=run, tenant=world.tenant, usd=usd))
+def settle(world: World, run: str, usd: float | None, redrives: int = 0) -> None:
+    budget.settle(dataclasses.replace(examples.run(), run=run, tenant=world.tenant, usd=usd), redrives)
 
 
 def allow(world: World, usd: float) -> None:
@@ -123,3 +123,22 @@ def test_a_plan_over_what_is_left_is_refused_with_the_sums(world: World) -> None
     allow(world, 3)
     assert plan.handler(given, None)["accepted"]
     assert month(world)[0] == pytest.approx(0.5 + 1.25 + answer["worst_case"]["usd"])
+
+
+def test_a_plan_that_comes_after_its_run_was_stopped_reserves_nothing(world: World) -> None:
+    given = {
+        "run": examples.request(world.tenant).to_dict(),
+        "dataset": examples.dataset().to_dict(),
+        "prepared_in_job": False,
+        "redrives": 0,
+        **world.planning(),
+    }
+    settle(world, given["run"]["run"], 0.0)  # it had cost nothing yet
+    answer = plan.handler(json.loads(json.dumps(given)), None)
+    assert (answer["accepted"], answer["reasons"]) == (False, ["the run has ended meanwhile"])
+    assert month(world) == (0, 0)
+    answer = plan.handler(json.loads(json.dumps(given | {"redrives": 1})), None)
+    assert answer["accepted"]
+    settle(world, given["run"]["run"], 0.5, redrives=1)
+    assert not plan.handler(json.loads(json.dumps(given | {"redrives": 1})), None)["accepted"]
+    assert month(world) == (0.5, 0.5)

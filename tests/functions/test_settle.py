@@ -346,6 +346,13 @@ def test_a_job_that_is_being_stopped_is_billed_so_far() -> None:
     assert jobs.bill_training(job).billable_seconds == pytest.approx(100, abs=2)
 
 
+def test_a_job_that_only_a_searchs_list_tells_of_is_billed_in_whole_seconds_as_its_description_would_say() -> None:
+    began = datetime.now(UTC)
+    job = training_job("j", TrainingStartTime=began, TrainingEndTime=began + timedelta(seconds=60.2))
+    del job["BillableTimeInSeconds"]
+    assert jobs.bill_training(job).billable_seconds == 61
+
+
 def at(seconds: float, kind: str, **details: Any) -> dict[str, Any]:
     return {"timestamp": BEGAN + timedelta(seconds=seconds), "type": kind, **details}
 
