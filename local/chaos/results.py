@@ -77,42 +77,8 @@ def page(results: Results, definitions: Mapping[str, Iterable[str]]) -> str:
         results: what is kept.
         definitions: the states of each machine, in the order of its story.
     """
-    cells = [cell for faults in results.values() for states in faults.values() for cell in states.values()]
-    counts = Counter(cell["verdict"] for cell in cells)
-    bad = sum(bool(cell["violations"]) for cell in cells)
-    lines = [
-        "# Faults",
-        "",
-        "What goes wrong on AWS now and then, made to happen on the laptop at every state where it can. Each cell is",
-        "met by an execution of the deployed state machines. After it, these must hold: no execution is stuck, no job,",
-        "endpoint, configuration or model is orphaned, nothing ended with `States.Runtime`, no upload is lost, the",
-        "lease is released, the budget's reservation settled, no machine of a quota is held, a run cost what its jobs",
-        "were billed, the ledger's row agrees with the execution, the champion with the endpoint. A run that failed is",
-        "then redriven, and meets the fault at the states that are left, until it ends well. What puts right what a",
-        "stopped batch left (`batch stopped`), and fails itself, is started again, as its",
-        "[runbook](runbooks/recovery-failed.md) says.",
-        "",
-        "`make faults` runs all of it and writes this page; `make test` runs a part. One fault on one way:",
-        "`tandem chaos --fault throttled --way spot`; faults of your own: `tandem chaos --plan faults.toml`.",
-        "",
-        f"{len(cells) - counts[ALIKE]} cells ran: {counts[SURVIVED]} survived, {counts[FAILED]} failed and said why,",
-        f"{counts[STOPPED]} were stopped on purpose; {bad} left something that should not be. {counts[ALIKE]} more are",
-        "like one of these to the state: the same Retry and the same Catch answer them, so they were not run.",
-        "",
-        "## The faults",
-        "",
-        "| | fault | what happens | where |",
-        "|---|---|---|---|",
-    ]
-    lines += [f"| {number} | {entry.name} | {entry.what} | {entry.where} |" for number, entry in _numbered()]
-    lines += ["", "## The cells", ""]
-    lines += [
-        f"{MARKS[SURVIVED]} it ended as if nothing had been; {MARKS[FAILED]} it failed, with its cause, and left",
-        f"nothing; {MARKS[STOPPED]} it was stopped, and left nothing; {BAD} something was as it should not be (below);",
-        f"{MARKS[ALIKE]} the state cannot tell it from a fault to the left;",
-        "empty: the fault cannot be there (a fault of jobs at a Choice). A way is what is done, and what is there",
-        "before (`local/chaos/ways.py`); a state that several ways pass meets its faults on the first of them.",
-    ]
+    lines = ["# Faults", "", *INTRODUCTION, "", *_counted(results), "", "## The faults", "", *_faults(results)]
+    lines += ["", "## The cells", "", *LEGEND]
     for machine, states in definitions.items():
         lines += ["", *_table(machine, results, states)]
     lines += ["", "## What should not be", "", *(_violations(results) or ["Nothing, of what was run."])]
@@ -121,6 +87,59 @@ def page(results: Results, definitions: Mapping[str, Iterable[str]]) -> str:
     if missing := list(_missing(results)):
         lines += ["", "## Not run yet", "", *missing]
     return "\n".join(lines) + "\n"
+
+
+INTRODUCTION = """\
+What goes wrong on AWS now and then, made to happen on the laptop at every state where it can. Each cell is
+met by an execution of the deployed state machines. After it, these must hold: no execution is stuck, no job,
+endpoint, configuration or model is orphaned, nothing ended with `States.Runtime`, no upload is lost, the
+lease is released, the budget's reservation settled, no machine of a quota is held, a run cost what its jobs
+were billed, the ledger's row agrees with the execution, the champion with the endpoint. A run that failed is
+then redriven, and meets the fault at the states that are left, until it ends well. What puts right what a
+stopped batch left (`batch stopped`), and fails itself, is started again, as its
+[runbook](runbooks/recovery-failed.md) says.
+
+`make faults` runs all of it and writes this page; `make test` runs a part. One fault on one way:
+`tandem chaos --fault throttled --way spot`; faults of your own: `tandem chaos --plan faults.toml`.""".splitlines()
+LEGEND = f"""\
+{MARKS[SURVIVED]} it ended as if nothing had been; {MARKS[FAILED]} it failed, with its cause, and left
+nothing; {MARKS[STOPPED]} it was stopped, and left nothing; {BAD} something was as it should not be (below);
+{MARKS[ALIKE]} the state cannot tell it from a fault to the left;
+empty: the fault cannot be there (a fault of jobs at a Choice). A way is what is done, and what is there
+before (`local/chaos/ways.py`); a state that several ways pass meets its faults on the first of them.""".splitlines()
+
+
+def _marks(results: Results) -> Counter[tuple[str, str]]:
+    """Return how many cells have which mark, by fault."""
+    return Counter(
+        (fault, _mark(cell))
+        for faults in results.values()
+        for fault, states in faults.items()
+        for cell in states.values()
+    )
+
+
+def _counted(results: Results) -> list[str]:
+    counts: Counter[str] = Counter()
+    for (_, mark), number in _marks(results).items():
+        counts[mark] += number
+    return [
+        f"{counts.total() - counts[MARKS[ALIKE]]} cells ran: {counts[MARKS[SURVIVED]]} survived,"
+        f" {counts[MARKS[FAILED]]} failed and said why,",
+        f"{counts[MARKS[STOPPED]]} were stopped on purpose; {counts[BAD]} left something that should not be."
+        f" {counts[MARKS[ALIKE]]} more are",
+        "like one of these to the state: the same Retry and the same Catch answer them, so they were not run.",
+    ]
+
+
+def _faults(results: Results) -> list[str]:
+    """Return the table of the faults, with how their cells ended."""
+    marks, counts = [*MARKS.values(), BAD], _marks(results)
+    lines = [f"| | fault | what happens | where | {' | '.join(marks)} |", "|---" * (4 + len(marks)) + "|"]
+    for number, entry in _numbered():
+        ends = " | ".join(str(counts[entry.name, mark] or "") for mark in marks)
+        lines.append(f"| {number} | {entry.name} | {entry.what} | {entry.where} | {ends} |")
+    return lines
 
 
 def _numbered() -> Iterator[tuple[int, Any]]:
