@@ -24,7 +24,7 @@ from local.chaos.catalogue import CATALOGUE
 from local.chaos.matrix import rehearse, sweep
 from local.chaos.round import places
 from local.chaos.site import Site
-from local.chaos.way import Lab, prepare
+from local.chaos.way import Bench, prepare
 from local.chaos.ways import SPOT, WAYS
 from local.clock import Clock
 from local.cloud import Cloud
@@ -126,30 +126,30 @@ def serve(orders: Any, told: Any, folder: Path, name: str, at_once: int) -> None
     """Run a cloud that does what ``orders`` says, until each of its hands got None."""
     try:
         with deployed(folder / name) as site:
-            lab = prepare(site, folder / "recalled", SPOT)
+            bench = prepare(site, folder / "recalled", SPOT)
             with ThreadPoolExecutor(at_once, "hand") as pool:
                 for _ in range(at_once):
-                    pool.submit(_work, lab, orders, told)
+                    pool.submit(_work, bench, orders, told)
     except BaseException:
         told.put(f"laptop cloud {name}: {traceback.format_exc()}")
         raise
 
 
-def _work(lab: Lab, orders: Any, told: Any) -> None:
+def _work(bench: Bench, orders: Any, told: Any) -> None:
     for order in iter(orders.get, None):
         try:
-            told.put(_do(lab, order))
+            told.put(_do(bench, order))
         except Exception:  # of one order: the others are done all the same
             told.put(Outcome(order=order, failure=traceback.format_exc()))
 
 
-def _do(lab: Lab, order: Order) -> Outcome:
+def _do(bench: Bench, order: Order) -> Outcome:
     way = WAYS[order.way]
     if order.fault:
-        cells = sweep(lab, way, ENTRIES[order.fault], order.states)
+        cells = sweep(bench, way, ENTRIES[order.fault], order.states)
         return Outcome(order=order, cells=tuple(cell.document for cell in cells))
-    passed = rehearse(lab, way)
-    met = {state: place for state, place in places(lab, way, "none").items() if state in passed}
+    passed = rehearse(bench, way)
+    met = {state: place for state, place in places(bench, way, "none").items() if state in passed}
     states = {entry.name: tuple(state for state, place in met.items() if entry.make(place)) for entry in CATALOGUE}
     if way.redriven:
         return Outcome(order=order, states=states)

@@ -12,36 +12,31 @@ from local.chaos import invariants
 from local.chaos.catalogue import Entry
 from local.chaos.faults import Fault
 from local.chaos.lab import LAB
-from local.chaos.round import FAILED, STOPPED, SURVIVED, Cell, Round, finish, places
+from local.chaos.round import FAILED, STOPPED, SURVIVED, Cell, Round, finish
 from local.chaos.site import Stuck
-from local.chaos.way import Lab, Way
+from local.chaos.way import Bench, Way
 
 
-def applicable(lab: Lab, way: Way, entry: Entry) -> list[str]:
-    """Return the states of a way's machine at which a fault can be."""
-    return [name for name, place in places(lab, way, "none").items() if entry.make(place)]
-
-
-def rehearse(lab: Lab, way: Way) -> list[str]:
+def rehearse(bench: Bench, way: Way) -> list[str]:
     """Go a way without any fault but its own; return the states that it passes.
 
     Raises:
         Stuck: when it ends otherwise than it should.
     """
-    trial = Round(lab, way, Entry(name="none", what="", where="", make=lambda place: None), [])
+    trial = Round(bench, way, Entry(name="none", what="", where="", make=lambda place: None), [])
     list(trial.run())
     if trial.wrong or not trial.is_good(trial.end):
         raise Stuck(f"without a fault, {way.name!r} ends {trial.end}, not {way.good}: {trial.end.cause} {trial.wrong}")
-    return list(dict.fromkeys(lab.site.visited(trial.execution)))
+    return list(dict.fromkeys(bench.site.visited(trial.execution)))
 
 
-def sweep(lab: Lab, way: Way, entry: Entry, states: Iterable[str]) -> Iterator[Cell]:
+def sweep(bench: Bench, way: Way, entry: Entry, states: Iterable[str]) -> Iterator[Cell]:
     """Have a fault at each of ``states`` that the way passes, and yield what became of it."""
     left = list(states)
     together = entry.survived or way.redriven
     while left:
         chosen = left if together else left[:1]
-        met = list(Round(lab, way, entry, chosen).run())
+        met = list(Round(bench, way, entry, chosen).run())
         yield from met
         if not met and together:
             return  # the way passes none of them
@@ -49,13 +44,13 @@ def sweep(lab: Lab, way: Way, entry: Entry, states: Iterable[str]) -> Iterator[C
         left = [state for state in left if state not in gone]
 
 
-def follow(lab: Lab, way: Way, faults: list[Fault]) -> Iterator[Cell]:
+def follow(bench: Bench, way: Way, faults: list[Fault]) -> Iterator[Cell]:
     """Have one execution meet planned faults, with real programs; yield a cell for each of them."""
-    project, _ = lab.take(way)
+    project, _ = bench.take(way)
     with LAB.inject(*faults) as waiting:
-        execution = way.begin(lab.site, project, lab.package)
-        end = finish(lab, execution, project)
-    wrong = tuple(invariants.violations(lab.site, project))
+        execution = way.begin(bench.site, project, bench.package)
+        end = finish(bench, execution, project)
+    wrong = tuple(invariants.violations(bench.site, project))
     for each in waiting:
         struck = [strike.facts for strike in each.strikes]
         yield Cell(

@@ -18,7 +18,7 @@ from local.chaos.faults import Fault
 from local.chaos.lab import LAB, Waiting
 from local.chaos.scenes import PATIENCE
 from local.chaos.site import End, Stuck
-from local.chaos.way import Lab, Way
+from local.chaos.way import Bench, Way
 
 QUIET_SECONDS = 60.0
 SURVIVED, FAILED, STOPPED, ALIKE = "survived", "failed", "stopped", "alike"
@@ -53,46 +53,46 @@ class Cell:
         return {**asdict(self), "violations": list(self.violations)}
 
 
-def places(lab: Lab, way: Way, project: str) -> dict[str, Place]:
+def places(bench: Bench, way: Way, project: str) -> dict[str, Place]:
     """Return the states of a way's machine."""
     return {
         name: Place(
-            site=lab.site,
+            site=bench.site,
             state=name,
             definition=definition,
             project=project,
-            data=way.upload(lab.site, project),
-            live=way.endpoint(lab.site, project),
+            data=way.upload(bench.site, project),
+            live=way.endpoint(bench.site, project),
             hosts=way.hosts,
         )
-        for name, definition in lab.site.states(way.machine).items()
+        for name, definition in bench.site.states(way.machine).items()
     }
 
 
-def finish(lab: Lab, execution: str, project: str) -> End:
+def finish(bench: Bench, execution: str, project: str) -> End:
     """Wait for an execution's end, and until all is as it should be again; stop one that is stuck.
 
     For a moment after any end it is not: events have to arrive, jobs to stop, endpoints to go.
     """
     try:
-        end = lab.site.ended(execution, PATIENCE)
+        end = bench.site.ended(execution, PATIENCE)
     except Stuck as stuck:
-        state = lab.site.visited(execution)[-1]
-        stop = lab.site.client("stepfunctions").stop_execution
+        state = bench.site.visited(execution)[-1]
+        stop = bench.site.client("stepfunctions").stop_execution
         stop(executionArn=execution, error="Stuck", cause=str(stuck))
         return End(name="STUCK", status="STUCK", state=state, error=str(stuck))
 
     told: list[str] = []
 
     def look() -> bool:
-        told[:] = itertools.islice(invariants.found(lab.site, project), 1)
+        told[:] = itertools.islice(invariants.found(bench.site, project), 1)
         return not told
 
     def progress() -> list[Any]:
-        return [*told, *(lab.site.progress(arn) for arn in lab.site.running(project))]
+        return [*told, *(bench.site.progress(arn) for arn in bench.site.running(project))]
 
     with contextlib.suppress(Stuck):  # the checks say what is wrong
-        lab.site.eventually(look, QUIET_SECONDS, project, progress=progress)
+        bench.site.eventually(look, QUIET_SECONDS, project, progress=progress)
     return end
 
 
@@ -103,10 +103,10 @@ class Round:
         states: where the fault waits.
     """
 
-    def __init__(self, lab: Lab, way: Way, entry: Entry, states: list[str]) -> None:
-        self.lab, self.way, self.entry = lab, way, entry
-        self.project, self.served = lab.take(way)
-        found = places(lab, way, self.project)
+    def __init__(self, bench: Bench, way: Way, entry: Entry, states: list[str]) -> None:
+        self.bench, self.way, self.entry = bench, way, entry
+        self.project, self.served = bench.take(way)
+        found = places(bench, way, self.project)
         self.faults: dict[str, Fault] = {state: _made(entry, found[state]) for state in states}
         self.real = {found[state].job for state in states} if entry.slow else set()
         self.told: set[str] = set()
@@ -117,7 +117,7 @@ class Round:
     def run(self) -> Iterator[Cell]:
         """Run to the end, redriving what may be redriven; yield a cell for each state that was struck."""
         with contextlib.ExitStack() as stack:
-            stack.enter_context(LAB.inject(*self.way.recalls(self.lab.folder, self.project, self.real)))
+            stack.enter_context(LAB.inject(*self.way.recalls(self.bench.folder, self.project, self.real)))
             waiting = {state: LAB.add(fault) for state, fault in self.faults.items()}
             own = stack.enter_context(LAB.inject(*self.way.faults(self.project)))
             try:
@@ -126,9 +126,9 @@ class Round:
                 for each in waiting.values():
                     LAB.remove(each)
         if self.wrong or self.is_good(self.end):
-            self.lab.leave(self.project)
+            self.bench.leave(self.project)
         else:
-            self.lab.give_back(self.way, self.project, self.served)
+            self.bench.give_back(self.way, self.project, self.served)
 
     def is_good(self, end: End) -> bool:
         """Say whether an execution ended as if nothing but the way's own faults had been."""
@@ -138,14 +138,14 @@ class Round:
         if self.entry.ticks:
             threading.Thread(target=self._tick, args=(list(waiting.values()),), daemon=True, name="tick").start()
         try:
-            self.execution = self.way.begin(self.lab.site, self.project, self.lab.package)
+            self.execution = self.way.begin(self.bench.site, self.project, self.bench.package)
         except Stuck as stuck:
             self.end = End(name="STUCK", status="STUCK", state="", error=str(stuck))
             yield from self._cells(waiting)
             return
         struck = 0
         while True:
-            self.end = finish(self.lab, self.execution, self.project)
+            self.end = finish(self.bench, self.execution, self.project)
             before, struck = struck, sum(len(each.strikes) for each in own)
             self.led = self.way.redriven and struck > before
             cells = list(self._cells(waiting))
@@ -157,15 +157,15 @@ class Round:
                 self._check_end()
                 yield from self._redriven_in_vain()
                 return
-            self.lab.site.client("stepfunctions").redrive_execution(executionArn=self.execution)
+            self.bench.site.client("stepfunctions").redrive_execution(executionArn=self.execution)
 
     def _tick(self, waiting: list[Waiting]) -> None:
         """Have the daily schedule come once an event is lost."""
-        self.lab.site.eventually(lambda: any(each.strikes for each in waiting), PATIENCE, "the event")
-        self.lab.site.tick()
+        self.bench.site.eventually(lambda: any(each.strikes for each in waiting), PATIENCE, "the event")
+        self.bench.site.tick()
 
     def _check_end(self) -> None:
-        self.wrong += invariants.violations(self.lab.site, self.project)
+        self.wrong += invariants.violations(self.bench.site, self.project)
 
     def _redriven_in_vain(self) -> Iterator[Cell]:
         for state in sorted(self.told)[-1:]:
@@ -192,18 +192,18 @@ class Round:
         """Return what should not be. Configurations and models cost nothing: the next deployment may delete them."""
         if self.way.recovers and self.end.status == "FAILED" and not self.is_good(self.end):
             self._start_again()
-        wrong = invariants.violations(self.lab.site, self.project)
+        wrong = invariants.violations(self.bench.site, self.project)
         if wrong and self.way.machine in TIDIED and all(each.startswith(invariants.FREE) for each in wrong):
             deploy = self.way.begin if self.way.deploys else scenes.deploys(Deploy(target=self.way.target))
-            self.lab.site.ended(deploy(self.lab.site, self.project, self.lab.package), PATIENCE)
-            wrong = invariants.violations(self.lab.site, self.project)
+            self.bench.site.ended(deploy(self.bench.site, self.project, self.bench.package), PATIENCE)
+            wrong = invariants.violations(self.bench.site, self.project)
         return wrong
 
     def _start_again(self) -> None:
         """Do what docs/runbooks/recovery-failed.md says, now that the cause is gone."""
-        failed = self.lab.site.client("stepfunctions").describe_execution(executionArn=self.execution)
+        failed = self.bench.site.client("stepfunctions").describe_execution(executionArn=self.execution)
         asked, name = json.loads(failed["input"]), f"{failed['name']}-again"
-        self.lab.site.ended(self.lab.site.start(self.way.machine, name, asked), PATIENCE)
+        self.bench.site.ended(self.bench.site.start(self.way.machine, name, asked), PATIENCE)
 
     def _cell(self, state: str, verdict: str, end: str, wrong: list[str]) -> Cell:
         return Cell(

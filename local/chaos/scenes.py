@@ -275,16 +275,6 @@ def _sleep(site: Site, project: str, asleep: bool, name: str) -> str:
     return site.start("sleep", name, {"tenant": site.tenant, "project": project, "asleep": asleep, "by": "person"})
 
 
-def all_of(*scenes: Scene) -> Scene:
-    """Make one scene after the other."""
-
-    def make(site: Site, project: str, package: str) -> None:
-        for scene in scenes:
-            scene(site, project, package)
-
-    return make
-
-
 def nothing(site: Site, project: str, package: str) -> None:
     """Find nothing."""
 

@@ -1,4 +1,4 @@
-"""A way through a machine, and the lab that goes it again and again.
+"""A way through a machine, and the bench on which it is gone again and again.
 
 The cells of a way run many times, so their programs run once: what a job made
 is kept and put in the place of like jobs' work. Everything else, jobs' API
@@ -87,7 +87,7 @@ class Way:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lab:
+class Bench:
     """Where the cells run.
 
     Args:
@@ -134,17 +134,17 @@ def new_project() -> str:
     return f"f{next(_projects):05}"
 
 
-def prepare(site: Site, folder: Path, way: Way) -> Lab:
+def prepare(site: Site, folder: Path, way: Way) -> Bench:
     """Go a way that deploys a version once, for its jobs' work and a version to copy.
 
     Raises:
         Stuck: when it does not end well.
     """
-    lab = Lab(site=site, folder=folder)
-    project, _ = lab.take(way)
+    bench = Bench(site=site, folder=folder)
+    project, _ = bench.take(way)
     with LAB.inject(*way.recalls(folder, project, set())):
         end = site.ended(way.begin(site, project, ""), PATIENCE)
     if end.name != way.good:
         raise Stuck(f"without a fault, the run ended {end}: {json.dumps(site.runs(project), default=str)}")
     (row,) = site.runs(project)
-    return dataclasses.replace(lab, package=row["package_arn"])
+    return dataclasses.replace(bench, package=row["package_arn"])
