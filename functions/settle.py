@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import statistics
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,8 +22,12 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from contract import keys, ledger, names
 from contract.run import RUNNING, Failure, Job, Outcome, Run
 from functions import budget, causes, documents, history, jobs, machines, report, runs, searches, table
+from functions.paid_jobs import STOP_SECONDS
 from functions.shared import client, logger
 
+GOING_ON = {"InProgress", "Stopping"}
+LONGEST_STOP, BETWEEN_LOOKS = STOP_SECONDS + 60, 5.0
+"""Seconds: until a stopped job has saved its model, and has uploaded it; between two looks."""
 OUTCOMES = {"FAILED": Outcome.FAILED, "TIMED_OUT": Outcome.STOPPED, "ABORTED": Outcome.STOPPED}
 
 
@@ -109,10 +114,9 @@ def settle(news: News) -> bool:
     if age is runs.Age.OLD:
         return False
     if age is runs.Age.NEW:
-        if was_redriven(news, row["execution_arn"]):
+        run = story(row, news)
+        if run is None:
             return False
-        stop_searches(news)
-        run = tell(row, news)
         _write(run)
         budget.settle(run, news.redrives)
         settled = _settled_row(run)
@@ -124,6 +128,25 @@ def settle(news: News) -> bool:
     machines.release(news.run)
     runs.announce(row)
     return True
+
+
+def story(row: Mapping[str, Any], news: News) -> Run | None:
+    """Return a run's story when its jobs are billed no more; None where the execution was redriven meanwhile.
+
+    What is stopped goes on for some time. A job that does so for too long is in the story with its bill so far.
+    """
+    latest = time.monotonic() + LONGEST_STOP
+    while not was_redriven(news, row["execution_arn"]):
+        stop_searches(news)
+        run = tell(row, news)
+        going_on = [job.name for job in run.jobs if job.status in GOING_ON]
+        if not going_on:
+            return run
+        if time.monotonic() > latest:
+            logger.warning("settled with jobs that go on", extra={"run": news.run, "jobs": going_on})
+            return run
+        time.sleep(BETWEEN_LOOKS)
+    return None
 
 
 def was_redriven(news: News, execution_arn: str) -> bool:

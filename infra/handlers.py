@@ -208,7 +208,7 @@ class Handlers(Construct):
         """Reads how the run went, writes the ledger, run.json and the report, and tells the bus."""
         settle = self._handler(
             "Settle",
-            seconds=300,
+            seconds=420,
             memory_mb=1024,
             environment={names.PIPELINE_ARN: self._machine},
             dead_letter_queue=self._dead_letters,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -243,6 +244,26 @@ def test_whatever_of_a_runs_searches_goes_on_is_stopped(world: World, sagemaker:
     else:
         settle.handler({"run_id": run, "outcome": outcome, "reasons": []}, None)
     assert sagemaker.stopped == [f"{run}-tune-0-1-0"]
+
+
+@pytest.mark.parametrize("longest", [30.0, 0.0])
+def test_a_stopped_run_is_settled_when_its_jobs_have_stopped_or_take_too_long(
+    world: World, sagemaker: FakeSageMaker, monkeypatch: pytest.MonkeyPatch, longest: float
+) -> None:
+    monkeypatch.setattr(settle, "LONGEST_STOP", longest)
+    monkeypatch.setattr(settle, "BETWEEN_LOOKS", 0.05)
+    execution = start(world)
+    name = f"{execution['name']}-train-0-0-0"
+    stopping = training_job(name, TrainingJobStatus="Stopping", TrainingStartTime=datetime.now(UTC))
+    del stopping["BillableTimeInSeconds"]
+    sagemaker.training[name] = stopping
+    stopped = training_job(name, TrainingJobStatus="Stopped", BillableTimeInSeconds=3600)
+    timer = threading.Timer(0.5, sagemaker.training.update, [{name: stopped}])
+    timer.start()
+    assert bad(execution, "ABORTED")["settled"]
+    told = float(world.run_row(execution["name"])["usd"])
+    assert told == pytest.approx(0.46) if longest else 0 < told < 0.01
+    timer.join()
 
 
 def test_late_news_of_an_end_is_old_while_a_redrive_goes_on(world: World, sagemaker: FakeSageMaker) -> None:
