@@ -112,13 +112,18 @@ $(SPARK)/.installed: requirements.lock requirements.toolkit pyproject.toml
 test-spark: $(SPARK)/.installed
 	$(SPARK)/bin/python -m pytest -p no:xdist tests/spark $(ARGS)
 
+# The templates, in AWS's own networks and in a private one.
+APP = $(WITH_PATH) $(BIN)/python -m infra.app --no-wheels
+ASSEMBLIES := cdk.out/check cdk.out/check-private
+TEMPLATES = $(APP) --output cdk.out/check && $(APP) --output cdk.out/check-private --context tandem:vpc=private
+
 check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(WITH_PATH) $(BIN)/python -m infra.app --output cdk.out --no-wheels
+	$(TEMPLATES)
 	$(WITH_PATH) $(BIN)/python -m pytest -q tests/infra -k nag
-	$(BIN)/cfn-lint 'cdk.out/*.template.json'
+	$(BIN)/cfn-lint $(addsuffix /*.template.json,$(ASSEMBLIES))
 
 # What needs the network, or an environment of its own: it is not part of `make test`.
 SECURITY := .venv-security
@@ -130,8 +135,8 @@ $(SECURITY)/.installed: pyproject.toml | $(INSTALLED)
 	touch $@
 
 security: $(INSTALLED) $(SECURITY)/.installed
-	$(WITH_PATH) $(BIN)/python -m infra.app --output cdk.out --no-wheels
-	PATH="$(CURDIR)/$(SECURITY)/bin:$$PATH" checkov --directory cdk.out --config-file .checkov.yaml
+	$(TEMPLATES)
+	PATH="$(CURDIR)/$(SECURITY)/bin:$$PATH" checkov $(addprefix --directory=,$(ASSEMBLIES)) --config-file .checkov.yaml
 	$(SECURITY)/bin/cyclonedx-py requirements requirements.lock --output-reproducible --outfile cdk.out/sbom.json
 	$(SECURITY)/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip --strict $(AUDIT) || { \
 		echo "make security: pip-audit lists known faults above, or it could not ask for them, and NOTHING WAS AUDITED:" >&2; \

@@ -1,7 +1,7 @@
 """The CDK app: five stacks, that of the API where it is wanted.
 
-python -m infra.app --output cdk.out [--no-wheels]    synthesises
-cdk deploy --all                                      calls the same, by cdk.json, and says where to
+python -m infra.app [--output cdk.out] [--no-wheels] [--context KEY=VALUE ...]    synthesises
+cdk deploy --all                                                                  calls the same, by cdk.json
 """
 
 from __future__ import annotations
@@ -64,13 +64,32 @@ def build(*, outdir: str | None = None, context: Mapping[str, Any] | None = None
     return app
 
 
+def parser(module: str, does: str) -> argparse.ArgumentParser:
+    """Return the parser of a program that synthesises; its options are ``context`` and ``no_wheels``."""
+    made = argparse.ArgumentParser(prog=f"python -m {module}", description=does)
+    made.add_argument("--no-wheels", action="store_true", help="leave the wheels out, as for a laptop or a check")
+    made.add_argument("--context", action="append", default=[], metavar="KEY=VALUE", type=_pair, help="CDK context")
+    return made
+
+
+def context(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the context that the options of :func:`parser` ask for."""
+    return {**dict(options.context), **(NO_WHEELS if options.no_wheels else {})}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, given, value = text.partition("=")
+    if not given:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
+
+
 def main() -> None:
     """Synthesise."""
-    parser = argparse.ArgumentParser(prog="python -m infra.app", description="Synthesise Tandem's stacks.")
-    parser.add_argument("--output", help="folder of the cloud assembly; default what the CDK command line says")
-    parser.add_argument("--no-wheels", action="store_true", help="leave the wheels out, as for a laptop or a check")
-    options = parser.parse_args()
-    build(outdir=options.output, context=NO_WHEELS if options.no_wheels else None).synth()
+    options = parser("infra.app", "Synthesise Tandem's stacks.")
+    options.add_argument("--output", help="folder of the cloud assembly; default what the CDK command line says")
+    given = options.parse_args()
+    build(outdir=given.output, context=context(given)).synth()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ must be bootstrapped.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -48,27 +47,16 @@ class StackTemplate:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Deploy; return the exit code."""
-    options = _options(arguments)
-    context: dict[str, Any] = dict(pair.split("=", 1) for pair in options.context)
+    options = app.parser("infra.apply", "Deploy Tandem's stacks.").parse_args(arguments)
     with ExitStack() as stack:
-        if options.no_wheels:
-            context |= app.NO_WHEELS
-            folder = stack.enter_context(tempfile.TemporaryDirectory())
-        else:
-            folder = "cdk.out"  # kept: it spares the next time the bundling of what did not change
+        # cdk.out is kept: it spares the next time the bundling of what did not change.
+        folder = stack.enter_context(tempfile.TemporaryDirectory()) if options.no_wheels else "cdk.out"
         try:
-            apply(Path(folder), boto3.Session(), context)
+            apply(Path(folder), boto3.Session(), app.context(options))
         except (DeployFailed, NotBootstrapped, ClientError, BotoCoreError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
     return 0
-
-
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m infra.apply", description="Deploy Tandem's stacks.")
-    parser.add_argument("--no-wheels", action="store_true", help="publish the pins without their wheels")
-    parser.add_argument("--context", action="append", default=[], metavar="KEY=VALUE", help="CDK context")
-    return parser.parse_args(arguments)
 
 
 def apply(folder: Path, session: boto3.Session, context: Mapping[str, Any]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,13 +92,28 @@ def _hang(pids: list[int]) -> None:
 def _fill_disk(pids: list[int]) -> None:
     """Lay a file system without room over each folder that a program writes to, in the view of its container alone.
 
+    The program stands still meanwhile: it shall not have written its model before there is no room.
+
     Raises:
         OSError: where the system has no namespaces: there would be no other view.
     """
     if reason := namespace.unavailable():
         raise OSError(f"no disk can be full here: {reason}")
     inside = ["--user", "--mount", "--root", f"--wd=/proc/{pids[0]}/root", "--preserve-credentials"]
-    subprocess.run(["nsenter", f"--target={pids[0]}", *inside, "sh", "-c", FILL], check=True)
+    with _still(pids):
+        subprocess.run(["nsenter", f"--target={pids[0]}", *inside, "sh", "-c", FILL], check=True)
+
+
+@contextlib.contextmanager
+def _still(pids: list[int]) -> Iterator[None]:
+    """Have processes stand still inside the ``with`` block."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 _HURTS = {KilledRank: _kill, HungRank: _hang, FullDisk: _fill_disk}
