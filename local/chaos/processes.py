@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,7 +93,7 @@ def _hang(pids: list[int]) -> None:
 def _fill_disk(pids: list[int]) -> None:
     """Lay a file system without room over each folder that a program writes to, in the view of its container alone.
 
-    The program stands still meanwhile: it shall not have written its model before there is no room.
+    The program stands still meanwhile, and not while it writes a checkpoint: that would be renamed to where it is not.
 
     Raises:
         OSError: where the system has no namespaces: there would be no other view.
@@ -100,8 +101,13 @@ def _fill_disk(pids: list[int]) -> None:
     if reason := namespace.unavailable():
         raise OSError(f"no disk can be full here: {reason}")
     inside = ["--user", "--mount", "--root", f"--wd=/proc/{pids[0]}/root", "--preserve-credentials"]
-    with _still(pids):
-        subprocess.run(["nsenter", f"--target={pids[0]}", *inside, "sh", "-c", FILL], check=True)
+    checkpoints = Path(f"/proc/{pids[0]}/root/opt/ml/checkpoints")
+    while True:
+        with _still(pids):
+            if not any(checkpoints.glob(".*.partial")):
+                subprocess.run(["nsenter", f"--target={pids[0]}", *inside, "sh", "-c", FILL], check=True)
+                return
+        time.sleep(STRIKE_SECONDS)
 
 
 @contextlib.contextmanager
