@@ -140,11 +140,15 @@ def _runs_program(place: Place) -> bool:
     return any(program in place.resource for program in PROGRAMS)
 
 
+RANK = r"^(?!.*torch\.distributed\.run).*training\.train"
+"""The command line of a rank; torchrun's own, which starts it, says of what."""
+
+
 def _process(kind: type[faults.ProcessFault]) -> Make:
     def make(place: Place) -> Fault | None:
         if not _runs_program(place):
             return None
-        program = "training.train" if _trains(place) else r"training\.(prepare|evaluate)"
+        program = RANK if _trains(place) else r"training\.(prepare|evaluate)"
         return kind(job=place.job, process=program, when="epoch=2 " if _trains(place) else "")
 
     return make

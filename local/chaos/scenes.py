@@ -35,7 +35,7 @@ recipe = "{recipe}"
 target = "risk"
 {prepare}
 [train]
-epochs = 6
+epochs = 30
 spot = {spot}
 hosts = {hosts}
 instance = "ml.m5.xlarge"
