@@ -3,7 +3,7 @@
 #   make demo [ARGS=--json]   an upload becomes a served model, on this machine
 #   make test [ARGS=...]      the tests that fit into 25 minutes; ARGS go to pytest
 #   make test-all [ARGS=...]  every test: some whole runs more, ten minutes longer
-#   make faults [ARGS=...]    the whole fault matrix, and its page, docs/faults.md; about an hour
+#   make faults [ARGS=...]    the whole fault matrix, and its page, docs/faults.md; most of an hour on two cores
 #   make test-tensorflow      Keras recipes, in an environment of their own (.venv-tensorflow, 3.6 GB; ten minutes)
 #   make test-spark           preparation on Spark, in an environment of its own (.venv-spark); needs Java 17
 #   make test-sdk             the SageMaker Python SDK against the laptop cloud (.venv-sdk, 1 GB)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import re
 import threading
 from collections.abc import Iterator
@@ -202,8 +201,9 @@ class Round:
     def _start_again(self) -> None:
         """Do what docs/runbooks/recovery-failed.md says, now that the cause is gone."""
         failed = self.bench.site.client("stepfunctions").describe_execution(executionArn=self.execution)
-        asked, name = json.loads(failed["input"]), f"{failed['name']}-again"
-        self.bench.site.ended(self.bench.site.start(self.way.machine, name, asked), PATIENCE)
+        detail = {told: failed[told] for told in ("executionArn", "status", "error", "input")}
+        again = self.bench.site.start(self.way.machine, f"{failed['name']}-again", {"detail": detail})
+        self.bench.site.ended(again, PATIENCE)
 
     def _cell(self, state: str, verdict: str, end: str, wrong: list[str]) -> Cell:
         return Cell(
