@@ -104,11 +104,13 @@ def set_budget(account: Account, tenant: str, usd: float | None) -> None:
 
 
 def charges(account: Account, tenant: str, month: str) -> list[Charge]:
-    """Return the runs that a tenant is charged for in a month, the dearest first."""
+    """Return the runs that a tenant is charged for in a month, the dearest first; those that cost nothing are none."""
     prefix = ledger.charge_key(tenant, month, "")
     wanted = Key("pk").eq(prefix["pk"]) & Key("sk").begins_with(prefix["sk"])
     found = (_charge(item, prefix["sk"]) for item in account.rows("query", KeyConditionExpression=wanted))
-    return sorted(found, key=lambda each: -(each.spent + each.reserved))
+    return sorted(
+        (each for each in found if each.spent + each.reserved), key=lambda each: -(each.spent + each.reserved)
+    )
 
 
 def _charge(item: Row, prefix: str) -> Charge:
