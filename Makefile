@@ -136,7 +136,8 @@ $(SECURITY)/.installed: pyproject.toml | $(INSTALLED)
 
 security: $(INSTALLED) $(SECURITY)/.installed
 	$(TEMPLATES)
-	PATH="$(CURDIR)/$(SECURITY)/bin:$$PATH" checkov $(addprefix --directory=,$(ASSEMBLIES)) --config-file .checkov.yaml
+	for each in $(ASSEMBLIES); do \
+		PATH="$(CURDIR)/$(SECURITY)/bin:$$PATH" checkov --directory $$each --config-file .checkov.yaml || exit; done
 	$(SECURITY)/bin/cyclonedx-py requirements requirements.lock --output-reproducible --outfile cdk.out/sbom.json
 	$(SECURITY)/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip --strict $(AUDIT) || { \
 		echo "make security: pip-audit lists known faults above, or it could not ask for them, and NOTHING WAS AUDITED:" >&2; \
