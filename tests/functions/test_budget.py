@@ -126,7 +126,7 @@ def test_a_plan_over_what_is_left_is_refused_with_the_sums(world: World) -> None
 
 
 def test_a_plan_that_comes_after_its_run_was_stopped_reserves_nothing(world: World) -> None:
-    given = {
+    given: dict[str, Any] = {
         "run": examples.request(world.tenant).to_dict(),
         "dataset": examples.dataset().to_dict(),
         "prepared_in_job": False,
