@@ -23,6 +23,10 @@ REASONS: dict[tuple[str, str, str], str] = {
         "Application Auto Scaling asks whoever has an endpoint scaled for the permissions that it uses itself."
     ),
     ("TandemServing/*", "sagemaker:DescribeEndpointConfig", "sagemaker:endpoint-config/*"): "Likewise.",
+    ("TandemServing/*", "application-autoscaling:DeregisterScalableTarget", "*"): (
+        "SageMaker deregisters the variants of an endpoint in the name of whoever deletes it, by its documentation; the"
+        " laptop cloud does it in its own."
+    ),
     ("TandemServing/*", "iam:CreateServiceLinkedRole", "*"): (
         "Application Auto Scaling's role is made when an account first scales an endpoint."
     ),
