@@ -108,9 +108,8 @@ def charges(account: Account, tenant: str, month: str) -> list[Charge]:
     prefix = ledger.charge_key(tenant, month, "")
     wanted = Key("pk").eq(prefix["pk"]) & Key("sk").begins_with(prefix["sk"])
     found = (_charge(item, prefix["sk"]) for item in account.rows("query", KeyConditionExpression=wanted))
-    return sorted(
-        (each for each in found if each.spent + each.reserved), key=lambda each: -(each.spent + each.reserved)
-    )
+    charged = [each for each in found if each.spent or each.reserved]
+    return sorted(charged, key=lambda each: -(each.spent + each.reserved))
 
 
 def _charge(item: Row, prefix: str) -> Charge:

@@ -75,7 +75,7 @@ def bill_training(job: Described) -> Job:
     machines = training_machines(job)
     seconds = job.get("BillableTimeInSeconds")
     if seconds is None:  # a job that was stopped, or is not finished, or is told by a search's list: whole seconds, too
-        seconds = math.ceil(_seconds(job.get("TrainingStartTime") or _began(job), job.get("TrainingEndTime")))
+        seconds = math.ceil(_elapsed(job.get("TrainingStartTime") or _began(job), job.get("TrainingEndTime")))
     return Job(
         name=job["TrainingJobName"],
         kind="training",
@@ -141,9 +141,11 @@ def bill_transform(job: Described) -> Job:
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> float:
-    if start is None:
-        return 0.0
-    return round(((end or datetime.now(start.tzinfo)) - start).total_seconds(), 1)
+    return round(_elapsed(start, end), 1)
+
+
+def _elapsed(start: datetime | None, end: datetime | None) -> float:
+    return ((end or datetime.now(start.tzinfo)) - start).total_seconds() if start else 0.0
 
 
 def _usd(prices: Mapping[str, float], machines: Mapping[str, int], seconds: float) -> float | None:

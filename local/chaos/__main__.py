@@ -64,8 +64,8 @@ def _run(crew: Crew, options: argparse.Namespace) -> int:
     orders = list(_orders(passed, options))
     if not orders and not bad:
         raise BadPlan("no execution meets this fault there: the way does not pass the state, or it cannot be there")
-    gone = [way for way, each in passed.items() if not each.failure]
-    for way, fault in itertools.product(gone, _split(options.fault) or ENTRIES):  # also where it can be nowhere
+    rehearsed = [way for way, each in passed.items() if not each.failure]
+    for way, fault in itertools.product(rehearsed, _split(options.fault) or ENTRIES):  # also where it can be nowhere
         _say({"swept": fault, "way": way, "states": _split(options.state)})
     told, left = [], []
     for order in orders:

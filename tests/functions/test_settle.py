@@ -367,9 +367,12 @@ def test_a_job_that_is_being_stopped_is_billed_so_far() -> None:
     assert jobs.bill_training(job).billable_seconds == pytest.approx(100, abs=2)
 
 
-def test_a_job_that_only_a_searchs_list_tells_of_is_billed_in_whole_seconds_as_its_description_would_say() -> None:
+@pytest.mark.parametrize("seconds", [60.04, 60.2, 61.0])
+def test_a_job_that_only_a_searchs_list_tells_of_is_billed_in_whole_seconds_as_its_description_would_say(
+    seconds: float,
+) -> None:
     began = datetime.now(UTC)
-    job = training_job("j", TrainingStartTime=began, TrainingEndTime=began + timedelta(seconds=60.2))
+    job = training_job("j", TrainingStartTime=began, TrainingEndTime=began + timedelta(seconds=seconds))
     del job["BillableTimeInSeconds"]
     assert jobs.bill_training(job).billable_seconds == 61
 
