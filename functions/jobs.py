@@ -25,27 +25,33 @@ from functions.shared import client, error_code
 
 LOG_LINES = 60
 MAX_LOG_EVENTS = 50_000
+TRAINING = ("list_training_jobs", "TrainingJobSummaries", "TrainingJobName")
+PROCESSING = ("list_processing_jobs", "ProcessingJobSummaries", "ProcessingJobName")
+TRANSFORM = ("list_transform_jobs", "TransformJobSummaries", "TransformJobName")
+"""Of each kind of job: what lists them, where they are in its answer, and what their name is called there."""
+GOING_ON = ("InProgress", "Stopping")
+"""In this order: a job that begins to stop between two looks is seen by the second."""
 Described = dict[str, Any]
 
 
 def training(run: str) -> list[Described]:
     """Return the descriptions of a run's training jobs, oldest first, without those of its searches."""
     sagemaker = client("sagemaker")
-    found = _names(run, "list_training_jobs", "TrainingJobSummaries", "TrainingJobName")
+    found = _names(run, *TRAINING)
     return [sagemaker.describe_training_job(TrainingJobName=name) for name in found]
 
 
 def processing(run: str) -> list[Described]:
     """Return the descriptions of a run's processing jobs, oldest first."""
     sagemaker = client("sagemaker")
-    found = _names(run, "list_processing_jobs", "ProcessingJobSummaries", "ProcessingJobName")
+    found = _names(run, *PROCESSING)
     return [sagemaker.describe_processing_job(ProcessingJobName=name) for name in found]
 
 
 def transforms(run: str) -> list[Described]:
     """Return the descriptions of a run's transform jobs, oldest first."""
     sagemaker = client("sagemaker")
-    found = _names(run, "list_transform_jobs", "TransformJobSummaries", "TransformJobName")
+    found = _names(run, *TRANSFORM)
     return [sagemaker.describe_transform_job(TransformJobName=name) for name in found]
 
 
@@ -54,6 +60,16 @@ def tuning_names(run: str, *, status: str = "") -> list[str]:
     member, field = "HyperParameterTuningJobSummaries", "HyperParameterTuningJobName"
     only = {"StatusEquals": status} if status else {}
     return _names(run, "list_hyper_parameter_tuning_jobs", member, field, step="tune", **only)
+
+
+def going_on(run: str) -> list[str]:
+    """Return the names of a run's jobs and searches that have not ended."""
+    found: list[str] = []
+    for status in GOING_ON:
+        for kind in (TRAINING, PROCESSING, TRANSFORM):
+            found += _names(run, *kind, StatusEquals=status)
+        found += tuning_names(run, status=status)
+    return found
 
 
 def _names(

@@ -25,7 +25,6 @@ from functions import budget, causes, documents, history, jobs, machines, report
 from functions.paid_jobs import STOP_SECONDS
 from functions.shared import client, logger
 
-GOING_ON = {"InProgress", "Stopping"}
 LONGEST_STOP, BETWEEN_LOOKS = STOP_SECONDS + 60, 5.0
 """Seconds: until a stopped job has saved its model, and has uploaded it; between two looks."""
 OUTCOMES = {"FAILED": Outcome.FAILED, "TIMED_OUT": Outcome.STOPPED, "ABORTED": Outcome.STOPPED}
@@ -138,14 +137,13 @@ def story(row: Mapping[str, Any], news: News) -> Run | None:
     latest = time.monotonic() + LONGEST_STOP
     while not was_redriven(news, row["execution_arn"]):
         stop_searches(news)
-        run = tell(row, news)
-        going_on = [job.name for job in run.jobs if job.status in GOING_ON]
-        if not going_on:
-            return run
-        if time.monotonic() > latest:
+        going_on = jobs.going_on(news.run)
+        if going_on and time.monotonic() < latest:
+            time.sleep(BETWEEN_LOOKS)
+            continue
+        if going_on:
             logger.warning("settled with jobs that go on", extra={"run": news.run, "jobs": going_on})
-            return run
-        time.sleep(BETWEEN_LOOKS)
+        return tell(row, news)
     return None
 
 

@@ -227,6 +227,10 @@ def kill_at() -> Iterator[Callable[..., None]]:
         client.meta.events.unregister(event, die)
 
 
+STATUS = "Status"
+"""Where the lists of the fake tell a job's status, whatever its kind."""
+
+
 class FakeSageMaker:
     """SageMaker's finished jobs, as its API describes them; the rest is the laptop cloud's."""
 
@@ -241,15 +245,23 @@ class FakeSageMaker:
         return getattr(self.real, name)
 
     def get_paginator(self, operation: str) -> Any:
-        searching = [{"HyperParameterTuningJobName": name} for name in self.searching]
-        pages = {
-            "list_hyper_parameter_tuning_jobs": [{"HyperParameterTuningJobSummaries": searching}],
-            "list_training_jobs": [{"TrainingJobSummaries": [{"TrainingJobName": name} for name in self.training]}],
-            "list_processing_jobs": [{"ProcessingJobSummaries": [{"ProcessingJobName": n} for n in self.processing]}],
+        searching = [{"HyperParameterTuningJobName": name, STATUS: "InProgress"} for name in self.searching]
+        training = [{**each, STATUS: each["TrainingJobStatus"]} for each in self.training.values()]
+        processing = [{**each, STATUS: each["ProcessingJobStatus"]} for each in self.processing.values()]
+        listed = {
+            "list_hyper_parameter_tuning_jobs": ("HyperParameterTuningJobSummaries", searching),
+            "list_training_jobs": ("TrainingJobSummaries", training),
+            "list_processing_jobs": ("ProcessingJobSummaries", processing),
         }
-        if operation not in pages:
+        if operation not in listed:
             return self.real.get_paginator(operation)
-        return type("Pages", (), {"paginate": lambda _, **arguments: iter(pages[operation])})()
+        member, found = listed[operation]
+
+        def paginate(_: object, **asked: str) -> Iterator[dict[str, Any]]:
+            wanted = asked.get("StatusEquals")
+            yield {member: [each for each in found if wanted in (None, each[STATUS])]}
+
+        return type("Pages", (), {"paginate": paginate})()
 
     def describe_training_job(self, TrainingJobName: str) -> dict[str, Any]:
         return self.training[TrainingJobName]
