@@ -189,7 +189,7 @@ class JobRole(TenantRole):
         reach.read_outputs(self, "*/runs/*")
         reach.write_outputs(self, "*/runs/*")
         grants.encrypt(self, reach.artifacts.encryption_key)  # checkpoints, which no request names a key for
-        # Training keeps the latest checkpoints only.
+        # Training keeps the latest checkpoints only, and SageMaker deletes what a container does.
         grants.delete(self, reach.artifacts, f"{reach.tenant}/*/runs/*/{keys.CHECKPOINTS}*")
 
 

@@ -126,6 +126,10 @@ class Objects:
         with path.open("rb") as file:
             self.write(file, location, key)
 
+    def delete(self, location: Location) -> None:
+        """Delete an object; one that is not there is deleted already."""
+        self.client.delete_object(Bucket=location.bucket, Key=location.key)
+
     def upload_all(self, folder: Path, prefix: Location, key: str = "") -> int:
         """Store every file of ``folder`` below ``prefix``; return how many."""
         files = files_of(folder)
@@ -148,9 +152,10 @@ class Objects:
 
 
 class Sync:
-    """Uploads a folder continuously: what is new or changed since the last look.
+    """Keeps S3 like a folder: uploads continuously what is new or changed, then deletes what is gone.
 
-    A file that another one replaces by renaming is never seen half written.
+    A file that another one replaces by renaming is never seen half written. Source: "Checkpoints in Amazon SageMaker
+    AI" (its Developer Guide).
     """
 
     def __init__(self, objects: Objects, folder: Path, prefix: Location) -> None:
@@ -165,7 +170,7 @@ class Sync:
         return self
 
     def finish(self) -> None:
-        """Upload the rest and end."""
+        """Do the rest and end."""
         self._stop.set()
         self._thread.join()
         self._look()
@@ -175,14 +180,21 @@ class Sync:
             self._look()
 
     def _look(self) -> None:
-        for path in files_of(self.folder):
+        found = files_of(self.folder)
+        for path in found:
             try:
                 version = _version(path)
                 if self.known.get(path) != version:
-                    self.objects.upload(path, self.prefix / path.relative_to(self.folder).as_posix())
+                    self.objects.upload(path, self._location(path))
                     self.known[path] = version
             except FileNotFoundError:
                 continue  # renamed or removed since the folder was read; the next look sees what there is
+        for path in sorted(set(self.known) - set(found)):
+            self.objects.delete(self._location(path))
+            del self.known[path]
+
+    def _location(self, path: Path) -> Location:
+        return self.prefix / path.relative_to(self.folder).as_posix()
 
 
 def files_of(folder: Path) -> list[Path]:

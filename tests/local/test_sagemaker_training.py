@@ -287,6 +287,12 @@ class TestFaults:
         sm.trained(cloud, request["TrainingJobName"])
         assert sm.keys(cloud, bucket, "c/") == ["c/one"]
 
+    def test_a_checkpoint_that_the_container_deletes_is_deleted_in_s3(self, cloud: Cloud, bucket: str) -> None:
+        cloud.client("s3").put_object(Bucket=bucket, Key="d/earlier", Body=b"0")
+        script = "cd /opt/ml/checkpoints; echo 1 > one; sleep 1.2; rm earlier one; echo 2 > two"
+        sm.train(cloud, sm.training(bucket, script, CheckpointConfig={"S3Uri": f"s3://{bucket}/d"}))
+        assert sm.keys(cloud, bucket, "d/") == ["d/two"]
+
 
 class TestLists:
     def test_jobs_are_listed_by_name_and_status_in_pages(self, cloud: Cloud, bucket: str) -> None:
