@@ -42,7 +42,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     make(plan)
     text = f"version {plan['version']} of the model, run {plan['run']}"
     version = client("lambda").publish_version(FunctionName=name, Description=text)["Version"]
-    settle(name, version)
+    settle(f"{name}:{version}")
     logger.info("function version", extra={"function": name, "version": version, "run": plan["run"]})
     return {
         "version": version,
@@ -161,18 +161,18 @@ def alias_version(name: str) -> str | None:
         return None
 
 
-def describe(name: str, version: str = "$LATEST") -> dict[str, Any] | None:
-    """Return a function's configuration; None when there is none."""
+def describe(function: str) -> dict[str, Any] | None:
+    """Return the configuration of a function, ``<name>`` or ``<name>:<version>``; None when there is none."""
     try:
-        return client("lambda").get_function_configuration(FunctionName=name, Qualifier=version)
+        return client("lambda").get_function_configuration(FunctionName=function)
     except ClientError as error:
         if error_code(error) != MISSING:
             raise
         return None
 
 
-def settle(name: str, version: str = "$LATEST") -> dict[str, Any]:
-    """Return a function's configuration once it is ready.
+def settle(function: str) -> dict[str, Any]:
+    """Return the configuration of a function, or of a version of it, once it is ready.
 
     Raises:
         EndpointBusy: when it is not within PATIENCE_SECONDS.
@@ -180,13 +180,13 @@ def settle(name: str, version: str = "$LATEST") -> dict[str, Any]:
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
-        found = describe(name, version) or {}
+        found = describe(function) or {}
         state, update = found.get("State"), found.get("LastUpdateStatus", "Successful")
         if "Failed" in (state, update):
             reason = found.get("StateReason") or found.get("LastUpdateStatusReason") or "Lambda gave no reason"
-            raise RuntimeError(f"function {name}:{version} is {state}, its update {update}: {reason}")
+            raise RuntimeError(f"function {function} is {state}, its update {update}: {reason}")
         if state in ("Active", "Inactive") and update == "Successful":
             return found
         if time.monotonic() > deadline:
-            raise EndpointBusy(f"function {name}:{version} is {state}, its update {update}")
+            raise EndpointBusy(f"function {function} is {state}, its update {update}")
         time.sleep(1)

@@ -136,9 +136,9 @@ class Deployer(Construct):
         group = grants.arn(self, "sagemaker", "model-package-group", "*--*")
         grants.allow(tidy, ["sagemaker:ListModelPackages"], [group, package])  # IAM's reference names packages
         grants.allow(tidy, ["sagemaker:UpdateModelPackage"], [package])
-        versions = [self._functions(), f"{self._functions()}:*"]
-        grants.allow(tidy, ["lambda:GetFunctionConfiguration", "lambda:DeleteFunction"], versions)
-        grants.allow(tidy, ["lambda:GetAlias", "lambda:ListVersionsByFunction"], [self._functions()])
+        grants.allow(tidy, ["lambda:DeleteFunction"], [self._functions(), f"{self._functions()}:*"])
+        looks = [f"lambda:{verb}" for verb in ("GetFunctionConfiguration", "GetAlias", "ListVersionsByFunction")]
+        grants.allow(tidy, looks, [self._functions()])
         grants.allow(tidy, ["sagemaker:ListEndpointConfigs", "sagemaker:ListModels"], ["*"])  # have no resource
         grants.describe_alarms(tidy, self)
         grants.allow(tidy, ["cloudwatch:DeleteAlarms"], [grants.alarm_arn(self, "*--*")])
@@ -163,7 +163,7 @@ class Deployer(Construct):
         shift = Handler(
             self, "ShiftTraffic", entry="functions.lambda_traffic.handler", code=code, environment={}, settings=settings
         )
-        actions = [f"lambda:{verb}Alias" for verb in ("Create", "Update", "Delete")]
+        actions = [f"lambda:{verb}Alias" for verb in ("Get", "Create", "Update", "Delete")]
         grants.allow(shift, actions, [self._functions()])
         grants.describe_alarms(shift, self)
         return shift

@@ -102,6 +102,13 @@ DEPLOYMENTS = (
         faults=_refused("Shift traffic", nth=2),
     ),
     _deployment(
+        "first function taken back",
+        STEPWISE,
+        None,
+        good="FAILED: DynamoDB.AmazonDynamoDBException",
+        faults=_refused("Make function champion"),
+    ),
+    _deployment(
         "scaled as before",
         SCALED,
         SCALED,

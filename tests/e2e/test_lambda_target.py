@@ -14,9 +14,12 @@ from cli.commands import predict
 from cli.errors import CommandError
 from contract import keys, names
 from contract.lambda_calls import ALIAS, Answered, Asked
+from local.chaos.faults import ALWAYS, RefusedCall
+from local.chaos.lab import LAB
 from local.cloud import Cloud
 from tests.e2e.app import App
 from tests.e2e.data import table, table_toml
+from tests.e2e.test_api import Consumer
 
 ROWS = {"instances": [{"income": 1.5, "age": 40, "region": "east"}, {"income": None, "age": 20, "region": None}]}
 
@@ -128,3 +131,39 @@ def test_a_function_serves_and_a_canary_moves_its_traffic_to_the_next_version(
     alarms = app.cloud.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{function}--")["MetricAlarms"]
     assert alarms == []
     an_altered_archive_gets_no_traffic(app, project, first["run"], champion["package_arn"], second["run"])
+
+
+@pytest.mark.more
+def test_a_first_version_that_does_not_become_champion_leaves_no_function_and_can_be_deployed_again(
+    app: App, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    project, functions = app.project(), app.cloud.client("lambda")
+    function = names.function("acme", project)
+    app.configure(project, table_toml(epochs=1) + '[deploy]\ntarget = "lambda"\n')
+    with LAB.inject(RefusedCall(state="Make function champion", execution=f"{project}*", times=ALWAYS)) as (refused,):
+        failed = app.settled(app.upload(project, "rows.csv", table(seed=1)))
+    assert refused.strikes
+    assert failed["outcome"] == "FAILED"
+    assert app.champion(project) == {}
+    with pytest.raises(functions.exceptions.ResourceNotFoundException):
+        functions.get_function(FunctionName=function)
+
+    package = failed["package"]["package_arn"]
+    assert app.deploy(project, package)["status"] == "SUCCEEDED"
+    image = functions.get_function(FunctionName=function)["Code"]["ImageUri"]
+    functions.update_function_code(FunctionName=function, ImageUri=another_tag(app, image))  # an older release's
+    assert app.deploy(project, package)["status"] == "SUCCEEDED"
+    assert functions.get_function(FunctionName=function)["Code"]["ImageUri"] == image
+    public = Consumer(Account(), "acme").predict(f"acme/{project}", json=ROWS)
+    assert public.json()["predictions"] == json.loads(ask(app, f"{function}:{ALIAS}", ROWS).body)["predictions"]
+
+
+def another_tag(app: App, image: str) -> str:
+    """Give an image another tag; return its address by that."""
+    address, _, tag = image.rpartition(":")
+    ecr, repository = app.cloud.client("ecr"), address.partition("/")[2]
+    (found,) = ecr.batch_get_image(repositoryName=repository, imageIds=[{"imageTag": tag}])["images"]
+    ecr.put_image(repositoryName=repository, imageManifest=found["imageManifest"], imageTag="before")
+    return f"{address}:before"
