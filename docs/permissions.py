@@ -13,20 +13,18 @@ EVIDENCE = Path(__file__).parent / "reference" / "permissions.json"
 
 
 def permissions() -> str:
-    """What each role does, as the tests saw it; what nothing was seen to use yet; what no test can show."""
-    told: dict[str, dict[str, dict[str, list[str]]]] = json.loads(EVIDENCE.read_text())
+    """What each role does, as the tests saw it, and what no test can show."""
+    told: dict[str, dict[str, list[str]]] = json.loads(EVIDENCE.read_text())
     lines = [
         "# Permissions",
         "",
-        f"What each of {len(told['used'])} roles did while the tests ran, by the grant that allowed it. A new grant",
-        "that nothing uses fails the tests, unless its reason is [below](#grants-that-no-test-can-use). Here is",
+        f"What each of {len(told)} roles did while the tests ran, by the grant that allowed it. A grant that nothing",
+        "uses fails the tests, unless its reason is [below](#grants-that-no-test-can-use). Here is",
         "[how the laptop cloud checks](../how-to/permissions.md). `<Name>` is what a template calls `Name`.",
     ]
-    for role, actions in told["used"].items():
+    for role, actions in told.items():
         lines += ["", f"## {role}", "", "| action | on |", "|---|---|"]
         lines += [f"| `{action}` | {_listed(actions[action])} |" for action in actions]
-    lines += ["", "## Not seen to be used yet", "", "No test was seen to use these; nothing may be added.", ""]
-    lines += [f"* {role}: {_listed(actions)}" for role, actions in told["unseen"].items()]
     lines += ["", "## Grants that no test can use", ""]
     lines += ["| role | action | on | why it is there |", "|---|---|---|---|"]
     lines += [f"| `{role}` | `{action}` | `{on}` | {reason} |" for (role, action, on), reason in REASONS.items()]

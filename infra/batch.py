@@ -84,7 +84,7 @@ class Batch(Construct):
         )
         role = MachineRole(self, "Role")
         grants.rows(role, ledger, "GetItem", "UpdateItem")
-        grants.read(role, data, BATCHES, versions=True)
+        grants.read_versions(role, data, BATCHES)
         grants.write(role, artifacts, BATCHES)
         self._grant_sagemaker(role)
         run_transforms(role, self)

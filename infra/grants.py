@@ -65,25 +65,37 @@ def allow(who: iam.IGrantable, actions: Sequence[str], resources: Sequence[str],
 
 
 def read(
-    who: iam.IGrantable, bucket: s3.IBucket, pattern: str, *, versions: bool = False, by_prefix: bool = False
+    who: iam.IGrantable, bucket: s3.IBucket, pattern: str, *, by_prefix: bool = False, encrypted_by_us: bool = True
 ) -> None:
     """Allow reading the objects that match, and listing, without which a missing one is a 403.
 
-    With ``versions``, any version of them. Who asks for an object sends no prefix: S3 only looks whether listing is
-    allowed, so the condition must hold then. With ``by_prefix`` it does not: no one may list the bucket as a whole, and
-    a missing object is a 403.
+    Who asks for an object sends no prefix: S3 only looks whether listing is allowed, so the condition must hold then.
+    With ``by_prefix`` it does not: no one may list the bucket as a whole, and a missing object is a 403. Objects that
+    are not ``encrypted_by_us`` are by keys of tenants (``roles.open_outputs``).
     """
-    actions = ["s3:GetObject", "s3:GetObjectVersion"] if versions else ["s3:GetObject"]
-    allow(who, actions, [bucket.arn_for_objects(pattern)])
-    operator = "StringLike" if by_prefix else "StringLikeIfExists"
-    allow(who, ["s3:ListBucket"], [bucket.bucket_arn], **{operator: {"s3:prefix": [pattern]}})
+    allow(who, ["s3:GetObject"], [bucket.arn_for_objects(pattern)])
+    _list(who, bucket, pattern, "StringLike" if by_prefix else "StringLikeIfExists")
+    _use(who, bucket.encryption_key if encrypted_by_us else None, "kms:Decrypt")
+
+
+def read_versions(who: iam.IGrantable, bucket: s3.IBucket, pattern: str) -> None:
+    """Allow reading versions by their ids, of objects that match, and listing."""
+    allow(who, ["s3:GetObjectVersion"], [bucket.arn_for_objects(pattern)])
+    _list(who, bucket, pattern, "StringLikeIfExists")
     _use(who, bucket.encryption_key, "kms:Decrypt")
 
 
-def write(who: iam.IGrantable, bucket: s3.IBucket, pattern: str) -> None:
-    """Allow writing the objects that match."""
-    allow(who, ["s3:PutObject", "s3:AbortMultipartUpload"], [bucket.arn_for_objects(pattern)])
-    _use(who, bucket.encryption_key, "kms:GenerateDataKey", "kms:Decrypt")  # the second for an upload in parts
+def _list(who: iam.IGrantable, bucket: s3.IBucket, pattern: str, operator: str) -> None:
+    allow(who, ["s3:ListBucket"], [bucket.bucket_arn], **{operator: {"s3:prefix": [pattern]}})
+
+
+def write(who: iam.IGrantable, bucket: s3.IBucket, pattern: str, *, in_parts: bool = False) -> None:
+    """Allow writing the objects that match; ``in_parts``, large ones too, as boto3's transfers do."""
+    allow(who, ["s3:PutObject"], [bucket.arn_for_objects(pattern)])
+    _use(who, bucket.encryption_key, "kms:GenerateDataKey")
+    if in_parts:
+        allow(who, ["s3:AbortMultipartUpload"], [bucket.arn_for_objects(pattern)])
+        _use(who, bucket.encryption_key, "kms:Decrypt")
 
 
 def log(who: iam.IGrantable, scope: Construct, group: str, streams: str) -> None:

@@ -96,11 +96,13 @@ class Handlers(Construct):
         """Reads the upload and project.toml, and copies the upload's pinned versions below the run."""
         accept = self._handler("Accept", seconds=120, memory_mb=1024)
         grants.rows(accept, self._places.ledger, *ROW)
-        grants.read(accept, self._places.data, "*", versions=True)
+        # Of the artifacts, the rows that an earlier run has kept.
+        for bucket, pattern in ((self._places.data, "*"), (self._places.artifacts, "*/runs/*")):
+            grants.read(accept, bucket, pattern)
+            grants.read_versions(accept, bucket, pattern)
         grants.write(accept, self._places.data, keys.salt("*"))
-        grants.read(accept, self._places.artifacts, "*/runs/*", versions=True)  # rows that an earlier run has kept
         roles.open_outputs(accept, self)
-        grants.write(accept, self._places.artifacts, "*/runs/*")
+        grants.write(accept, self._places.artifacts, "*/runs/*", in_parts=True)
         grants.delete(accept, self._places.artifacts, f"*/runs/*/{keys.UPLOAD}*")  # copies of an earlier attempt
         return accept
 
@@ -119,8 +121,8 @@ class Handlers(Construct):
             ephemeral_storage_size=Size.gibibytes(4),
         )
         grants.read(prepare, self._places.data, keys.salt("*"))
-        for grant in (grants.read, grants.write):
-            grant(prepare, self._places.artifacts, "*/runs/*")
+        grants.read(prepare, self._places.artifacts, "*/runs/*")
+        grants.write(prepare, self._places.artifacts, "*/runs/*", in_parts=True)
         return prepare
 
     def _plan(self) -> lambda_.Function:
@@ -157,7 +159,7 @@ class Handlers(Construct):
         grants.allow(judge, ["sagemaker:DescribeTrainingJob"], [grants.arn(self, "sagemaker", "training-job", "*")])
         grants.allow(judge, ["sagemaker:ListModelPackages"], [group, package])  # IAM's reference names packages
         grants.allow(judge, ["sagemaker:DescribeModelPackage"], [package])
-        grants.read(judge, self._places.artifacts, "*/runs/*")
+        grants.read(judge, self._places.artifacts, "*/runs/*", encrypted_by_us=False)
         roles.open_outputs(judge, self)
         grants.write(judge, self._places.artifacts, f"*/runs/*/{keys.EVALUATION_REPORT}")
         return judge
@@ -234,8 +236,7 @@ class Handlers(Construct):
             resource_name="/aws/sagemaker/*",
             arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
-        actions = ["logs:GetLogEvents", "logs:FilterLogEvents", "logs:DescribeLogStreams"]
-        grants.allow(settle, actions, [logs, f"{logs}:*"])
+        grants.allow(settle, ["logs:FilterLogEvents", "logs:DescribeLogStreams"], [logs, f"{logs}:*"])
         grants.announce(settle, self)
         return settle
 

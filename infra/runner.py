@@ -135,11 +135,12 @@ class Runner(Construct):
     def _grant_jobs(self, role: iam.IRole) -> None:
         kinds = {"training": "Training", "processing": "Processing", "hyper-parameter-tuning": "HyperParameterTuning"}
         for kind, name in kinds.items():
-            noun = f"{name}Job"
-            actions = [f"sagemaker:{verb}{noun}" for verb in ("Create", "Describe", "Stop")]
-            actions += ["sagemaker:AddTags", "sagemaker:ListTags"]
+            actions = [f"sagemaker:{verb}{name}Job" for verb in ("Create", "Describe", "Stop")]
             # Any name: a job's begins with the run's, which can be anything.
-            grants.allow(role, actions, [grants.arn(self, "sagemaker", f"{kind}-job", "*")])
+            jobs = [grants.arn(self, "sagemaker", f"{kind}-job", "*")]
+            grants.allow(role, [*actions, "sagemaker:AddTags"], jobs)
+            if kind in ("training", "processing"):  # those that Step Functions waits for
+                grants.allow(role, ["sagemaker:ListTags"], jobs)
         rules = (
             "StepFunctionsGetEventsForSageMakerTrainingJobsRule",
             "StepFunctionsGetEventsForSageMakerProcessingJobsRule",

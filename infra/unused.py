@@ -19,6 +19,7 @@ REASONS: dict[tuple[str, str, str], str] = {
     ("TandemServing/*", "cloudwatch:*Alarm*", "cloudwatch:alarm:TargetTracking-endpoint/*"): (
         "Application Auto Scaling puts its alarms in the name of whoever has an endpoint scaled."
     ),
+    ("TandemServing/SleepRole", "cloudwatch:DescribeAlarms", "cloudwatch:alarm:*"): "It looks at all of them for that.",
     ("TandemServing/*", "sagemaker:UpdateEndpointWeightsAndCapacities", "*"): (
         "Application Auto Scaling asks whoever has an endpoint scaled for the permissions that it uses itself."
     ),
@@ -51,9 +52,10 @@ REASONS: dict[tuple[str, str, str], str] = {
     ("TandemPipeline/FunctionsAcceptRole", "kms:Decrypt", "kms:key/*"): (
         "Rows to replay may have been kept by a preparation job; those of the tests are kept by a function."
     ),
-    ("TandemPipeline/FunctionsRegisterRole", "kms:Decrypt", "kms:key/*"): (
+    ("TandemPipeline/FunctionsRegisterRole", "s3:GetObject", "s3:::<Artifacts>/*/runs/*"): (
         "SageMaker reads the archive in the name of whoever registers it, by its documentation."
     ),
+    ("TandemPipeline/FunctionsRegisterRole", "kms:Decrypt", "kms:key/*"): "Likewise.",
     ("TandemTenant/ModelRole", "kms:DescribeKey", "*"): "SageMaker looks at the key of a queue's answers.",
     ("TandemTenant/ModelRole", "kms:Encrypt", "*"): "SageMaker encrypts a queue's answers, by its documentation.",
     ("TandemTenant/ModelRole", "cloudwatch:DescribeAlarms", "*"): (

@@ -108,23 +108,17 @@ def explained(grant: Grant) -> bool:
     return any(explains(reason, grant) for reason in REASONS)
 
 
-def evidence(kind: str) -> set[Grant]:
-    """Return the grants that tests ``used``, or those that are ``unseen`` so far."""
-    told: Listed = json.loads(EVIDENCE.read_text())[kind]
+def evidence() -> set[Grant]:
+    """Return the grants that tests used."""
+    told: Listed = json.loads(EVIDENCE.read_text())
     return {(role, action, each) for role, actions in told.items() for action in actions for each in actions[action]}
 
 
 def write(used: set[Grant], granted: set[Grant]) -> None:
-    """Record what was used, and what nothing used of what the evidence knew and is still granted.
-
-    A new grant that nothing uses is not recorded: its test goes on to fail.
-    """
+    """Record what was used, of what is still granted."""
     if not granted:
         raise pytest.UsageError("no test of this session deployed the application: there is nothing to record")
-    known = evidence("used") | evidence("unseen")
-    unseen = {grant for grant in (granted - used) & known if not explained(grant)}
-    told = {"used": _by_role(used & granted), "unseen": _by_role(unseen)}
-    EVIDENCE.write_text(json.dumps(told, indent=1) + "\n")
+    EVIDENCE.write_text(json.dumps(_by_role(used & granted), indent=1) + "\n")
 
 
 def _by_role(grants: set[Grant]) -> Listed:
@@ -177,7 +171,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         config.workeroutput.update({kind: sorted(grants) for kind, grants in found.items()})
         return
     if config.getoption("record_permissions"):
-        write(evidence("used") | found["used"], found["granted"])
+        write(evidence() | found["used"], found["granted"])
     elif config.getoption("replace_permissions"):
         write(found["used"], found["granted"])
     if found["denied"] and (config.getoption("record_permissions") or config.getoption("replace_permissions")):

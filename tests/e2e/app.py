@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeVar
 
 import pytest
@@ -175,6 +175,16 @@ class App:
 
         self.eventually(entered)
 
+    def submitted(self, arn: str) -> dict[str, Any]:
+        """Wait until an execution waits for what a task has started; return the answer to that."""
+
+        def answers() -> list[dict[str, Any]]:
+            events = self.states.get_execution_history(executionArn=arn, maxResults=1000)["events"]
+            return [event["taskSubmittedEventDetails"] for event in events if "taskSubmittedEventDetails" in event]
+
+        told: dict[str, Any] = json.loads(self.eventually(answers)[-1]["output"])
+        return told
+
     @staticmethod
     def eventually(look: Callable[[], T], seconds: float = 90) -> T:
         """Return the first true value that ``look`` returns."""
@@ -206,6 +216,17 @@ class App:
         runtime = self.cloud.client("sagemaker-runtime")
         answer = runtime.invoke_endpoint(EndpointName=endpoint, ContentType=content_type, Body=body)
         return json.loads(answer["Body"].read())
+
+
+@contextlib.contextmanager
+def held(app: App, project: str, tenant: str = "acme") -> Iterator[None]:
+    """Hold a project's lease, as another deployment does."""
+    lease, expires = _typed(ledger.lease_key(tenant, project)), {"N": str(int(time.time()) + 600)}
+    app.dynamodb.put_item(TableName=app.table, Item={**lease, "holder": {"S": "another"}, "expires": expires})
+    try:
+        yield
+    finally:
+        app.dynamodb.delete_item(TableName=app.table, Key=lease)
 
 
 def subscriber(app: App, queue: str, said: str) -> Callable[[], str]:

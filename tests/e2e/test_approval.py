@@ -19,6 +19,7 @@ from tests.e2e.app import App, subscriber
 from tests.e2e.data import table, table_toml
 from tests.e2e.test_state_by_state import Machine
 from tests.e2e.upgrades import RENAMED, STATE, upgraded
+from tests.permissions import refused_on_purpose
 
 MANUAL = '[gate]\napprove = "manual"\n'
 
@@ -111,6 +112,21 @@ def test_an_approved_version_is_deployed_and_a_rejected_one_is_not(app: App) -> 
     _expires(app, settled)
 
 
+@pytest.mark.more
+def test_a_version_that_was_approved_after_its_run_was_stopped_is_deployed_when_that_is_resumed(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml(epochs=1, more=MANUAL))
+    run = app.upload(project, "rows.csv", table(seed=1))
+    package = waiting(app, run)
+    app.states.stop_execution(executionArn=app.row(run)["execution_arn"])
+    assert app.settled(run)["outcome"] == Outcome.STOPPED
+    say(app, package, "Approved")
+    resumed = CliRunner().invoke(tandem, ["resume", run], env=app.cloud.environment)
+    assert resumed.exit_code == 0, resumed.output
+    assert app.settled(run)["outcome"] == Outcome.DEPLOYED
+    assert app.champion(project)["package_arn"] == package
+
+
 def _went_on_as_it_began(app: App, settled: dict[str, Any]) -> None:
     """The next release was deployed in the middle: the run has its own states still, and the functions are new."""
     assert RENAMED in app.states.describe_state_machine(stateMachineArn=app.pipeline)["definition"]
@@ -155,14 +171,20 @@ def _is_on_the_record(app: App, project: str, rejected: dict[str, Any], upload: 
 
 
 def _expires(app: App, settled: dict[str, Any]) -> None:
-    """Run the two states again by themselves, with a minute instead of hours: nobody says anything."""
+    """Run the two states again by themselves, with a minute instead of hours: nobody says anything.
+
+    They are of a machine that Decide may not answer, and it is told of the rejection, too.
+    """
     pipeline = Machine(app, app.pipeline)
     pipeline.states["Approve"]["TimeoutSeconds"] = 60
     package = settled["package"]
     say(app, package["package_arn"], "PendingManualApproval")
     variables = {"run": settled["request"], "package": package, "evaluation": settled["evaluation"]}
-    assert pipeline.after("Approve", variables) == "Expire approval"
-    assert pipeline.after("Expire approval", variables) == "Settle run"
+    with refused_on_purpose(app.cloud):
+        assert pipeline.after("Approve", variables) == "Expire approval"
+        assert pipeline.after("Expire approval", variables) == "Settle run"
+        calls = app.cloud.calls  # type: ignore[attr-defined]
+        app.eventually(lambda: any(each.action == "states:SendTaskSuccess" for each in calls.denied()))
     described = app.cloud.client("sagemaker").describe_model_package(ModelPackageName=package["package_arn"])
     assert described["ModelApprovalStatus"] == "Rejected"
     assert described["ApprovalDescription"] == "nobody approved it within 72 hours"

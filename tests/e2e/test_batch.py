@@ -193,6 +193,18 @@ def test_a_batch_that_somebody_stops_says_so_and_leaves_nothing(app: App, projec
     assert job["TransformJobStatus"] in ("Stopping", "Stopped")
 
 
+def test_a_deployment_that_somebody_stops_stops_its_golden_samples(app: App, project: str) -> None:
+    champion = app.champion(project)["package_arn"]
+    stopped = app.start_deployment(project, another(app, champion, {"target": "batch"}))
+    app.reaches(stopped, "Answer golden requests")
+    job = app.submitted(stopped)["TransformJobArn"].rpartition("/")[2]
+    app.states.stop_execution(executionArn=stopped)
+    sagemaker = app.cloud.client("sagemaker")
+    app.eventually(lambda: sagemaker.describe_transform_job(TransformJobName=job)["TransformJobStatus"] == "Stopped")
+    app.eventually(lambda: left(app, project) == [] and not app.item(ledger.lease_key("acme", project)))
+    assert app.champion(project)["package_arn"] == champion
+
+
 def test_a_file_that_is_gone_is_no_answer(app: App, project: str) -> None:
     execution = start(app, keys.batch_file("acme", project, "gone.csv"), "none", 1)
     assert execution["error"].startswith("S3.")
@@ -238,7 +250,9 @@ def test_a_version_for_devices_has_a_bundle_that_answers_its_golden_samples(
     app: App, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     champion = app.champion(project)["package_arn"]
-    package = another(app, champion, {"target": "edge", "batch_instance": "ml.m5.xlarge"})
+    # The archive is a copy that the application's key encrypts, as before tenants had keys of their own.
+    settings = {"target": "edge", "batch_instance": "ml.m5.xlarge"}
+    package = another(app, champion, settings, archive=archive_of(app, champion))
     ended = app.deploy(project, package)
     assert ended["status"] == "SUCCEEDED", ended
     row = app.champion(project)

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from contract import keys, ledger
+from contract import keys, ledger, names
 from contract.run import Outcome
 from local.chaos.faults import UnhealthyEndpoint
 from local.chaos.lab import LAB
-from tests.e2e.app import App
+from tests.e2e.app import App, held
 from tests.e2e.data import table, table_toml
 from tests.e2e.versions import LIMIT, another, archive_of, poisoned
 
@@ -70,6 +70,14 @@ def test_an_endpoint_that_fails_to_change_gets_its_champion_back(app: App, serve
     assert app.predict(served, ROW)["predictions"]
     assert app.endpoints(served) == [champion["endpoint"]]
     assert app.deploy(served, champion["package_arn"])["status"] == "SUCCEEDED"
+
+
+def test_a_staging_endpoint_that_somebody_left_is_no_hindrance(app: App, served: str) -> None:
+    champion = app.champion(served)
+    left = names.staging_endpoint("acme", served)
+    app.cloud.client("sagemaker").create_endpoint(EndpointName=left, EndpointConfigName=champion["configuration"])
+    assert app.deploy(served, champion["package_arn"])["status"] == "SUCCEEDED"
+    assert app.endpoints(served) == [champion["endpoint"]]
 
 
 def test_a_first_endpoint_that_never_becomes_healthy_is_removed(app: App) -> None:
@@ -144,21 +152,17 @@ def test_a_champion_that_changed_meanwhile_is_compared_again(app: App) -> None:
     app.configure(project, table_toml())
     first = app.settled(app.upload(project, "rows.csv", table(seed=1, age_counts=False)))
     assert first["outcome"] == Outcome.DEPLOYED, first["reasons"]
-    held = app.dynamodb.put_item  # another deployment of the project holds the lease until we let it go
-    lease = {name: {"S": value} for name, value in ledger.lease_key("acme", project).items()}
-    expires = {"N": str(int(time.time()) + 600)}
-    held(TableName=app.table, Item={**lease, "holder": {"S": "another"}, "expires": expires})
-    run = app.upload(project, "rows.csv", table(400, seed=1))
-    _wait_for_state(app, run, "Deploy")
-    champion = app.champion(project)
-    key = {name: {"S": value} for name, value in ledger.champion_key("acme", project).items()}
-    app.dynamodb.update_item(
-        TableName=app.table,
-        Key=key,
-        UpdateExpression="SET package_arn = :other",
-        ExpressionAttributeValues={":other": {"S": champion["package_arn"] + "0"}},
-    )
-    app.dynamodb.delete_item(TableName=app.table, Key=lease)
+    with held(app, project):
+        run = app.upload(project, "rows.csv", table(400, seed=1))
+        _wait_for_state(app, run, "Deploy")
+        champion = app.champion(project)
+        key = {name: {"S": value} for name, value in ledger.champion_key("acme", project).items()}
+        app.dynamodb.update_item(
+            TableName=app.table,
+            Key=key,
+            UpdateExpression="SET package_arn = :other",
+            ExpressionAttributeValues={":other": {"S": champion["package_arn"] + "0"}},
+        )
     settled = app.settled(run)
     assert app.visited(settled).count("Evaluate") == 2, settled["reasons"]
     assert settled["outcome"] in (Outcome.DEPLOYED, Outcome.KEPT_CHAMPION)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contract import keys, ledger, names
 from contract.run import Outcome
 from tests.e2e.app import App
+from tests.e2e.data import table, table_toml
 
 
 def test_an_upload_is_not_lost_to_an_execution_of_its_runs_name(app: App) -> None:
@@ -26,3 +27,17 @@ def test_an_upload_is_not_lost_to_an_execution_of_its_runs_name(app: App) -> Non
     app.eventually(lambda: app.row(taken).get("status") == Outcome.REFUSED)
     assert {each["name"] for each in app.executions() if each["name"].startswith(project[:9])} == {taken, run}
     assert app.item(ledger.upload_key(app.data, key, version))["run"] == run
+
+
+def test_copies_of_an_attempt_that_found_other_files_are_taken_away(app: App) -> None:
+    project = app.project()
+    app.configure(project, table_toml())
+    upload = f"acme/{project}/by-hand/rows.csv"  # too few rows, so that the run ends soon
+    app.s3.put_object(Bucket=app.data, Key=upload, Body=table(2))
+    run = f"{project}-twice"
+    copies = keys.run_prefix("acme", project, run) + keys.UPLOAD
+    app.s3.put_object(Bucket=app.artifacts, Key=f"{copies}earlier.csv", Body=table())
+    request = {"tenant": "acme", "project": project, "upload": f"s3://{app.data}/{upload}"}
+    app.states.start_execution(stateMachineArn=app.pipeline, name=run, input=json.dumps(request))
+    assert app.settled(run)["outcome"] == Outcome.REJECTED
+    assert app.listing(copies) == [f"{copies}rows.csv"]

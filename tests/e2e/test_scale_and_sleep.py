@@ -17,7 +17,9 @@ from cli.aws import Account
 from cli.errors import Exit
 from cli.main import app as main
 from contract import ledger, names
-from tests.e2e.app import App
+from local.chaos.faults import UnhealthyEndpoint
+from local.chaos.lab import LAB
+from tests.e2e.app import App, held
 from tests.e2e.data import table, table_toml
 from tests.e2e.load import Load
 from tests.e2e.versions import another
@@ -102,6 +104,37 @@ def test_a_person_puts_it_to_sleep_and_wakes_it(app: App, first: str, tmp_path: 
     assert tandem(app, "predict", f"acme/{PROJECT}", str(rows)).exit_code == Exit.GOOD
     assert limits(app) == [(1, 3)]
     assert "asleep" not in app.champion(PROJECT)
+
+
+def test_a_sleep_that_somebody_stops_comes_all_the_same(app: App, first: str) -> None:
+    with held(app, PROJECT):
+        stopped = start(app, asleep=True)
+        app.reaches(stopped, "Take lease")
+        app.states.stop_execution(executionArn=stopped)
+    app.eventually(partial(_is, app, True))
+
+
+def test_an_endpoint_that_never_became_healthy_is_made_again(app: App, first: str) -> None:
+    with LAB.inject(UnhealthyEndpoint(endpoint=ENDPOINT)):
+        failed = app.ended(start(app, asleep=False))
+        assert failed["status"] == "FAILED", failed
+        assert "asleep" in app.champion(PROJECT)
+    assert app.ended(start(app, asleep=False))["status"] == "SUCCEEDED"
+    assert _is(app, asleep=False)
+
+
+def test_who_is_asked_while_sleep_waits_is_not_idle_any_more(app: App, first: str) -> None:
+    _set_hours(app, "idle 1h")
+    ended = app.ended(start(app, asleep=True, by="idle"))
+    assert json.loads(ended["output"]) == {"asleep": False, "changed": False}
+    assert _is(app, asleep=False)
+
+
+def start(app: App, *, asleep: bool, by: str = "person") -> str:
+    """Start the machine, as the command line and the schedule do; return the execution's ARN."""
+    request = {"tenant": "acme", "project": PROJECT, "asleep": asleep, "by": by}
+    started = app.states.start_execution(stateMachineArn=app.outputs[names.OUTPUT_SLEEP_ARN], input=json.dumps(request))
+    return str(started["executionArn"])
 
 
 def test_its_hours_put_it_to_sleep_and_wake_it(app: App, first: str) -> None:

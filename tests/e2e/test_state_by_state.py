@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -64,8 +65,9 @@ class Machine:
         """The states by name."""
         return self.definition["States"]
 
-    def after(self, state: str, variables: dict[str, Any], value: Any = None) -> str:
-        """Run one state; return the name of the next, or the error that ended the execution."""
+    @contextmanager
+    def alone(self, state: str, variables: dict[str, Any], value: Any = None) -> Iterator[str]:
+        """Start an execution of one state, after which it ends; yield its ARN."""
         others = {name: {"Type": "Succeed"} for name in targets(self.states[state])}
         given = {"Type": "Pass", "Assign": variables, "Output": value or {}, "Next": state}
         definition = {
@@ -75,14 +77,19 @@ class Machine:
         }
         name = f"one-{abs(hash((self.arn, state, json.dumps(variables, default=str), json.dumps(value))))}"[:80]
         machine = self.app.states.create_state_machine(name=name, definition=json.dumps(definition), roleArn=self.role)
-        started = self.app.states.start_execution(stateMachineArn=machine["stateMachineArn"])
-        execution = self.app.ended(started["executionArn"])
-        history = self.app.states.get_execution_history(executionArn=started["executionArn"], maxResults=1000)["events"]
+        yield str(self.app.states.start_execution(stateMachineArn=machine["stateMachineArn"])["executionArn"])
+        self.app.states.delete_state_machine(stateMachineArn=machine["stateMachineArn"])
+
+    def after(self, state: str, variables: dict[str, Any], value: Any = None) -> str:
+        """Run one state; return the name of the next, or the error that ended the execution."""
+        known = {"Given", state, *targets(self.states[state])}
+        with self.alone(state, variables, value) as arn:
+            execution = self.app.ended(arn)
+            history = self.app.states.get_execution_history(executionArn=arn, maxResults=1000)["events"]
         entered = [
             event["stateEnteredEventDetails"]["name"] for event in history if "stateEnteredEventDetails" in event
         ]
-        entered = [each for each in entered if each in definition["States"]]  # and not within a Map
-        self.app.states.delete_state_machine(stateMachineArn=machine["stateMachineArn"])
+        entered = [each for each in entered if each in known]  # and not within a Map
         return entered[2] if len(entered) > 2 else f"{execution['error']}: {execution['cause']}"
 
 

@@ -14,6 +14,7 @@ from contract import keys
 from contract.run import Outcome
 from tests.e2e.app import App
 from tests.e2e.data import table
+from tests.e2e.test_state_by_state import Machine
 
 SECONDS = 300  # several jobs, each of which starts the toolkit and torch
 TOML = """
@@ -68,6 +69,13 @@ def test_the_best_of_several_jobs_is_served(app: App, tuned: tuple[str, dict[str
     assert properties["CustomerMetadataProperties"]["training_job"] == best["job"]
     answer = app.predict(project, b'{"instances": [{"income": 3, "age": 80, "region": "south"}]}')
     assert answer["predictions"][0]["label"] == "high"
+
+
+def test_a_search_that_ended_before_it_could_be_stopped_is_looked_at(
+    app: App, tuned: tuple[str, dict[str, Any]]
+) -> None:
+    ended = {"tuning": {"job": tuned[1]["tuning"]["job"]}}
+    assert Machine(app, app.pipeline).after("Stop search", ended) == "Wait for search"
 
 
 def test_the_score_is_that_of_the_epoch_whose_weights_are_kept(app: App, tuned: tuple[str, dict[str, Any]]) -> None:

@@ -1,0 +1,24 @@
+"""Who stops an execution stops what it waits for, which would go on, and cost, by itself."""
+
+from __future__ import annotations
+
+from tests.e2e.app import App, held
+from tests.e2e.test_state_by_state import Machine
+
+
+def test_a_build(app: App) -> None:
+    builds = app.cloud.client("codebuild")
+    with Machine(app, app.pipeline).alone("Build serving image", {}) as execution:
+        build = app.submitted(execution)["Build"]["Id"]
+        app.states.stop_execution(executionArn=execution)
+        app.eventually(lambda: builds.batch_get_builds(ids=[build])["builds"][0]["buildStatus"] == "STOPPED")
+
+
+def test_a_deployment(app: App) -> None:
+    project = app.project()
+    run = {"tenant": "acme", "project": project, "run": f"{project}-1"}
+    variables = {"run": run, "package": {"package_arn": "arn:none"}, "champion": None}
+    with held(app, project), Machine(app, app.pipeline).alone("Deploy", variables) as execution:
+        deployment = app.submitted(execution)["ExecutionArn"]
+        app.states.stop_execution(executionArn=execution)
+        assert app.ended(deployment)["status"] == "ABORTED"
