@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from cli.aws import Account
 from local.bootstrap import bootstrap
 from local.clock import Clock
 from local.cloud import Cloud
 from tests import permissions
-from tests.e2e.app import App
+from tests.e2e.app import App, signed_in
 from tests.permissions import (  # noqa: F401  pytest finds its hooks here
     pytest_addoption,
     pytest_sessionfinish,
@@ -47,6 +48,13 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config)
     with Cloud(root=Path(tmp_path_factory.mktemp("cloud")), clock=Clock(scale=0.02)) as running:
         yield running
         permissions.keep(pytestconfig, running)
+
+
+@pytest.fixture
+def account(cloud: Cloud) -> Iterator[Account]:
+    """A person's account: the laptop cloud."""
+    with signed_in(cloud) as account:
+        yield account
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,8 @@ from local.cloud import Cloud
 
 
 @pytest.mark.parametrize("operation", ["query", "scan"])
-def test_rows_come_from_every_page(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, operation: str) -> None:
-    for name, value in cloud.environment.items():
-        monkeypatch.setenv(name, value)
-    table, account = f"rows-{uuid.uuid4().hex[:8]}", Account()
+def test_rows_come_from_every_page(cloud: Cloud, account: Account, operation: str) -> None:
+    table = f"rows-{uuid.uuid4().hex[:8]}"
     cloud.client("dynamodb").create_table(
         TableName=table, BillingMode="PAY_PER_REQUEST",
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],

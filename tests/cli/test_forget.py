@@ -134,10 +134,8 @@ class Shop:
 
 
 @pytest.fixture
-def shop(cloud: Cloud, tandem: Tandem, monkeypatch: pytest.MonkeyPatch) -> Shop:
+def shop(cloud: Cloud, tandem: Tandem, account: Account, monkeypatch: pytest.MonkeyPatch) -> Shop:
     made = Shop(cloud)
-    for name, value in cloud.environment.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.setattr(Account, "installation", made.installation)
     return made
 

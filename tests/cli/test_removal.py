@@ -12,13 +12,6 @@ from tests.local import sagemaker as sm
 from tests.local import tuning as tn
 
 
-@pytest.fixture
-def account(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Account:
-    for name, value in cloud.environment.items():
-        monkeypatch.setenv(name, value)
-    return Account()
-
-
 def test_a_search_that_goes_on_is_stopped(cloud: Cloud, account: Account) -> None:
     sagemaker = cloud.client("sagemaker")
     account.__dict__["outputs"] = {}  # no machines: what runs on when they are gone

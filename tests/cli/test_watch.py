@@ -25,10 +25,8 @@ ROLE = "arn:aws:iam::123456789012:role/any"
 
 
 @pytest.fixture
-def account(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+def account(cloud: Cloud, account: Account) -> Iterator[Account]:
     """An account with an empty ledger of its own."""
-    for name, value in cloud.environment.items():
-        monkeypatch.setenv(name, value)
     table = f"ledger-{uuid.uuid4().hex}"
     text = [("pk", "S"), ("sk", "S"), ("project", "S"), ("started", "S")]
     cloud.client("dynamodb").create_table(
@@ -47,7 +45,7 @@ def account(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
             }
         ],
     )
-    made = Account()
+    made = account
     made.__dict__["installation"] = Installation(
         data_bucket="data",
         artifacts_bucket="artifacts",

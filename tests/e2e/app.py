@@ -34,6 +34,15 @@ class AnyCloud(Protocol):
         """Return a boto3 client."""
 
 
+@contextlib.contextmanager
+def signed_in(cloud: AnyCloud) -> Iterator[Account]:
+    """Be a person of the cloud's account, as far as the code and the programs of this process are asked."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in cloud.environment.items():
+            patched.setenv(name, value)
+        yield Account()
+
+
 class App:
     """The application in a laptop cloud."""
 
@@ -53,11 +62,9 @@ class App:
 
     def add_tenants(self, *tenants: str) -> None:
         """Add tenants as `tandem tenant add` does."""
-        with pytest.MonkeyPatch.context() as patched:
-            for name, value in self.cloud.environment.items():
-                patched.setenv(name, value)
+        with signed_in(self.cloud) as account:
             for tenant in tenants:
-                cli.tenants.add(Account(), tenant)
+                cli.tenants.add(account, tenant)
 
     @staticmethod
     def project() -> str:

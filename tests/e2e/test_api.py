@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,20 +15,16 @@ from cli.api_keys import Limits
 from cli.aws import Account
 from cli.errors import BadArgument, NotFound
 from contract import names
-from local.cloud import Cloud
-from tests.e2e.app import App
+from tests.e2e.app import App, signed_in
 from tests.e2e.data import table, table_toml
 
 GENEROUS = Limits(rate=1000, burst=1000, quota=0, period="DAY")
 
 
 @pytest.fixture(scope="module")
-def account(app: App, cloud: Cloud) -> Any:
-    patch = pytest.MonkeyPatch()
-    for name, value in cloud.environment.items():
-        patch.setenv(name, value)
-    yield Account()
-    patch.undo()
+def account(app: App) -> Iterator[Account]:
+    with signed_in(app.cloud) as signed:
+        yield signed
 
 
 class Consumer:

@@ -88,14 +88,12 @@ def start(app: App, key: str, version: str, size: int, **more: Any) -> dict[str,
     return app.ended(started["executionArn"])
 
 
-def command(app: App, monkeypatch: pytest.MonkeyPatch, *words: str) -> Any:
-    for name, value in app.cloud.environment.items():
-        monkeypatch.setenv(name, value)
-    return CliRunner().invoke(cli, list(words))
+def command(app: App, *words: str) -> Any:
+    return CliRunner().invoke(cli, list(words), env=app.cloud.environment)
 
 
 def test_a_champion_for_files_answered_its_golden_samples_by_a_transform_job_and_has_no_endpoint(
-    app: App, project: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    app: App, project: str, tmp_path: Path
 ) -> None:
     row = app.champion(project)
     assert (row["target"], row["endpoint"], row["configuration"]) == ("batch", "", "")
@@ -110,7 +108,7 @@ def test_a_champion_for_files_answered_its_golden_samples_by_a_transform_job_and
     assert sum(item["Key"].endswith(".json.out") for item in answers) == 3
     rows = tmp_path / "rows.csv"
     rows.write_bytes(ROWS)
-    refused = command(app, monkeypatch, "predict", f"acme/{project}", str(rows))
+    refused = command(app, "predict", f"acme/{project}", str(rows))
     assert refused.exit_code == 1
     assert "in service without an endpoint" in refused.output
     assert f"tandem batch acme/{project}" in refused.output
@@ -210,20 +208,18 @@ def test_a_file_that_is_gone_is_no_answer(app: App, project: str) -> None:
     assert execution["error"].startswith("S3.")
 
 
-def test_the_command_line_uploads_a_file_and_fetches_its_answers(
-    app: App, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_line_uploads_a_file_and_fetches_its_answers(app: App, project: str, tmp_path: Path) -> None:
     rows, answers = tmp_path / "rows.csv", tmp_path / "answers.csv"
     rows.write_bytes(ROWS)
-    told = command(app, monkeypatch, "--json", "batch", f"acme/{project}", str(rows), "-o", str(answers))
+    told = command(app, "--json", "batch", f"acme/{project}", str(rows), "-o", str(answers))
     assert told.exit_code == 0, told.output
     assert answers.read_text().count("\n") == 4
-    cost = json.loads(CliRunner().invoke(cli, ["--json", "cost", f"acme/{project}"]).stdout)
+    cost = json.loads(command(app, "--json", "cost", f"acme/{project}").stdout)
     newest = cost["batches"][0]  # an earlier one was stopped before it had a machine, and cost nothing
     assert newest["seconds"] > 0
     assert newest["usd"] > 0
     (tmp_path / "rows.json").write_text("{}")
-    refused = command(app, monkeypatch, "batch", f"acme/{project}", str(tmp_path / "rows.json"))
+    refused = command(app, "batch", f"acme/{project}", str(tmp_path / "rows.json"))
     assert (refused.exit_code, "See job logs" in refused.output) == (1, True)
 
 
@@ -246,9 +242,7 @@ def test_a_version_that_answers_otherwise_than_evaluated_does_not_become_champio
     assert left(app, project) == []
 
 
-def test_a_version_for_devices_has_a_bundle_that_answers_its_golden_samples(
-    app: App, project: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_version_for_devices_has_a_bundle_that_answers_its_golden_samples(app: App, project: str) -> None:
     champion = app.champion(project)["package_arn"]
     # The archive is a copy that the application's key encrypts, as before tenants had keys of their own.
     settings = {"target": "edge", "batch_instance": "ml.m5.xlarge"}

@@ -29,9 +29,8 @@ def log(app: App, job: str) -> list[str]:
     return [event["message"] for event in found["events"]]
 
 
-def test_no_run_costs_a_tenant_more_than_it_was_told(app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in app.cloud.environment.items():
-        monkeypatch.setenv(name, value)
+@pytest.mark.usefixtures("account")
+def test_no_run_costs_a_tenant_more_than_it_was_told(app: App, tmp_path: Path) -> None:
     app.add_tenants(TENANT)
     project = f"{TENANT}/{app.project()}"
     rows, toml = tmp_path / "rows.csv", tmp_path / "project.toml"

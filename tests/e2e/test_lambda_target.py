@@ -16,7 +16,6 @@ from contract import keys, names
 from contract.lambda_calls import ALIAS, Answered, Asked
 from local.chaos.faults import ALWAYS, RefusedCall
 from local.chaos.lab import LAB
-from local.cloud import Cloud
 from tests.e2e.app import App
 from tests.e2e.data import table, table_toml
 from tests.e2e.test_api import Consumer
@@ -61,13 +60,13 @@ class Asking:
                 self.runs.add(json.loads(answer.body)["model"]["run"])
 
 
-def by_command_line(project: str, folder: Path) -> Any:
+def by_command_line(account: Account, project: str, folder: Path) -> Any:
     """Return the predictions that the command line gets, which tells a refusal in words."""
     (folder / "rows.json").write_text('{"instances": []}')
     with pytest.raises(CommandError, match="The model refused instances"):
-        predict.ask(Account(), "acme", project, folder / "rows.json")
+        predict.ask(account, "acme", project, folder / "rows.json")
     (folder / "rows.json").write_text(json.dumps(ROWS))
-    return predict.ask(Account(), "acme", project, folder / "rows.json")["predictions"]
+    return predict.ask(account, "acme", project, folder / "rows.json")["predictions"]
 
 
 def an_altered_archive_gets_no_traffic(app: App, project: str, altered: str, package_arn: str, serving: str) -> None:
@@ -86,10 +85,8 @@ def an_altered_archive_gets_no_traffic(app: App, project: str, altered: str, pac
 
 
 def test_a_function_serves_and_a_canary_moves_its_traffic_to_the_next_version(
-    app: App, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    app: App, account: Account, tmp_path: Path
 ) -> None:
-    for name, value in cloud.environment.items():
-        monkeypatch.setenv(name, value)
     project = app.project()
     function = names.function("acme", project)
     app.configure(
@@ -110,7 +107,7 @@ def test_a_function_serves_and_a_canary_moves_its_traffic_to_the_next_version(
     refused = ask(app, f"{function}:{ALIAS}", {"instances": [{"income": "much"}]})
     assert (refused.status, json.loads(refused.body)["error"]["type"]) == (400, "InvalidInput")
 
-    assert by_command_line(project, tmp_path) == json.loads(answer.body)["predictions"]
+    assert by_command_line(account, project, tmp_path) == json.loads(answer.body)["predictions"]
 
     canary = 'rollout = "canary"\nstep_percent = 20\nbake_minutes = 1\n'
     app.configure(project, table_toml() + f'[deploy]\ntarget = "lambda"\n{canary}')
@@ -135,10 +132,8 @@ def test_a_function_serves_and_a_canary_moves_its_traffic_to_the_next_version(
 
 @pytest.mark.more
 def test_a_first_version_that_does_not_become_champion_leaves_no_function_and_can_be_deployed_again(
-    app: App, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+    app: App, account: Account
 ) -> None:
-    for name, value in cloud.environment.items():
-        monkeypatch.setenv(name, value)
     project, functions = app.project(), app.cloud.client("lambda")
     function = names.function("acme", project)
     app.configure(project, table_toml(epochs=1) + '[deploy]\ntarget = "lambda"\n')
@@ -156,7 +151,7 @@ def test_a_first_version_that_does_not_become_champion_leaves_no_function_and_ca
     functions.update_function_code(FunctionName=function, ImageUri=another_tag(app, image))  # an older release's
     assert app.deploy(project, package)["status"] == "SUCCEEDED"
     assert functions.get_function(FunctionName=function)["Code"]["ImageUri"] == image
-    public = Consumer(Account(), "acme").predict(f"acme/{project}", json=ROWS)
+    public = Consumer(account, "acme").predict(f"acme/{project}", json=ROWS)
     assert public.json()["predictions"] == json.loads(ask(app, f"{function}:{ALIAS}", ROWS).body)["predictions"]
 
 

@@ -49,10 +49,8 @@ def _hold(app: App, holder: str, status: str) -> None:
 
 
 def test_a_run_that_the_account_may_have_no_machine_for_is_refused_with_how_to_ask_for_one(
-    app: App, quota: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+    app: App, quota: Callable[[int], None], account: Account
 ) -> None:
-    for name, value in app.cloud.environment.items():
-        monkeypatch.setenv(name, value)
     quota(0)
     project = app.project()
     app.configure(project, TOML)
@@ -60,7 +58,7 @@ def test_a_run_that_the_account_may_have_no_machine_for_is_refused_with_how_to_a
     assert run["outcome"] == Outcome.REFUSED
     assert f"1 x {NAME} is wanted, and the account's quota is 0" in run["reasons"][0]
     assert "aws service-quotas request-service-quota-increase" in run["reasons"][0]
-    looked = checks.machines(Account())
+    looked = checks.machines(account)
     assert looked.status == checks.MISSING
     assert f"acme/{project} would be refused: 1 x {NAME}" in looked.fix
     assert f"{NAME}: 0, 0 in use, acme/{project} wants 1" in looked.found

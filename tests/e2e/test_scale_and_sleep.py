@@ -149,10 +149,7 @@ def test_its_hours_put_it_to_sleep_and_wake_it(app: App, first: str) -> None:
     assert _tick(app) == [], "it was made within the hour"
 
 
-def test_a_removal_stops_the_scaling_of_our_endpoints(app: App, first: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in app.cloud.environment.items():
-        monkeypatch.setenv(name, value)
-    account = Account()
+def test_a_removal_stops_the_scaling_of_our_endpoints(app: App, account: Account, first: str) -> None:
     found = [item for item in removal.find_scaling(account) if PROJECT in item.name]
     assert [item.name for item in found] == [names.variant_resource(ENDPOINT, "AllTraffic")]
     for _ in range(2):  # once more, and it is gone already

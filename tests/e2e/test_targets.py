@@ -16,11 +16,10 @@ from PIL import Image
 
 from benchmarks.places import PLACES, TOLERANCE
 from benchmarks.places.version import Version
-from cli.aws import Account
 from contract import keys
 from contract.forms import FLOAT32
 from contract.run import Outcome
-from tests.e2e.app import App
+from tests.e2e.app import App, signed_in
 
 EXAMPLE = Path(__file__).parents[2] / "examples/digits"
 
@@ -42,11 +41,9 @@ def run(app: App, project: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def version(app: App, project: str, run: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Version]:
     """What the run registered."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in app.cloud.environment.items():
-            patch.setenv(name, value)
+    with signed_in(app.cloud) as account:
         package_arn, folder = app.champion(project)["package_arn"], tmp_path_factory.mktemp("targets")
-        yield Version(account=Account(), tenant="acme", project=project, package_arn=package_arn, folder=folder)
+        yield Version(account=account, tenant="acme", project=project, package_arn=package_arn, folder=folder)
 
 
 @pytest.fixture(scope="module")

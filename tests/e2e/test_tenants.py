@@ -17,7 +17,7 @@ from cli.main import app as main
 from contract import keys, ledger, names
 from contract.run import Outcome
 from local.cloud import Cloud
-from tests.e2e.app import App
+from tests.e2e.app import App, signed_in
 from tests.e2e.data import table, table_toml
 
 TENANT, SERVED, TRAINING = "leaver", "served", "training"
@@ -68,10 +68,8 @@ def tandem(app: App, *arguments: str) -> Result:
 
 @pytest.fixture(scope="module")
 def account(app: App, cloud: Cloud) -> Iterator[Account]:
-    with pytest.MonkeyPatch.context() as patched:
-        for name, value in cloud.environment.items():
-            patched.setenv(name, value)
-        yield Account()
+    with signed_in(cloud) as signed:
+        yield signed
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ SECONDS = 600  # a run: TensorFlow's start on each host is most of it
 pytestmark = pytest.mark.timeout(2 * SECONDS)
 
 
-def test_digits_are_learned_on_two_hosts_and_served(app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_digits_are_learned_on_two_hosts_and_served(app: App, account: Account, tmp_path: Path) -> None:
     project, toml = app.project(), (ROOT / "examples/keras/project.toml").read_text()
     assert tomllib.loads(toml)["train"]["hosts"] == 2
     app.configure(project, toml)
@@ -39,10 +39,8 @@ def test_digits_are_learned_on_two_hosts_and_served(app: App, tmp_path: Path, mo
     assert "/tensorflow-training:2.21.0-cpu" in job["AlgorithmSpecification"]["TrainingImage"]
     assert job["ResourceConfig"]["InstanceCount"] == 2
     assert {metric["MetricName"] for metric in job["FinalMetricDataList"]} >= {"validation_accuracy", "train_loss"}
-    for name, value in app.cloud.environment.items():
-        monkeypatch.setenv(name, value)
     package_arn = app.champion(project)["package_arn"]
-    version = Version(account=Account(), tenant="acme", project=project, package_arn=package_arn, folder=tmp_path)
+    version = Version(account=account, tenant="acme", project=project, package_arn=package_arn, folder=tmp_path)
     scans = np.stack([np.asarray(Image.open(path)) for path in sorted((digits / "held_out").glob("*.png"))])
     assert np.abs(by_tensorflow(version, scans) - by_endpoint(app, version, scans)).max() < TOLERANCE
 

@@ -16,6 +16,7 @@ from tests.training.builders import ROOT, SALT, csv, environment, request, run_p
 HASHED = {"privacy": {"hash": ["region"]}}
 
 
+@pytest.mark.usefixtures("account")
 def test_lambda_reads_from_s3_and_writes_there(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from training.prepare import handler
 
@@ -25,8 +26,6 @@ def test_lambda_reads_from_s3_and_writes_there(cloud: Cloud, tmp_path: Path, mon
     asked = request(HASHED)
     s3.put_object(Bucket="prepare-artifacts", Key=f"{asked.prefix}{keys.UPLOAD}a b+c%20 📈.csv", Body=csv().encode())
     s3.put_object(Bucket="prepare-data", Key=keys.salt("acme"), Body=SALT)
-    for name, value in cloud.environment.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.setenv(names.ARTIFACTS_BUCKET, "prepare-artifacts")
     monkeypatch.setenv(names.DATA_BUCKET, "prepare-data")
     answer = handler(json.loads(json.dumps(asked.to_dict())), None)

@@ -25,10 +25,7 @@ def folder(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def credentials(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in cloud.environment.items():
-        monkeypatch.setenv(name, value)
+pytestmark = pytest.mark.usefixtures("account")
 
 
 @pytest.mark.parametrize("memory", [MEMORY, 10**6])
