@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 
 from contract import names
 from infra.wildcards import WILDCARDS
+from tests.infra import reach
 from tests.infra.conftest import Assembly, listed
 
 
@@ -23,6 +26,28 @@ def statements(assembly: Assembly, *, role: str = "") -> Iterator[dict[str, Any]
             yield from policy["PolicyDocument"]["Statement"]
     for resource in assembly.resources("AWS::IAM::Role"):
         assert not resource.get("ManagedPolicyArns"), "managed policies grant more than is needed"
+
+
+def test_whatever_a_functions_code_can_ask_its_role_may(assembly: Assembly) -> None:
+    """Also where no test runs that line: `docs/reference/permissions.md` is about those that one does."""
+    allowed: dict[str, set[str]] = collections.defaultdict(set)
+    for policy in assembly.resources("AWS::IAM::Policy"):
+        for role, statement in itertools.product(policy["Roles"], policy["PolicyDocument"]["Statement"]):
+            allowed[role["Ref"]] |= set(listed(statement["Action"]))
+    handlers = {
+        function["Handler"]: function["Role"]["Fn::GetAtt"][0]
+        for function in assembly.resources("AWS::Lambda::Function")
+        if function.get("Handler", "").startswith("functions.")
+    }
+    asked = {handler: reach.actions(handler) for handler in handlers}
+    missing = [
+        f"{handler} may not {action}, which {place} does"
+        for handler, role in handlers.items()
+        for action, place in asked[handler].items()
+        if action not in allowed[role]
+    ]
+    assert missing == []
+    assert sum(map(len, asked.values())) > 100, "the code has not been read"
 
 
 def test_five_reviewed_things_and_no_more_are_allowed_on_everything(assembly: Assembly) -> None:
@@ -113,8 +138,9 @@ def test_everything_a_deployment_touches_has_a_projects_name(assembly: Assembly)
 
 def test_a_batch_touches_batch_folders_jobs_of_projects_and_models_of_its_own(assembly: Assembly) -> None:
     wanted = {
-        "s3:GetObject": "/*/batch/*", "s3:PutObject": "/*/batch/*", "sagemaker:CreateModel": "model/*--*--batch-*",
-        "sagemaker:DeleteModel": "model/*--*--batch-*", "sagemaker:CreateTransformJob": "transform-job/*--*",
+        "s3:GetObjectVersion": "/*/batch/*", "s3:PutObject": "/*/batch/*",
+        "sagemaker:CreateModel": "model/*--*--batch-*", "sagemaker:DeleteModel": "model/*--*--batch-*",
+        "sagemaker:CreateTransformJob": "transform-job/*--*",
     }  # fmt: skip
     for statement in statements(assembly, role="BatchRole"):
         for action in set(listed(statement["Action"])) & set(wanted):
