@@ -172,11 +172,12 @@ def begin_scaling(who: iam.IGrantable, scope: Construct) -> None:
 
     The service asks the caller for the permissions that it uses, and makes its role when it is first used ("Auto
     scaling prerequisites", Amazon SageMaker AI Developer Guide; "Service-linked roles for Application Auto Scaling").
+    The guide has them on everything: an endpoint whose capacities changed may have a configuration of SageMaker's name.
     """
     scale(who, scope, "RegisterScalableTarget", "PutScalingPolicy", "DeregisterScalableTarget")
-    endpoint, configuration = (arn(scope, "sagemaker", kind, "*--*") for kind in ("endpoint", "endpoint-config"))
+    endpoint = arn(scope, "sagemaker", "endpoint", "*--*")
     allow(who, ["sagemaker:DescribeEndpoint", "sagemaker:UpdateEndpointWeightsAndCapacities"], [endpoint])
-    allow(who, ["sagemaker:DescribeEndpointConfig"], [configuration])
+    allow(who, ["sagemaker:DescribeEndpointConfig"], [arn(scope, "sagemaker", "endpoint-config", "*")])
     own = alarm_arn(scope, "TargetTracking-endpoint/*--*")
     allow(who, ["cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"], [own])
     describe_alarms(who, scope)

@@ -38,12 +38,16 @@ INTERFACES = {
 }
 """Endpoints of the services that functions call, by the IAM prefix of each."""
 
-ATTACH = (
-    "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface",
-    "ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterfacePermission",
-    "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses",
-)  # fmt: skip
+ATTACH = ("ec2:CreateNetworkInterface", "ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterfacePermission")
 """What Lambda and SageMaker do in the name of a role."""
+MANAGE = ("ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses")
+"""What they do with the interfaces that they made.
+
+Lambda asks the role for DeleteNetworkInterface when a function is made, before there is an interface to name, and
+refuses a function whose role has it of ``network-interface/*``: "include all resource IDs, for example ...:*/*"
+("Giving Lambda functions access to resources in an Amazon VPC", AWS Lambda Developer Guide). IAM knows these actions
+for network interfaces alone, so that it allows no more.
+"""
 LOOK = tuple(
     f"ec2:Describe{what}" for what in ("NetworkInterfaces", "Subnets", "SecurityGroups", "Vpcs", "DhcpOptions")
 )
@@ -86,6 +90,7 @@ class Network(Construct):
             places = {"network-interface": ["*"], "subnet": self.subnets, "security-group": self.groups}
             here = [grants.arn(self, "ec2", kind, name) for kind, named in places.items() for name in named]
             grants.allow(role, ATTACH, here)
+            grants.allow(role, MANAGE, [grants.arn(self, "ec2", "*", "*")])
             grants.allow(role, LOOK, ["*"])  # have no resource
 
     def _make(self, settings: Settings) -> None:

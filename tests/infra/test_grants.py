@@ -130,10 +130,26 @@ def test_the_pipeline_may_build_the_image_and_wait_for_it(assembly: Assembly) ->
 
 
 def test_everything_a_deployment_touches_has_a_projects_name(assembly: Assembly) -> None:
+    looked_at = "sagemaker:DescribeEndpointConfig"  # of any name: the next test
     for statement in statements(assembly, role="DeploymentRole"):
         for action, resource in ((a, r) for a in listed(statement["Action"]) for r in listed(statement["Resource"])):
-            if action.startswith("sagemaker:"):
+            if action.startswith("sagemaker:") and action != looked_at:
                 assert "/*--*" in json.dumps(resource)
+
+
+def test_whoever_has_endpoints_scaled_may_look_at_configurations_that_sagemaker_names(assembly: Assembly) -> None:
+    allowed: dict[str, set[str]] = collections.defaultdict(set)
+    scaling = set()
+    for policy in assembly.resources("AWS::IAM::Policy"):
+        for role, statement in itertools.product(policy["Roles"], policy["PolicyDocument"]["Statement"]):
+            if "application-autoscaling:RegisterScalableTarget" in listed(statement["Action"]):
+                scaling.add(role["Ref"])
+            if "sagemaker:DescribeEndpointConfig" in listed(statement["Action"]):
+                allowed[role["Ref"]] |= {json.dumps(each).rpartition(":")[2] for each in listed(statement["Resource"])}
+    assert len(scaling) == 2, "of deployments and of sleep"
+    any_name, of_projects = 'endpoint-config/*"]]}', 'endpoint-config/*--*"]]}'
+    assert allowed == {role: {any_name if role in scaling else of_projects} for role in allowed}
+    assert scaling <= allowed.keys()
 
 
 def test_a_batch_touches_batch_folders_jobs_of_projects_and_models_of_its_own(assembly: Assembly) -> None:

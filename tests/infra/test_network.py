@@ -14,7 +14,7 @@ from aws_cdk import App, Stack
 from contract import names
 from functions import lambda_versions
 from infra import batch, deployment, idle_cost, pipeline
-from infra.network import GATEWAYS, INTERFACES, LOOK, Network
+from infra.network import GATEWAYS, INTERFACES, LOOK, MANAGE, Network
 from infra.settings import Settings
 from infra.steps.batch import BatchParts
 from infra.steps.deployment_parts import DeploymentParts
@@ -121,6 +121,22 @@ def test_every_function_runs_there_and_may_attach_there_alone(private: Assembly)
         told = [json.dumps(each) for each in listed(statement["Resource"])]
         kinds = sorted(re.search(r":(network-interface/\*|subnet/|security-group/)", each)[1] for each in told)  # type: ignore[index]
         assert kinds == ["network-interface/*", "security-group/", "subnet/", "subnet/"], role
+
+
+def test_what_functions_attach_to_may_be_let_go_before_there_is_any(private: Assembly) -> None:
+    """CreateFunction asks the role for DeleteNetworkInterface of no interface yet: only `*/*` matches that."""
+    managing = [
+        statement
+        for policy in policies(private)
+        for statement in policy["PolicyDocument"]["Statement"]
+        if set(MANAGE) & set(listed(statement["Action"]))
+    ]
+    assert len(managing) == sum("VpcConfig" in each for each in private.resources("AWS::Lambda::Function")) + 4
+    for statement in managing:
+        assert set(listed(statement["Action"])) == set(MANAGE)
+        (resource,) = listed(statement["Resource"])
+        told = "".join(part if isinstance(part, str) else part["Ref"] for part in resource["Fn::Join"][1])
+        assert told == "arn:AWS::Partition:ec2:AWS::Region:AWS::AccountId:*/*"
 
 
 def test_looking_is_all_that_it_adds_to_what_is_allowed_on_everything(private: Assembly) -> None:
