@@ -36,9 +36,7 @@ class Scope:
     @classmethod
     def of(cls, account: Account, tenant: str, project: str) -> Scope:
         """Read the ledger and the registry."""
-        own = Key("project").eq(f"{tenant}/{project}")
-        found = account.rows("query", IndexName=ledger.BY_PROJECT, KeyConditionExpression=own)
-        runs = {ledger.run_of(item["pk"]): item for item in found}
+        runs = _runs(account, tenant, project)
         registered = rows.versions(account, tenant, project)
         return cls(account=account, tenant=tenant, project=project, runs=runs, packages=registered)
 
@@ -61,11 +59,24 @@ class Scope:
         """Return the prefix of a run."""
         return keys.run_prefix(self.tenant, self.project, run)
 
+    def runs_now(self, surely: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Read the runs' rows again; those of ``surely`` as they are, the others as the index has them by now."""
+        found = _runs(self.account, self.tenant, self.project)
+        for run in surely:
+            found[run] = self.account.table().get_item(Key=ledger.run_key(run), ConsistentRead=True).get("Item", {})
+        return found
+
     def trained(self, runs: Iterable[str]) -> list[int]:
         """Return the versions that some runs registered."""
         mine, found = set(runs), self.packages
         made = [each for each in found if each.get("CustomerMetadataProperties", {}).get("run") in mine]
         return sorted(packages.version(each["ModelPackageArn"]) for each in made)
+
+
+def _runs(account: Account, tenant: str, project: str) -> dict[str, dict[str, Any]]:
+    own = Key("project").eq(f"{tenant}/{project}")
+    found = account.rows("query", IndexName=ledger.BY_PROJECT, KeyConditionExpression=own)
+    return {ledger.run_of(item["pk"]): item for item in found}
 
 
 @dataclass(frozen=True, kw_only=True)

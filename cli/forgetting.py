@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -47,15 +47,27 @@ class Erasure:
 
 
 def check(scope: Scope, plan: Plan) -> None:
-    """Refuse what runs work on, and what is locked.
+    """Refuse what runs work on or may have copied since it was looked for, and what is locked.
 
     Raises:
         CommandError: before anything is changed.
     """
-    if running := [run for run in sorted(plan.runs) if scope.runs[run].get("status") == RUNNING]:
+    _refuse_running(plan, scope.runs)
+    versions.check_locks(scope.account, plan.versions)
+    now = scope.runs_now(plan.runs)
+    _refuse_running(plan, now)
+    known = {run: row.get("resumes") for run, row in scope.runs.items()}
+    if begun := sorted(run for run, row in now.items() if run not in known or row.get("resumes") != known[run]):
+        raise CommandError(
+            f"Runs began or went on while this was looked for, and may have copied it: {', '.join(begun)}.",
+            "Nothing is erased. Wait until they have ended, and run it again.",
+        )
+
+
+def _refuse_running(plan: Plan, runs: Mapping[str, Mapping[str, Any]]) -> None:
+    if running := [run for run in sorted(plan.runs) if runs[run].get("status") == RUNNING]:
         fix = "Wait until they have ended, or stop their executions."
         raise CommandError(f"Runs work on what is to be forgotten: {', '.join(running)}.", fix)
-    versions.check_locks(scope.account, plan.versions)
 
 
 def carry_out(scope: Scope, plan: Plan, erasure: Erasure, people: People | None, say: Callable[[str], None]) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from cli import replaying, reproduction, versions
+from cli import erasing_rows, forgetting, replaying, reproduction, versions
 from cli.aws import Account, Installation
+from cli.erasure import Scope
 from cli.errors import CommandError, Exit
 from cli.people import People
 from contract import batch, keys, ledger, names
@@ -291,6 +292,42 @@ def test_nothing_is_changed_while_a_run_works_on_it(tandem: Tandem, shop: Shop) 
     assert refused.code == Exit.FAILED
     assert f"{shop.project}-r1" in refused.stderr
     assert shop.everything() == before
+
+
+@pytest.mark.parametrize("status", [RUNNING, "KEPT"])
+def test_nothing_is_changed_when_a_run_began_while_it_was_looked_for(shop: Shop, status: str) -> None:
+    upload = shop.upload("rows.csv", table(ADA))
+    shop.run("r1", *upload, table(ADA))
+    scope = Scope.of(Account(), "acme", shop.project)
+    plan = erasing_rows.of_people(scope, People.of([{"email": ADA}], SALT))
+    forgetting.check(scope, plan)
+    shop.run("r2", *upload, table(ADA), status=status)
+    with pytest.raises(CommandError, match=f"began .*: {shop.project}-r2"):
+        forgetting.check(scope, plan)
+    afterwards = Scope.of(Account(), "acme", shop.project)
+    assert afterwards.runs.keys() == {f"{shop.project}-r1", f"{shop.project}-r2"}
+
+
+@pytest.mark.parametrize(
+    ("run", "changes"),
+    [("r1", {"status": RUNNING, "resumes": 1}), ("r2", {"status": RUNNING, "resumes": 1}), ("r2", {"resumes": 1})],
+    ids=["of the plan", "another", "another, which ended"],
+)
+def test_nothing_is_changed_when_a_run_went_on_while_it_was_looked_for(
+    shop: Shop, run: str, changes: dict[str, Any]
+) -> None:
+    for name, person in (("r1", ADA), ("r2", BOB)):
+        shop.run(name, *shop.upload(f"{name}.csv", table(person)), table(person), status="FAILED")
+    scope = Scope.of(Account(), "acme", shop.project)
+    plan = erasing_rows.of_people(scope, People.of([{"email": ADA}], SALT))
+    assert plan.runs == {f"{shop.project}-r1"}
+    forgetting.check(scope, plan)
+    Account().table().update_item(
+        Key=ledger.run_key(f"{shop.project}-{run}"),
+        AttributeUpdates={name: {"Value": value} for name, value in changes.items()},
+    )
+    with pytest.raises(CommandError, match=f"{shop.project}-{run}"):
+        forgetting.check(scope, plan)
 
 
 def test_what_is_locked_is_named_before_anything_is_deleted(cloud: Cloud, shop: Shop) -> None:
