@@ -13,7 +13,7 @@ import typer
 
 from cli import render
 from cli.children import Child, end_on_signals
-from cli.errors import Exit
+from cli.errors import CommandError, Exit
 from cli.options import Context
 
 LAB = "local.chaos"
@@ -61,14 +61,23 @@ def _show(context: Context, cells: Iterator[dict[str, Any]]) -> int:
 
 
 def _cells(*arguments: str) -> Iterator[dict[str, Any]]:
-    """Run the lab as a program; yield the documents that it says, as they come."""
+    """Run the lab as a program; yield the documents that it says, as they come.
+
+    Raises:
+        CommandError: when it ended badly, and not for a cell that is as it should not be; with the end of its log.
+    """
     with tempfile.TemporaryDirectory(prefix="tandem-chaos-") as folder:
         log = Path(folder, "lab.txt")
         with Child(LAB, *arguments, log=log, leash=True) as child, log.open(errors="replace") as said:
-            running = True
+            running, bad = True, False
             while running:
                 running = child.process.poll() is None
-                yield from (json.loads(line) for line in said if line.startswith("{") and line.endswith("}\n"))
+                for line in said:
+                    if line.startswith("{") and line.endswith("}\n"):
+                        document = json.loads(line)
+                        bad = bad or bool(document.get("violations"))
+                        yield document
                 time.sleep(LOOK_SECONDS if running else 0)
-            if child.process.returncode not in (0, 1):  # 1: a cell is as it should not be
-                raise child.failed()
+            code = child.process.returncode
+            if code and not (code == Exit.FAILED and bad):
+                raise CommandError(f"The fault lab ended with exit code {code}. The end of its log:\n{child.tail()}")

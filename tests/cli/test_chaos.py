@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,4 +40,38 @@ def test_a_name_that_is_not_known_is_refused_before_anything_starts(
 ) -> None:
     answer = tandem("chaos", *options)
     assert answer.code != Exit.GOOD
+    assert told in answer.stdout + answer.stderr
+
+
+def test_a_lab_that_cannot_run_is_no_cell_and_its_end_is_told(
+    tandem: Tandem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.joinpath("moto.py").write_text("raise RuntimeError('no laptop cloud today')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    answer = tandem("chaos", "--way", "spot")
+    assert answer.code == Exit.FAILED
+    assert "no laptop cloud today" in answer.stderr
+    assert "0 with something that should not be" not in answer.stdout
+
+
+DIES = "raise RuntimeError('a laptop cloud ended before its work')"
+BAD = "1 cells, 1 with something that should not be"
+
+
+@pytest.mark.parametrize(
+    ("violations", "end", "told"),
+    [([], DIES, "a laptop cloud ended before its work"), (["paid twice"], "raise SystemExit(1)", BAD)],
+    ids=["good", "bad"],
+)
+def test_a_lab_that_failed_after_good_cells_has_failed(
+    tandem: Tandem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, violations: list[str], end: str, told: str
+) -> None:
+    """A program in the lab's place says what the lab says, and ends as it does."""
+    cell = {"fault": "f", "state": "s", "way": "w", "end": "e", "verdict": "v", "violations": violations}
+    tmp_path.joinpath("other_lab.py").write_text(f"print({json.dumps(cell)!r}, flush=True)\n{end}\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr("cli.commands.chaos.LAB", "other_lab")
+    answer = tandem("chaos", "--way", "spot")
+    assert answer.code == Exit.FAILED
+    assert "f at s (w): e: " in answer.stdout
     assert told in answer.stdout + answer.stderr
