@@ -1,6 +1,7 @@
 """What the code of a function can ask of AWS: the clients' calls in all that its handler reaches, run or not.
 
-A name that a definition mentions counts as reached. Calls whose name is made at run time are not seen.
+A name that a definition mentions counts as reached. Calls whose name is made at run time are not seen; nor is what an
+imported module does by names that it looks up, as the recipes are.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 # At import, before any laptop cloud of this process has threads: until 3.11.8 Python cannot parse in two at a time.
 TREES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): ast.parse(path.read_text())
-    for room in ("functions", "contract")
+    for room in ("functions", "training", "contract")
     for path in sorted((ROOT / room).rglob("*.py"))
 }
 PREFIXES = {"service-quotas": "servicequotas", "sagemaker-runtime": "sagemaker", "stepfunctions": "states"}
@@ -22,6 +23,7 @@ PREFIXES = {"service-quotas": "servicequotas", "sagemaker-runtime": "sagemaker",
 ACTIONS = {
     ("lambda", "invoke"): "InvokeFunction", ("s3", "head_object"): "GetObject", ("s3", "list_objects_v2"): "ListBucket",
     ("s3", "delete_objects"): "DeleteObject", ("s3", "list_object_versions"): "ListBucketVersions",
+    ("s3", "download_file"): "GetObject", ("s3", "upload_file"): "PutObject",
 }  # fmt: skip
 """Of calls that are not called like their action."""
 NO_ACTIONS = {"exceptions", "get_paginator", "transact_write_items"}
@@ -34,7 +36,7 @@ def actions(handler: str) -> dict[str, str]:
     """Return the actions of IAM that a handler's code can need, each with a place that does.
 
     Args:
-        handler: ``functions.module.function``.
+        handler: ``module.function``.
     """
     module, _, function = handler.rpartition(".")
     found: dict[str, str] = {}
@@ -113,9 +115,12 @@ def _calls(definition: ast.stmt) -> Iterator[str]:
 
 
 def _clients(definition: ast.stmt) -> Iterator[tuple[str, str]]:
-    """Yield the variables that are clients, with their services."""
+    """Yield the variables that are clients, with their services; arguments, where they are called like a service."""
     for node in ast.walk(definition):
         match node:
+            case ast.arg(arg="s3"):
+                yield "s3", "s3"
+                continue
             case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
                 pairs = list(zip(targets, values, strict=True))
             case ast.Assign(targets=[target], value=value):

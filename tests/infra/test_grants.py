@@ -37,8 +37,9 @@ def test_whatever_a_functions_code_can_ask_its_role_may(assembly: Assembly) -> N
     handlers = {
         function["Handler"]: function["Role"]["Fn::GetAtt"][0]
         for function in assembly.resources("AWS::Lambda::Function")
-        if function.get("Handler", "").startswith("functions.")
+        if function.get("Handler", "").startswith(("functions.", "training."))
     }
+    assert "training.prepare.handler" in handlers
     asked = {handler: reach.actions(handler) for handler in handlers}
     missing = [
         f"{handler} may not {action}, which {place} does"
@@ -48,6 +49,7 @@ def test_whatever_a_functions_code_can_ask_its_role_may(assembly: Assembly) -> N
     ]
     assert missing == []
     assert sum(map(len, asked.values())) > 100, "the code has not been read"
+    assert asked["training.prepare.handler"].keys() == {"s3:GetObject", "s3:ListBucket", "s3:PutObject"}
 
 
 def test_five_reviewed_things_and_no_more_are_allowed_on_everything(assembly: Assembly) -> None:
