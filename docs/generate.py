@@ -263,15 +263,15 @@ def faults() -> str:
     return results.page(results.load(results.RESULTS), machines())
 
 
-def machines() -> dict[str, list[str]]:
-    """Return the names of the states of each machine, those within a Map, too, in the order of its story."""
+def machines() -> dict[str, dict[str, Any]]:
+    """Return the states of each machine by name, those within a Map, too, in the order of its story."""
     stories = {
         "pipeline": pipeline.story(_named(Parts)),
         "deployment": deployment.story(_named(DeploymentParts)),
         "batch": batch.story(_named(BatchParts)),
         "sleep": sleep.story(_named(SleepParts)),
     }
-    return {name: [state for state, _ in every_state(story)] for name, story in stories.items()}
+    return {name: dict(every_state(story)) for name, story in stories.items()}
 
 
 PAGES: dict[str, Callable[[], str]] = {

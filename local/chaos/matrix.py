@@ -31,7 +31,11 @@ def rehearse(bench: Bench, way: Way) -> list[str]:
 
 
 def sweep(bench: Bench, way: Way, entry: Entry, states: Iterable[str]) -> Iterator[Cell]:
-    """Have a fault at each of ``states`` that the way passes, and yield what became of it."""
+    """Have a fault at each of ``states`` that the way passes, and yield what became of it.
+
+    Raises:
+        Stuck: when an execution of its own met no fault at its state.
+    """
     left = list(states)
     together = entry.survived or way.redriven
     while left:
@@ -40,7 +44,9 @@ def sweep(bench: Bench, way: Way, entry: Entry, states: Iterable[str]) -> Iterat
         yield from met
         if not met and together:
             return  # the way passes none of them
-        gone = {cell.state for cell in met} or set(chosen)
+        if not met:
+            raise Stuck(f"{way.name!r} did not pass {left[0]!r} again: {entry.name} met nobody")
+        gone = {cell.state for cell in met}
         left = [state for state in left if state not in gone]
 
 

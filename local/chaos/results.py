@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from local.chaos.catalogue import CATALOGUE
+from local.chaos.catalogue import ANY_STATE, ANY_TASK, CATALOGUE
 from local.chaos.round import ALIKE, FAILED, STOPPED, SURVIVED
 from local.chaos.ways import UNREACHED, WAYS
 
@@ -57,17 +57,38 @@ def save(path: Path, results: Results) -> None:
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
-def unmet(results: Results, definitions: Mapping[str, Iterable[str]]) -> list[str]:
-    """Return the states that met no fault, and are not among those that no way reaches; and those that wrongly are."""
-    met = {
-        (WAYS[way].machine, state) for way, faults in results.items() for states in faults.values() for state in states
-    }
+def unmet(results: Results, definitions: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the states that met no fault, and are not among those that no way reaches; and those that wrongly are.
+
+    Of the others, those that missed a fault of every state, or of every Task, that can be there.
+    """
+    cells = {
+        (WAYS[way].machine, state, fault)
+        for way, faults in results.items() for fault, states in faults.items() for state in states
+    }  # fmt: skip
+    met = {(machine, state) for machine, state, _ in cells}
     there = {(machine, state) for machine, states in definitions.items() for state in states}
     left = there - met - set(UNREACHED)
     stale = set(UNREACHED) - there | set(UNREACHED) & met
-    return [f"{machine}: {state!r} met no fault; give it a way" for machine, state in sorted(left)] + [
-        f"{machine}: {state!r} is reached, or is no more; take it from UNREACHED" for machine, state in sorted(stale)
-    ]
+    return (
+        [f"{machine}: {state!r} met no fault; give it a way" for machine, state in sorted(left)]
+        + [
+            f"{machine}: {state!r} is reached, or is no more; take it from UNREACHED"
+            for machine, state in sorted(stale)
+        ]
+        + [
+            f"{machine}: {state!r} never met {fault!r}"
+            for machine, state in sorted(met & there)
+            for fault in _everywhere(definitions[machine][state])
+            if (machine, state, fault) not in cells
+        ]
+    )
+
+
+def _everywhere(definition: Mapping[str, Any]) -> list[str]:
+    """Return the faults of every state, and, where this is one, of every Task."""
+    where = (ANY_STATE, ANY_TASK) if definition["Type"] == "Task" else (ANY_STATE,)
+    return [entry.name for entry in CATALOGUE if entry.where in where]
 
 
 def page(results: Results, definitions: Mapping[str, Iterable[str]]) -> str:

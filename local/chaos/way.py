@@ -42,7 +42,7 @@ class Way:
         machine: whose states it passes.
         good: the end when nothing but ``faults`` goes wrong.
         begin: starts an execution.
-        scene: makes what it finds; one that ended otherwise than well has changed nothing of it.
+        scene: makes what it finds.
         faults: what leads down this way, for a project.
         redriven: whether what failed can go on where it failed.
         data: the upload's name in the inbox; "" where nothing is uploaded.
@@ -63,6 +63,14 @@ class Way:
     target: str = "serverless"
     hosts: int = 1
     recovers: bool = False
+
+    @property
+    def lasts(self) -> bool:
+        """Whether an execution that ended otherwise than well has changed nothing of the scene.
+
+        A sleep that was stopped comes all the same (``infra/rules.py``), and a run has taken its upload.
+        """
+        return self.scene is not scenes.nothing and not self.data and self.machine != "sleep"
 
     @property
     def deploys(self) -> bool:
@@ -115,7 +123,7 @@ class Bench:
 
     def give_back(self, way: Way, project: str, served: int) -> None:
         """Have the scene serve again."""
-        if way.scene is scenes.nothing or way.data or served + 1 >= USES:
+        if not way.lasts or served + 1 >= USES:
             self.leave(project)
             return
         with self.lock:

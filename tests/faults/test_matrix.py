@@ -48,7 +48,7 @@ def test_a_cell_ends_well_or_says_why(bench: Bench, way: str, fault: str) -> Non
     assert {cell.state for cell in cells} >= set(states)
 
 
-def test_every_state_of_every_machine_has_met_a_fault() -> None:
+def test_every_state_of_every_machine_has_met_its_faults() -> None:
     """By what `make faults` kept; a state that no way reaches needs a reason, and may not be reached."""
     assert results.unmet(results.load(results.RESULTS), machines()) == []
 

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError, HTTPClientError
 
 from local.chaos import plan, results
 from local.chaos.alike import alike
-from local.chaos.catalogue import Place
+from local.chaos.catalogue import ANY_TASK, CATALOGUE, Place
 from local.chaos.faults import (
     AFTER_WRITE,
     ALWAYS,
@@ -260,13 +260,25 @@ def test_results_are_kept_sweep_by_sweep_and_shown() -> None:
 
 
 def test_a_state_that_met_no_fault_is_told_unless_there_is_a_reason() -> None:
-    reasons = {machine: [state for where, state in UNREACHED if where == machine] for machine, _ in UNREACHED}
-    states = {**reasons, "pipeline": [*reasons["pipeline"], "Gate"]}
+    choice: dict[str, Any] = {"Type": "Choice"}
+    states: dict[str, dict[str, Any]] = {machine: {} for machine, _ in UNREACHED}
+    for machine, state in UNREACHED:
+        states[machine][state] = choice
+    states["pipeline"]["Gate"] = choice
     assert results.unmet({}, states) == ["pipeline: 'Gate' met no fault; give it a way"]
-    met: results.Results = {"spot": {"throttled": {"Gate": {}, UNREACHED_STATE: {}}}}
-    assert results.unmet(met, states) == [
-        f"pipeline: {UNREACHED_STATE!r} is reached, or is no more; take it from UNREACHED"
-    ]
+    everywhere = ("execution stopped", "definition deployed")
+    met: results.Results = {"spot": {fault: {"Gate": {}, UNREACHED_STATE: {}} for fault in everywhere}}
+    reached = f"pipeline: {UNREACHED_STATE!r} is reached, or is no more; take it from UNREACHED"
+    assert results.unmet(met, states) == [reached]
+    met["spot"]["execution stopped"].pop("Gate")
+    assert results.unmet(met, states) == [reached, "pipeline: 'Gate' never met 'execution stopped'"]
+
+
+def test_a_task_is_to_meet_every_fault_of_tasks() -> None:
+    met: results.Results = {"spot": {fault: {"Train": {}} for fault in ("execution stopped", "definition deployed")}}
+    told = [line for line in results.unmet(met, {"pipeline": {"Train": {"Type": "Task"}}}) if "never met" in line]
+    assert "pipeline: 'Train' never met 'time-out'" in told
+    assert len(told) == sum(entry.where == ANY_TASK for entry in CATALOGUE) > 5
 
 
 def test_a_slow_machine_is_not_stuck() -> None:
