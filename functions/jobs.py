@@ -12,7 +12,7 @@ import json
 import math
 import re
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -70,6 +70,32 @@ def going_on(run: str) -> list[str]:
             found += _names(run, *kind, StatusEquals=status)
         found += tuning_names(run, status=status)
     return found
+
+
+def stop(run: str) -> list[str]:
+    """Stop the jobs and searches of a run that has ended; return their names.
+
+    Step Functions stops the jobs that it waits for. It waits for no search, and for no job whose creation it never
+    heard of.
+    """
+    sagemaker = client("sagemaker")
+    going_on = (
+        (sagemaker.stop_training_job, "TrainingJobName", _names(run, *TRAINING, StatusEquals="InProgress")),
+        (sagemaker.stop_processing_job, "ProcessingJobName", _names(run, *PROCESSING, StatusEquals="InProgress")),
+        (sagemaker.stop_hyper_parameter_tuning_job, "HyperParameterTuningJobName",
+         tuning_names(run, status="InProgress")),
+    )  # fmt: skip
+    return [name for end, field, found in going_on for name in found if _is_stopped(end, {field: name})]
+
+
+def _is_stopped(end: Callable[..., Any], job: Mapping[str, str]) -> bool:
+    try:
+        end(**job)
+    except ClientError as error:
+        if error_code(error) != "ValidationException":  # it has just ended by itself, or was stopped
+            raise
+        return False
+    return True
 
 
 def _names(

@@ -7,14 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from botocore.exceptions import ClientError
-
 from contract import leaderboard
 from contract.leaderboard import Leaderboard, Trial
 from contract.run import Job
 from functions import jobs
 from functions.jobs import Described
-from functions.shared import client, error_code
+from functions.shared import client
 
 MOST_DESCRIBED = 200
 """Training jobs of a search that are described one by one, a tenth of a second each: a search has up to 750."""
@@ -116,19 +114,6 @@ def priced(search: Search) -> Search:
 
 def _on_spot(definition: Described) -> bool:
     return bool(definition.get("EnableManagedSpotTraining"))
-
-
-def stop(run: str) -> list[str]:
-    """Stop the searches of a run that has ended: no state waits for them any more. Return their names."""
-    sagemaker, stopped = client("sagemaker"), []
-    for name in jobs.tuning_names(run, status="InProgress"):
-        try:
-            sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
-        except ClientError as error:
-            if error_code(error) != "ValidationException":  # it has just ended by itself
-                raise
-        stopped.append(name)
-    return stopped
 
 
 def board(search: Search, *, note: str = "") -> Leaderboard:

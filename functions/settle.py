@@ -136,7 +136,7 @@ def story(row: Mapping[str, Any], news: News) -> Run | None:
     """
     latest = time.monotonic() + LONGEST_STOP
     while not was_redriven(news, row["execution_arn"]):
-        stop_searches(news)
+        stop_jobs(news)
         going_on = jobs.going_on(news.run)
         if going_on and time.monotonic() < latest:
             time.sleep(BETWEEN_LOOKS)
@@ -159,10 +159,10 @@ def was_redriven(news: News, execution_arn: str) -> bool:
     return bool(described["redriveCount"] > news.redrives)
 
 
-def stop_searches(news: News) -> None:
-    """Stop what runs on."""
-    if stopped := searches.stop(news.run):
-        logger.info("searches stopped", extra={"run": news.run, "jobs": stopped})
+def stop_jobs(news: News) -> None:
+    """Stop what runs on, and nobody waits for."""
+    if stopped := jobs.stop(news.run):
+        logger.info("jobs stopped", extra={"run": news.run, "jobs": stopped})
 
 
 def tell(row: Mapping[str, Any], news: News) -> Run:

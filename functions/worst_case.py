@@ -30,7 +30,6 @@ NEVER_CREATED = frozenset(
     {
         "SageMaker.AmazonSageMakerException",
         "SageMaker.SageMakerException",
-        "SageMaker.SdkClientException",
         "StepFunctions.AWSStepFunctionsException",
         "StepFunctions.ExecutionLimitExceededException",
         "StepFunctions.SdkClientException",

@@ -226,6 +226,8 @@ class Handlers(Construct):
             jobs = grants.arn(self, "sagemaker", f"{kind.lower()}-job", "*")
             grants.allow(settle, [f"sagemaker:Describe{kind}Job"], [jobs])
             grants.allow(settle, [f"sagemaker:List{kind}Jobs"], ["*"])  # has no resource
+            if kind != "Transform":
+                grants.allow(settle, [f"sagemaker:Stop{kind}Job"], [jobs])
         self._see_searches(settle)
         grants.allow(settle, ["sagemaker:ListHyperParameterTuningJobs"], ["*"])  # has no resource
         tuning_jobs = grants.arn(self, "sagemaker", "hyper-parameter-tuning-job", "*")

@@ -9,8 +9,10 @@ from contract import names
 from infra.asl import State, expression, task, transient
 from infra.steps.parts import Parts, job_name, tags
 
-CREATE_ERRORS = ("SageMaker.AmazonSageMakerException", "SageMaker.SdkClientException")
-"""Creating a job failed, so nothing was paid. Throttling and validation share the first name."""
+CREATE_ERRORS = ("SageMaker.AmazonSageMakerException",)
+"""SageMaker refused to create a job, so nothing was paid; throttling and validation share the name. Where nobody heard
+of an answer (``SageMaker.SdkClientException``) the job may be there: another attempt would run beside it, and be paid
+beside it. The run fails, ``Settle run`` stops what goes on, and ``tandem resume`` goes on."""
 
 START_UP = 3600
 """Seconds that starting machines and moving data may add to a job's own longest time."""

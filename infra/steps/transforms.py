@@ -5,8 +5,8 @@ from __future__ import annotations
 from contract import batch, names
 from infra.asl import State, caught, expression, task, transient
 from infra.steps.deployment_parts import FAILURE
+from infra.steps.processing import CREATE_ERRORS
 
-CREATE_ERRORS = ("SageMaker.AmazonSageMakerException", "SageMaker.SdkClientException")
 STOPPED = "Stopped"
 """Error of what a person or a time limit ended."""
 START_UP = 1_800  # machines, image, model

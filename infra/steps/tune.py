@@ -34,6 +34,8 @@ NAME = expression(
 )
 """A tuning job's name, at most 32 characters, which no earlier attempt of the run can have had."""
 
+REFUSED = "SageMaker.SageMakerException"
+"""SageMaker has made no search; where its answer was lost, there may be one (``processing.CREATE_ERRORS``)."""
 FIRST_LOOK, LONGEST_PAUSE = 5, 1800
 """Seconds between two looks at a search: a twentieth of its age within these. Its end is noticed soon, and one of 30
 days stays within an execution's 25,000 events."""
@@ -86,7 +88,7 @@ def _tune(arguments: dict[str, Any], then: str, refused: str) -> State:
         arguments,
         then=then,
         seconds=60,
-        retry=[transient(*SAGEMAKER_ERRORS, first=10)],
+        retry=[transient(REFUSED, first=10)],
         assign={"tuning": made, "failure": "", **train.FAILED_IN},
         output=made,
         catch=[caught("States.TaskFailed", then=refused, assign={"tuning": none, **cause, **train.FAILED_IN})],

@@ -215,8 +215,10 @@ CATALOGUE = (
     Entry(name="internal error", what="the service fails, once", where=ANY_TASK, make=_code(INTERNAL), survived=True),
     Entry(name="internal errors", what="the service fails at every attempt", where=ANY_TASK,
           make=_code(INTERNAL, times=ALWAYS)),
-    Entry(name="request lost", what="the request never arrives, once", where=ANY_TASK, make=_call(faults.LostCall),
-          survived=True),
+    Entry(name="request lost", what="the request never arrives, once",
+          where="every Task but those that create a job: they do not ask twice, so there it is *network down*",
+          make=lambda place: None if "sagemaker:create" in place.resource and "Job" in place.resource
+          else _call(faults.LostCall)(place), survived=True),
     Entry(name="answer lost", what="the service does it, and nobody hears of it", where=ANY_TASK,
           make=_call(faults.LostAnswer)),
     Entry(name="network down", what="no request of the state arrives", where=ANY_TASK,

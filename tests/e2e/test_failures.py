@@ -7,11 +7,12 @@ import threading
 import time
 
 import numpy as np
+import pytest
 from safetensors.numpy import save
 
 from contract import keys, names
 from contract.run import Outcome
-from local.chaos.faults import KilledRank
+from local.chaos.faults import KilledRank, LostAnswer
 from local.chaos.lab import LAB
 from tests.e2e.app import App
 from tests.e2e.data import table, table_toml
@@ -48,6 +49,19 @@ def test_a_training_job_that_is_killed_says_so(app: App) -> None:
         run = app.settled(app.upload(project, "rows.csv", table()))
     assert run["outcome"] == Outcome.FAILED
     assert "AlgorithmError: the program on algo-1 was killed by SIGKILL" in run["failure"]["cause"]
+
+
+@pytest.mark.parametrize("state", ["Train on demand", "Evaluate"])
+def test_a_job_whose_creation_nobody_heard_of_is_stopped_and_billed(app: App, state: str) -> None:
+    project = app.project()
+    app.configure(project, table_toml(epochs=10_000 if state == "Train on demand" else 1))
+    with LAB.inject(LostAnswer(state=state, execution=f"{project}*")) as (lost,):
+        run = app.settled(app.upload(project, "rows.csv", table()))
+    assert lost.strikes
+    assert (run["outcome"], run["failure"]["error"]) == (Outcome.FAILED, "SageMaker.SdkClientException")
+    job = run["jobs"][-1]
+    assert job["status"] == "Stopped", run["jobs"]
+    assert run["usd"] == pytest.approx(sum(each["usd"] for each in run["jobs"]))
 
 
 def test_a_stopped_execution_stops_its_job_and_is_settled(app: App) -> None:

@@ -103,6 +103,12 @@ def test_retrying_what_was_never_created_costs_nothing(machine: Machine) -> None
     assert worst_of(machine) == before
 
 
+def test_retrying_what_may_have_been_created_costs(machine: Machine) -> None:
+    before = worst_of(machine)["usd"]
+    _retry(machine["States"][DEMAND], "SageMaker.SdkClientException", times=1)
+    assert worst_of(machine)["usd"] > before + 0.1
+
+
 def test_a_search_costs_its_jobs_once_on_spot_and_once_on_demand(machine: Machine) -> None:
     on_spot = {"tune": {"jobs": 4}, "train": {**SECTIONS["train"], "spot": True}}
     assert lines(machine, **on_spot)[attempts.TUNE]["attempts"] == 8

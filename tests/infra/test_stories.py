@@ -134,6 +134,16 @@ def test_an_update_whose_answer_was_lost_is_looked_at_and_not_asked_for_twice(de
     assert (set(update["Catch"][0]["ErrorEquals"]), update["Catch"][0]["Next"]) == (lost, "Wait for endpoint")
 
 
+def test_a_job_whose_creation_nobody_heard_of_is_not_made_twice(
+    run_states: States, deployment_states: States, batch_states: States
+) -> None:
+    tasks = chain.from_iterable(of_type(each, "Task").items() for each in (run_states, deployment_states, batch_states))
+    makers = {name: state for name, state in tasks if re.search(r"sagemaker:create\w*Job", state["Resource"])}
+    assert len(makers) >= 7
+    retried = {name: {e for rule in state["Retry"] for e in rule["ErrorEquals"]} for name, state in makers.items()}
+    assert not [name for name, errors in retried.items() if errors & {"SageMaker.SdkClientException", "States.ALL"}]
+
+
 def leads_to(states: States, start: str, goal: str) -> bool:
     """Say whether every way from ``start`` passes ``goal``, looking at transitions other than loops."""
     open_, seen = [start], set()
