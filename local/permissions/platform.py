@@ -40,7 +40,8 @@ def log_stream(cloud: Cloud, role: str, session: str, group: str, name: str, *, 
         role: its ARN.
         session: the platform's name for it.
         group, name: of the stream.
-        described: whether the platform looks at the group first, as SageMaker does.
+        described: whether the platform is to be allowed to make the group and look at it, whatever there is, as
+            SageMaker's documentation wants it.
     """
     here = cloud.guard.here
     groups = here.arn("logs", f"log-group:{group}")
@@ -48,7 +49,7 @@ def log_stream(cloud: Cloud, role: str, session: str, group: str, name: str, *, 
              "PutLogEvents")]  # fmt: skip
     if described:
         asked.insert(0, Need(action="logs:DescribeLogStreams", resource=f"{groups}:log-stream:"))
-    if group not in logs_backends[here.account][here.region].groups:
+    if described or group not in logs_backends[here.account][here.region].groups:
         asked.insert(0, Need(action="logs:CreateLogGroup", resource=f"{groups}:log-stream:"))
     refusal = cloud.guard.refusal(role, session, *asked)
     if refusal:

@@ -169,8 +169,8 @@ def metrics(app: App, story: Story) -> Iterator[str]:
 
 def histories(app: App, story: Story) -> Iterator[str]:
     """Yield every event of every execution of the project, with its inputs, outputs and causes."""
-    for machine in app.states.list_state_machines()["stateMachines"]:
-        for execution in app.executions(machine["stateMachineArn"]):
+    for machine in (app.outputs[each] for each in MACHINES):
+        for execution in app.executions(machine):
             arn = execution["executionArn"]
             described = json.dumps(app.states.describe_execution(executionArn=arn), default=str)
             if story.project in described:
@@ -213,6 +213,9 @@ def object_names(app: App, story: Story) -> Iterator[str]:
     yield from app.listing(f"acme/{story.project}/")
 
 
+MACHINES = (
+    names.OUTPUT_PIPELINE_ARN, names.OUTPUT_DEPLOYMENT_ARN, names.OUTPUT_BATCH_ARN, names.OUTPUT_SLEEP_ARN,
+)  # fmt: skip
 PLACES = (logs, messages, metrics, histories, ledger_rows, sagemaker, reports, object_names)
 
 
