@@ -19,7 +19,7 @@ from typing import Any
 from contract import ledger, names
 from contract.ledger import MICROS
 from contract.request import RunRequest
-from contract.run import Run
+from contract.run import Outcome, Run
 from functions import table
 from functions.shared import environment
 
@@ -89,12 +89,23 @@ def reserve(request: RunRequest, *, month: str, usd: float, redrives: int | None
 
 
 def settle(run: Run, redrives: int) -> None:
-    """Charge a run that ended after so many redrives what it did cost; with no known cost it keeps its reservation."""
+    """Charge a run that ended after so many redrives what it did cost; with no known cost it keeps its reservation.
+
+    News of a bad end may come again, and late: what was charged since that end was settled stays.
+    """
     if not run.tenant or run.usd is None:
         return
     account = Account(tenant=run.tenant, project=run.project, month=month_of(run.started), run=run.run)
     cost = _micros(run.usd)
-    _charge(account, lambda charge: Charge(charged=cost, settled=cost, ended=max(charge.ended, redrives)))
+    is_bad = run.outcome in (Outcome.FAILED, Outcome.STOPPED)
+
+    def change(charge: Charge) -> Charge:
+        resumed = charge.ended == redrives and charge.charged > charge.settled
+        if is_bad and (resumed or charge.ended > redrives):
+            return charge
+        return Charge(charged=cost, settled=cost, ended=max(charge.ended, redrives))
+
+    _charge(account, change)
 
 
 def _charge(account: Account, change: Callable[[Charge], Charge], most: int | None = None) -> bool:

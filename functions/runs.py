@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
@@ -10,7 +11,7 @@ from boto3.dynamodb.conditions import Attr, ConditionBase
 
 from contract import ledger, names
 from contract.run import RUNNING, Outcome
-from functions import bus, table
+from functions import bus, history, table
 
 UNFINISHED = (RUNNING, Outcome.FAILED.value, Outcome.STOPPED.value)
 """Statuses that may change: a redrive can still make a good end of a run that failed or was stopped."""
@@ -21,6 +22,10 @@ TOLD = (
     "upload_version", "fingerprint", "model_sha256", "gate",
 )  # fmt: skip
 """Attributes of the row that the event carries, besides tenant and project."""
+
+
+RESUMPTION = ("resumes", "reserved_usd", "resumed")
+"""Attributes that a resumption adds: of which redrive it is, what it reserved, and when it was (ISO 8601)."""
 
 
 class RunIdTaken(Exception):
@@ -43,10 +48,20 @@ def begin(run: str, execution_arn: str, values: Mapping[str, Any]) -> None:
 
 def started(run: str) -> str:
     """Return when a run began, in ISO 8601."""
+    return str(_known(run)["started"])
+
+
+def going_since(run: str) -> str:
+    """Return when a run began, or when it was last resumed, in ISO 8601."""
+    row = _known(run)
+    return str(row.get("resumed") or row["started"])
+
+
+def _known(run: str) -> dict[str, Any]:
     row = table.get(ledger.run_key(run))
     if row is None:
         raise LookupError(f"the ledger has no run {run!r}; Accept request makes its row")
-    return str(row["started"])
+    return row
 
 
 def note(run: str, values: Mapping[str, Any]) -> None:
@@ -101,18 +116,20 @@ def resume(row: Mapping[str, Any], *, redrive: int, reserved_usd: float) -> bool
     It keeps ``ended``, so that late news of that end is known to be old, and ``usd``, what the run has cost so far.
     """
     values = {"status": RUNNING, "outcome": None, "reasons": None, "resumes": redrive, "reserved_usd": reserved_usd}
+    values["resumed"] = history.iso(datetime.now(UTC))
     return table.change(ledger.run_key(row["run"]), values, only_if=_unchanged(row))
 
 
 def restore(row: Mapping[str, Any]) -> None:
     """Take back what :func:`resume` wrote."""
-    values = {name: row.get(name) for name in ("status", "outcome", "reasons", "resumes", "reserved_usd")}
+    values = {name: row.get(name) for name in ("status", "outcome", "reasons", *RESUMPTION)}
     table.change(ledger.run_key(row["run"]), values, only_if=Attr("status").eq(RUNNING))
 
 
 def _unchanged(row: Mapping[str, Any]) -> ConditionBase:
-    unchanged: ConditionBase = Attr("status").eq(row["status"])
-    return unchanged & Attr("ended").eq(row["ended"]) if row.get("ended") else unchanged
+    """Return the condition that nobody settled the row since it was read: resumed after that, it is RUNNING again."""
+    same_end = Attr("ended").eq(row["ended"]) if row.get("ended") else Attr("ended").not_exists()
+    return Attr("status").eq(row["status"]) & same_end
 
 
 def announce(row: Mapping[str, Any]) -> None:

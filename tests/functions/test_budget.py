@@ -23,8 +23,8 @@ def reserve(world: World, run: str, usd: float, month: str = MONTH) -> str:
     return budget.reserve(examples.request(world.tenant, run), month=month, usd=usd)
 
 
-def settle(world: World, run: str, usd: float | None, redrives: int = 0) -> None:
-    budget.settle(dataclasses.replace(examples.run(), run=run, tenant=world.tenant, usd=usd), redrives)
+def settle(world: World, run: str, usd: float | None, redrives: int = 0, outcome: Outcome = Outcome.DEPLOYED) -> None:
+    budget.settle(dataclasses.replace(examples.run(outcome), run=run, tenant=world.tenant, usd=usd), redrives)
 
 
 def allow(world: World, usd: float) -> None:
@@ -71,6 +71,22 @@ def test_a_run_that_goes_on_reserves_again_on_top_of_what_it_cost(world: World) 
     assert month(world) == (3.0, 1.5)
     settle(world, "r-1", 1.75)  # all its jobs, those before among them
     assert month(world) == (1.75, 1.75)
+
+
+def test_late_news_of_a_bad_end_changes_nothing_that_was_charged_since(world: World) -> None:
+    assert not reserve(world, "r-1", 2.0)
+    for _ in range(2):
+        settle(world, "r-1", 0.5, outcome=Outcome.FAILED)
+        assert month(world) == (0.5, 0.5)
+    assert not budget.reserve(examples.request(world.tenant, "r-1"), month=MONTH, usd=1.0, redrives=1)
+    settle(world, "r-1", 0.5, outcome=Outcome.FAILED)
+    assert month(world) == (1.5, 0.5), "it was resumed meanwhile"
+    settle(world, "r-1", 0.75, redrives=1, outcome=Outcome.STOPPED)
+    settle(world, "r-1", 0.5, outcome=Outcome.FAILED)
+    assert month(world) == (0.75, 0.75), "and ended again"
+    assert not budget.reserve(examples.request(world.tenant, "r-1"), month=MONTH, usd=1.0, redrives=2)
+    settle(world, "r-1", 1.25)  # by an older definition, which does not say how often it was redriven
+    assert month(world) == (1.25, 1.25)
 
 
 def test_what_no_plan_reserved_is_spent_all_the_same(world: World) -> None:
