@@ -18,15 +18,15 @@ from botocore.exceptions import ClientError
 from contract import histories, ledger, names
 from contract.machines import Machines
 from contract.request import RunRequest
-from contract.run import RUNNING, Outcome
+from contract.run import RUNNING
 from functions import budget, definitions, history, machines, rest, runs, table
 from functions.shared import client, error_code, logger
 from functions.worst_case import NoBound
 
 OVER_BUDGET = "OverBudget"
 """Error of an execution that was redriven by hand and stopped."""
-UNFINISHED = (Outcome.FAILED.value, Outcome.STOPPED.value)
 TOO_OLD = "redrivable period"
+NOT_SETTLED = "its end is not settled yet: try again in a minute"
 GONE = ("ExecutionDoesNotExist", "StateMachineDoesNotExist")
 
 
@@ -121,9 +121,8 @@ def _check(row: Mapping[str, Any], described: Mapping[str, Any]) -> None:
     """Refuse what has nothing left to do, runs, or cannot be redriven any more."""
     if described["status"] == RUNNING:
         raise NotResumable("it is running")
-    if row.get("forgotten"):
-        raise NotResumable(f"rows that it works on were forgotten by erasure {row['forgotten']}: submit what is left")
-    if described["status"] == "SUCCEEDED":
+    _check_forgotten(row)
+    if described["status"] == "SUCCEEDED" or row["status"] not in runs.UNFINISHED:  # it may have failed once settled
         ended = row.get("outcome") or "it ended well"
         raise NotResumable(f"it ended as {ended}, so nothing is left to do: submit its upload again for another run")
     if described["redriveStatus"] != "REDRIVABLE":
@@ -131,8 +130,13 @@ def _check(row: Mapping[str, Any], described: Mapping[str, Any]) -> None:
         told = "it ended more than 14 days ago, and Step Functions resumes none so old" if TOO_OLD in reason else reason
         raise NotResumable(f"{told}: submit its upload again")
     covered = row["status"] == RUNNING and row.get("resumes", 0) > described["redriveCount"]
-    if row["status"] not in UNFINISHED and not covered:  # covered: whoever resumed it died before the redrive
-        raise NotResumable("its end is not settled yet: try again in a minute")
+    if row["status"] == RUNNING and not covered:  # covered: whoever resumed it died before the redrive
+        raise NotResumable(NOT_SETTLED)
+
+
+def _check_forgotten(row: Mapping[str, Any]) -> None:
+    if row.get("forgotten"):
+        raise NotResumable(f"rows that it works on were forgotten by erasure {row['forgotten']}: submit what is left")
 
 
 def find_rest(
@@ -232,13 +236,23 @@ def watch(detail: Mapping[str, Any]) -> dict[str, Any]:
     if described["redriveCount"] < detail["redriveCount"]:
         raise Behind(f"{detail['executionArn']} has been redriven {described['redriveCount']} times, it says")
     current = (described["status"], described["redriveCount"]) == (RUNNING, detail["redriveCount"])
-    if not current or row.get("resumes", 0) >= detail["redriveCount"]:
-        return nothing
+    if not current or _is_covered(row, detail) or row["status"] not in runs.UNFINISHED:
+        return nothing  # a run that ended well failed once it was settled: nothing that costs is left
     try:
+        _check_forgotten(row)
+        if row["status"] == RUNNING:  # what it has cost is in no row yet
+            raise NotResumable(NOT_SETTLED)
         found = find_rest(row, described, redrive=detail["redriveCount"])
         _cover(row, found)
     except NotResumable as reason:
+        if _is_covered(table.get(ledger.run_key(run)) or {}, detail):
+            return nothing  # by another delivery of this event, or by `tandem resume`, at the same moment
         told = f"It was redriven by hand, not by `tandem resume`, and is stopped: {reason}"
         client("stepfunctions").stop_execution(executionArn=row["execution_arn"], error=OVER_BUDGET, cause=told)
         return {**nothing, "reasons": [told]}
     return _answer(run, found)
+
+
+def _is_covered(row: Mapping[str, Any], detail: Mapping[str, Any]) -> bool:
+    """Say whether a run's row tells that somebody covered this redrive."""
+    return bool(row.get("resumes", 0) >= detail["redriveCount"])

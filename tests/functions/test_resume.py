@@ -212,6 +212,19 @@ def test_whoever_dies_while_resuming_is_completed_by_the_next(
     assert (table.get(ledger.run_key(row["run"])) or {})["resumes"] == 1
 
 
+def stopped(world: World, **options: Any) -> dict[str, Any]:
+    """Have an execution stopped that waits for ten seconds, while the event of its redrive is on its way."""
+    row = ran(world, wait=500, settled=False, **options)
+    world.client("stepfunctions").stop_execution(executionArn=row["execution_arn"])
+    return row
+
+
+def settled(row: dict[str, Any], **more: Any) -> dict[str, Any]:
+    told = {"status": "FAILED", "outcome": "FAILED", "ended": ENDED, "usd": 1.0, **more}
+    table.change(ledger.run_key(row["run"]), told, only_if=Attr("pk").exists())
+    return dict(table.get(ledger.run_key(row["run"])) or {})
+
+
 def redriven_by_hand(world: World, row: dict[str, Any]) -> dict[str, Any]:
     """Press the console's button, and deliver the event that it makes while the execution runs."""
     world.client("stepfunctions").redrive_execution(executionArn=row["execution_arn"])
@@ -221,10 +234,7 @@ def redriven_by_hand(world: World, row: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("budget", "outcome"), [(10.0, RUNNING), (1.0, "FAILED")])
 def test_a_redrive_by_hand_is_covered_or_stopped(world: World, budget: float, outcome: str) -> None:
-    row = ran(world, wait=500, settled=False, budget=budget)  # ten seconds, while the event is on its way
-    world.client("stepfunctions").stop_execution(executionArn=row["execution_arn"])
-    told = {"status": "FAILED", "outcome": "FAILED", "ended": ENDED, "usd": 1.0}
-    table.change(ledger.run_key(row["run"]), told, only_if=Attr("pk").exists())
+    row = settled(stopped(world, budget=budget))
     answer = redriven_by_hand(world, row)
     assert answer["resumed"] == (outcome == RUNNING)
     assert (table.get(ledger.run_key(row["run"])) or {})["status"] == outcome
@@ -235,6 +245,57 @@ def test_a_redrive_by_hand_is_covered_or_stopped(world: World, budget: float, ou
         now = described(world, row)
         assert (now["status"], now["error"]) == ("ABORTED", resume.OVER_BUDGET)
         assert "redriven by hand, not by `tandem resume`" in now["cause"]
+
+
+@pytest.mark.parametrize("budget", [10.0, 1.0])
+def test_a_redrive_by_hand_that_somebody_covers_at_the_same_moment_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch, budget: float
+) -> None:
+    """By the same event, delivered twice; or by a person, who may allow more than the budget."""
+    row, find_rest = settled(stopped(world, budget=budget)), resume.find_rest
+
+    def others_come_first(row: Any, described: Any, *, redrive: int) -> resume.Rest:
+        resume._cover(row, find_rest(row, described, redrive=redrive, max_usd=100.0))
+        return find_rest(row, described, redrive=redrive)
+
+    monkeypatch.setattr(resume, "find_rest", others_come_first)
+    answer = redriven_by_hand(world, row)
+    assert (answer["resumed"], answer["reasons"]) == (False, [])
+    assert described(world, row)["status"] == RUNNING
+    now = table.get(ledger.run_key(row["run"])) or {}
+    assert (now["status"], now["resumes"]) == (RUNNING, 1)
+    charge = table.get(ledger.charge_key(world.tenant, "2026-11", row["run"])) or {}
+    assert charge["charged"] == pytest.approx(HOUR * ledger.MICROS, abs=100)
+    assert table.get(ledger.MACHINES_KEY)["held"][row["run"]] == {MACHINE: 2}  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("ended", "says"),
+    [
+        ({"status": RUNNING, "usd": None, "ended": None}, "its end is not settled yet: try again in a minute"),
+        ({"forgotten": "2026-11-21-0123abcd"}, "forgotten by erasure 2026-11-21-0123abcd"),
+    ],
+    ids=["not settled", "forgotten"],
+)
+def test_a_redrive_by_hand_of_what_nobody_may_resume_is_stopped(world: World, ended: dict[str, Any], says: str) -> None:
+    row = settled(stopped(world), **ended)
+    charge = ledger.charge_key(world.tenant, "2026-11", row["run"])
+    table.put(charge, {"charged": 2 * ledger.MICROS})  # what it has cost is a part of this
+    answer = redriven_by_hand(world, row)
+    assert not answer["resumed"]
+    assert says in answer["reasons"][0]
+    assert described(world, row)["status"] == "ABORTED"
+    assert table.get(ledger.run_key(row["run"])) == row
+    assert (table.get(charge) or {})["charged"] == 2 * ledger.MICROS
+
+
+def test_a_run_that_failed_after_it_was_settled_has_ended(world: World) -> None:
+    row = settled(stopped(world), status=Outcome.KEPT_CHAMPION.value, outcome=Outcome.KEPT_CHAMPION.value)
+    assert "it ended as KEPT_CHAMPION, so nothing is left to do" in ask(row)["reasons"][0]
+    answer = redriven_by_hand(world, row)
+    assert (answer["resumed"], answer["reasons"]) == (False, [])
+    assert described(world, row)["status"] == RUNNING, "it may end well: that costs nothing"
+    assert table.get(ledger.run_key(row["run"])) == row
 
 
 def test_a_redrive_that_step_functions_does_not_know_yet_is_asked_for_again(world: World) -> None:
@@ -325,6 +386,27 @@ def test_an_end_is_told_although_its_redrive_is_covered_meanwhile(
     monkeypatch.setattr(settle, "_write", cover_late)
     assert settle.handler(failed_again(row), None)["settled"]
     assert (table.get(ledger.run_key(row["run"])) or {})["status"] == Outcome.FAILED
+
+
+def test_news_that_come_twice_at_once_leave_the_run_as_it_goes_on_when_it_is_resumed_between_them(
+    world: World, sagemaker: FakeSageMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, write = ran(world, settled=False), settle._write
+    mend(world)
+
+    def others_come_first(run: Any) -> None:
+        monkeypatch.setattr(settle, "_write", write)
+        assert settle.handler(failed_again(row), None)["settled"]
+        assert ask(row)["resumed"]
+        write(run)
+
+    monkeypatch.setattr(settle, "_write", others_come_first)
+    assert not settle.handler(failed_again(row), None)["settled"]
+    now = table.get(ledger.run_key(row["run"])) or {}
+    assert (now["status"], now["resumes"]) == (RUNNING, 1)
+    charge = table.get(ledger.charge_key(world.tenant, "2026-11", row["run"])) or {}
+    assert charge["charged"] == pytest.approx(HOUR * ledger.MICROS, abs=100)
+    assert table.get(ledger.MACHINES_KEY)["held"][row["run"]] == {MACHINE: 2}  # type: ignore[index]
 
 
 def test_a_cover_that_comes_after_the_end_is_given_back(
