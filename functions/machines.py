@@ -1,9 +1,10 @@
 """Which run holds how many machines: no two runs are promised the last one of a quota.
 
 One row of the ledger says what every run that goes on holds, so that all quotas change together, under a version
-number: who read an older version reads again. A run gives back what it holds when it is settled; one that ended
-without being settled loses it as soon as another run lacks it. What runs outside of Tandem is not known here:
-SageMaker refuses such a job (ResourceLimitExceeded), which the states take for missing capacity.
+number: who read an older version reads again. A run gives back what it holds when it is settled; where whoever
+settled it died before that, the run loses it as soon as another lacks it. One whose end was never settled is RUNNING in
+the ledger, and holds its machines until it is. What runs outside of Tandem is not known here: SageMaker refuses such a
+job (ResourceLimitExceeded), which the states take for missing capacity.
 """
 
 from __future__ import annotations

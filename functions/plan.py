@@ -28,7 +28,7 @@ from functions.worst_case import Passage, worst
 MOST_MINUTES = 7_200
 """The longest time that a training job gets unasked: 5 days, an account's quota in SageMaker until it asks for more."""
 LONGEST_WAIT = timedelta(days=1)
-"""For machines that other runs hold, from the run's beginning."""
+"""For machines that other runs hold, from the run's beginning, or from when it was resumed."""
 GB = 10**9
 SPARE_GB = 10
 """Room on every disk for the image's layers, code and checkpoints."""
@@ -94,7 +94,7 @@ def _equipped(request: RunRequest, plan: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _waited(run: str) -> timedelta:
-    return datetime.now(UTC) - datetime.fromisoformat(runs.started(run))
+    return datetime.now(UTC) - datetime.fromisoformat(runs.going_since(run))
 
 
 def _refused(reason: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from contract import machines as contract_machines
 from contract.machines import Grant, wish
 from contract.quotas import SPOT, Quota
 from contract.run import RUNNING, Outcome
-from functions import machines, plan, shared, table
+from functions import machines, plan, runs, shared, table
 from functions import quotas as account
 from tests.functions import examples
 from tests.functions.conftest import World
@@ -106,10 +106,12 @@ def granted(world: World) -> Iterator[Any]:
         world.cloud.quotas.set(name, None)
 
 
-def run(world: World, name: str, *, hours: int = 1, **sections: Any) -> dict[str, Any]:
-    """Plan a run that began some hours ago and goes on."""
+def run(world: World, name: str, *, hours: int = 1, resumed: bool = False, **sections: Any) -> dict[str, Any]:
+    """Plan a run that began some hours ago and goes on, or was resumed just now."""
     execution, began = world.planning(name), datetime.now(UTC) - timedelta(hours=hours)
-    table.put(ledger.run_key(name), {"started": began.isoformat(), "status": RUNNING})
+    row = {"run": name, "started": began.isoformat(), "status": Outcome.FAILED.value if resumed else RUNNING}
+    table.put(ledger.run_key(name), row)
+    assert not resumed or runs.resume(row, redrive=1, reserved_usd=0.0)
     given = {
         "run": examples.request(world.tenant, name, **{"train": ON_GPU, **RICH, **sections}).to_dict(),
         "dataset": examples.dataset().to_dict(),
@@ -156,7 +158,7 @@ def test_without_any_quota_the_plan_is_refused_at_once_and_accepted_when_there_i
     assert run(world, "r-1", train=train)["accepted"]
 
 
-def test_the_last_machine_is_waited_for_and_taken_over_when_its_run_has_ended(world: World, granted: Any) -> None:
+def test_the_last_machine_is_waited_for_and_taken_over_when_its_run_is_settled(world: World, granted: Any) -> None:
     granted(gpu_training=1)
     train = {"instance": GPU, "spot": False, "max_minutes": 20}
     first, second = run(world, "r-1", train=train), run(world, "r-2", train=train)
@@ -166,8 +168,21 @@ def test_the_last_machine_is_waited_for_and_taken_over_when_its_run_has_ended(wo
     assert world.document(examples.request(world.tenant, "r-2").prefix + keys.PLAN)["reasons"]
     late = run(world, "r-3", hours=25, train=train)
     assert (late["outcome"], late["waits"]) == (Outcome.REFUSED.value, "")
-    table.put(ledger.run_key("r-1"), {"status": Outcome.FAILED.value})  # nobody told that it ended
+    assert not run(world, "r-2", train=train)["accepted"], "it may have ended: in the ledger it is RUNNING"
+    table.put(ledger.run_key("r-1"), {"status": Outcome.FAILED.value})  # whoever settled it died before the release
     assert run(world, "r-2", train=train)["accepted"]
+
+
+def test_a_run_that_was_resumed_waits_for_machines_as_long_as_one_that_began_then(world: World, granted: Any) -> None:
+    granted(gpu_training=1)
+    train = {"instance": GPU, "spot": False, "max_minutes": 20}
+    assert run(world, "r-1", train=train)["accepted"]
+    assert run(world, "r-2", hours=49, train=train)["outcome"] == Outcome.REFUSED.value
+    resumed = run(world, "r-2", hours=49, resumed=True, train=train)
+    assert (resumed["outcome"], resumed["waits"]) == (
+        None,
+        f"1 x {GPU} for training job usage, of which 1 of 1 are in use",
+    )
 
 
 def test_an_older_definition_goes_on_without_holding_machines(world: World, granted: Any) -> None:
