@@ -26,8 +26,9 @@ are in it.
 | API key | apikey#<id> | apikey | tenant, consumer, created |
 
 A run's row also has execution_arn and package_arn; once it was resumed, resumes (the number of the redrive that is
-covered), reserved_usd, and while it goes on the ended of before; once its rows were forgotten, forgotten (the erasure);
-once a job of it was stopped because its GPUs did nothing, idle_job (the last one's name, and why).
+covered), resumed (when, ISO 8601), reserved_usd, and while it goes on the ended of before; once its rows were
+forgotten, forgotten (the erasure); once a job of it was stopped because its GPUs did nothing, idle_job (the last one's
+name, and why).
 
 A champion's has configuration, of its endpoint, and in an A/B test challenger: package_arn, version, run, percent,
 since; with sleeping hours sleep, sleep_timezone and held_until (when they decide again, ISO 8601); and asleep (since
