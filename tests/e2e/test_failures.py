@@ -52,7 +52,10 @@ def test_a_training_job_that_is_killed_says_so(app: App) -> None:
 
 
 @pytest.mark.parametrize("state", ["Train on demand", "Evaluate"])
-def test_a_job_whose_creation_nobody_heard_of_is_stopped_and_billed(app: App, state: str) -> None:
+def test_a_job_whose_creation_nobody_heard_of_is_stopped_and_billed(
+    app: App, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("local.sagemaker.jobs.STOP_SECONDS", 1.0)  # its program may not be there yet to hear SIGTERM
     project = app.project()
     app.configure(project, table_toml(epochs=10_000 if state == "Train on demand" else 1))
     with LAB.inject(LostAnswer(state=state, execution=f"{project}*")) as (lost,):
