@@ -79,13 +79,13 @@ def stop(run: str) -> list[str]:
     heard of.
     """
     sagemaker = client("sagemaker")
-    going_on = (
+    running = (
         (sagemaker.stop_training_job, "TrainingJobName", _names(run, *TRAINING, StatusEquals="InProgress")),
         (sagemaker.stop_processing_job, "ProcessingJobName", _names(run, *PROCESSING, StatusEquals="InProgress")),
         (sagemaker.stop_hyper_parameter_tuning_job, "HyperParameterTuningJobName",
          tuning_names(run, status="InProgress")),
     )  # fmt: skip
-    return [name for end, field, found in going_on for name in found if _is_stopped(end, {field: name})]
+    return [name for end, field, found in running for name in found if _is_stopped(end, {field: name})]
 
 
 def _is_stopped(end: Callable[..., Any], job: Mapping[str, str]) -> bool:

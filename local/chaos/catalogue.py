@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contract import keys, names
+from functions.asl import CREATES_JOB
 from local.chaos import faults
 from local.chaos.faults import ALWAYS, Fault
 from local.chaos.site import Site
@@ -217,8 +218,8 @@ CATALOGUE = (
           make=_code(INTERNAL, times=ALWAYS)),
     Entry(name="request lost", what="the request never arrives, once",
           where="every Task but those that create a job: they do not ask twice, so there it is *network down*",
-          make=lambda place: None if "sagemaker:create" in place.resource and "Job" in place.resource
-          else _call(faults.LostCall)(place), survived=True),
+          make=lambda place: None if CREATES_JOB.search(place.resource) else _call(faults.LostCall)(place),
+          survived=True),
     Entry(name="answer lost", what="the service does it, and nobody hears of it", where=ANY_TASK,
           make=_call(faults.LostAnswer)),
     Entry(name="network down", what="no request of the state arrives", where=ANY_TASK,

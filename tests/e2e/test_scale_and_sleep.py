@@ -111,7 +111,7 @@ def test_a_sleep_that_somebody_stops_comes_all_the_same(app: App, first: str) ->
         stopped = start(app, asleep=True)
         app.reaches(stopped, "Take lease")
         app.states.stop_execution(executionArn=stopped)
-    app.eventually(partial(_is, app, True))
+    assert app.eventually(partial(_is, app, True))
 
 
 def test_an_endpoint_that_never_became_healthy_is_made_again(app: App, first: str) -> None:

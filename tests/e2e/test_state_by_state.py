@@ -77,8 +77,10 @@ class Machine:
         }
         name = f"one-{abs(hash((self.arn, state, json.dumps(variables, default=str), json.dumps(value))))}"[:80]
         machine = self.app.states.create_state_machine(name=name, definition=json.dumps(definition), roleArn=self.role)
-        yield str(self.app.states.start_execution(stateMachineArn=machine["stateMachineArn"])["executionArn"])
-        self.app.states.delete_state_machine(stateMachineArn=machine["stateMachineArn"])
+        try:
+            yield str(self.app.states.start_execution(stateMachineArn=machine["stateMachineArn"])["executionArn"])
+        finally:
+            self.app.states.delete_state_machine(stateMachineArn=machine["stateMachineArn"])
 
     def after(self, state: str, variables: dict[str, Any], value: Any = None) -> str:
         """Run one state; return the name of the next, or the error that ended the execution."""

@@ -28,12 +28,18 @@ def statements(assembly: Assembly, *, role: str = "") -> Iterator[dict[str, Any]
         assert not resource.get("ManagedPolicyArns"), "managed policies grant more than is needed"
 
 
+def by_role(assembly: Assembly) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the statements of the roles' own policies, each with the logical id of its role."""
+    for policy in assembly.resources("AWS::IAM::Policy"):
+        for role, statement in itertools.product(policy["Roles"], policy["PolicyDocument"]["Statement"]):
+            yield role["Ref"], statement
+
+
 def test_whatever_a_functions_code_can_ask_its_role_may(assembly: Assembly) -> None:
     """Also where no test runs that line: `docs/reference/permissions.md` is about those that one does."""
     allowed: dict[str, set[str]] = collections.defaultdict(set)
-    for policy in assembly.resources("AWS::IAM::Policy"):
-        for role, statement in itertools.product(policy["Roles"], policy["PolicyDocument"]["Statement"]):
-            allowed[role["Ref"]] |= set(listed(statement["Action"]))
+    for role, statement in by_role(assembly):
+        allowed[role] |= set(listed(statement["Action"]))
     handlers = {
         function["Handler"]: function["Role"]["Fn::GetAtt"][0]
         for function in assembly.resources("AWS::Lambda::Function")
@@ -142,12 +148,11 @@ def test_everything_a_deployment_touches_has_a_projects_name(assembly: Assembly)
 def test_whoever_has_endpoints_scaled_may_look_at_configurations_that_sagemaker_names(assembly: Assembly) -> None:
     allowed: dict[str, set[str]] = collections.defaultdict(set)
     scaling = set()
-    for policy in assembly.resources("AWS::IAM::Policy"):
-        for role, statement in itertools.product(policy["Roles"], policy["PolicyDocument"]["Statement"]):
-            if "application-autoscaling:RegisterScalableTarget" in listed(statement["Action"]):
-                scaling.add(role["Ref"])
-            if "sagemaker:DescribeEndpointConfig" in listed(statement["Action"]):
-                allowed[role["Ref"]] |= {json.dumps(each).rpartition(":")[2] for each in listed(statement["Resource"])}
+    for role, statement in by_role(assembly):
+        if "application-autoscaling:RegisterScalableTarget" in listed(statement["Action"]):
+            scaling.add(role)
+        if "sagemaker:DescribeEndpointConfig" in listed(statement["Action"]):
+            allowed[role] |= {json.dumps(each).rpartition(":")[2] for each in listed(statement["Resource"])}
     assert len(scaling) == 2, "of deployments and of sleep"
     any_name, of_projects = 'endpoint-config/*"]]}', 'endpoint-config/*--*"]]}'
     assert allowed == {role: {any_name if role in scaling else of_projects} for role in allowed}

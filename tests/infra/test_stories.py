@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from contract import attempts
+from functions.asl import CREATES_JOB
 from infra import asl
 from infra.asl import targets
 from infra.steps.prepare import OUTGROWN
@@ -138,7 +139,7 @@ def test_a_job_whose_creation_nobody_heard_of_is_not_made_twice(
     run_states: States, deployment_states: States, batch_states: States
 ) -> None:
     tasks = chain.from_iterable(of_type(each, "Task").items() for each in (run_states, deployment_states, batch_states))
-    makers = {name: state for name, state in tasks if re.search(r"sagemaker:create\w*Job", state["Resource"])}
+    makers = {name: state for name, state in tasks if CREATES_JOB.search(state["Resource"])}
     assert len(makers) >= 7
     retried = {name: {e for rule in state["Retry"] for e in rule["ErrorEquals"]} for name, state in makers.items()}
     assert not [name for name, errors in retried.items() if errors & {"SageMaker.SdkClientException", "States.ALL"}]
